@@ -1,0 +1,177 @@
+package grading
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/sealsmith/sealsmith/lti"
+	"github.com/sealsmith/sealsmith/migrations/sqldb"
+	"github.com/sealsmith/sealsmith/templates"
+)
+
+// CustomKey is the custom parameter of our content items that carries the attachment's
+// id: platforms give no id back for an item, its first launch is the first news of it.
+const CustomKey = "attachment"
+
+// ErrNotFound is returned for an attachment that does not exist or belongs to another
+// organisation or registration.
+var ErrNotFound = errors.New("this activity is not attached to a micro-credential")
+
+// Attachment joins an activity of a course to a template version and a rule.
+type Attachment struct {
+	ID             string       `db:"id"`
+	OrganisationID string       `db:"organisation_id"`
+	RegistrationID string       `db:"registration_id"`
+	DeploymentID   string       `db:"deployment_id"`
+	ContextID      string       `db:"context_id"`
+	ContextTitle   string       `db:"context_title"`
+	ResourceLinkID string       `db:"resource_link_id"` // empty until the first launch
+	TemplateID     string       `db:"template_id"`
+	VersionID      string       `db:"version_id"`
+	MinPercent     float64      `db:"min_percent"`
+	LineItemURL    string       `db:"line_item_url"`  // AGS line item; empty: none named yet
+	LineItemsURL   string       `db:"line_items_url"` // AGS line item container
+	CreatedBy      string       `db:"created_by"`     // LTI subject of the teacher
+	CreatedAt      time.Time    `db:"created_at"`
+	ReadAt         sql.NullTime `db:"read_at"`    // last complete reading
+	ReadError      string       `db:"read_error"` // why the last reading failed, in words
+}
+
+// Rule returns what earns the credential in this course.
+func (a Attachment) Rule() templates.Rule { return templates.Rule{MinPercent: a.MinPercent} }
+
+const attachmentColumns = `select id, organisation_id, registration_id, deployment_id, context_id, context_title,
+	resource_link_id, template_id, version_id, min_percent, line_item_url, line_items_url, created_by, created_at,
+	read_at, read_error from attachments`
+
+// Attach stores the teacher's choice before the platform is told of it, so that the first
+// launch of the new activity always finds it. An attachment whose activity the teacher then
+// does not save is never launched and does no harm.
+func (s *Store) Attach(ctx context.Context, l lti.Launch, version templates.Version, rule templates.Rule) (Attachment, error) {
+	if !(rule.MinPercent > 0 && rule.MinPercent <= 100) {
+		return Attachment{}, ErrRule
+	}
+	if version.OrganisationID != l.OrganisationID {
+		return Attachment{}, templates.ErrNotFound
+	}
+	a := Attachment{
+		ID: uuid.Must(uuid.NewV7()).String(), OrganisationID: l.OrganisationID, RegistrationID: l.RegistrationID,
+		DeploymentID: l.DeploymentID, ContextID: l.Context.ID, ContextTitle: l.Context.Title,
+		TemplateID: version.TemplateID, VersionID: version.ID, MinPercent: rule.MinPercent,
+		LineItemsURL: l.AGS.LineItems, CreatedBy: l.User.Subject, CreatedAt: sqldb.UTC(s.now()),
+	}
+	err := s.db.InTx(ctx, func(tx *sqldb.Tx) error {
+		_, err := tx.Exec(ctx, `insert into attachments (id, organisation_id, registration_id, deployment_id, context_id, context_title,
+			resource_link_id, template_id, version_id, min_percent, line_item_url, line_items_url, created_by, created_at, read_error)
+			values (?, ?, ?, ?, ?, ?, '', ?, ?, ?, '', ?, ?, ?, '')`,
+			a.ID, a.OrganisationID, a.RegistrationID, a.DeploymentID, a.ContextID, a.ContextTitle,
+			a.TemplateID, a.VersionID, a.MinPercent, a.LineItemsURL, a.CreatedBy, a.CreatedAt)
+		if err != nil {
+			return err
+		}
+		return sqldb.Audit(ctx, tx, sqldb.Event{OrganisationID: a.OrganisationID, At: a.CreatedAt,
+			Actor: actor(l), Action: "micro-credential attached", Subject: a.ID, Detail: "template version " + a.VersionID})
+	})
+	if err != nil {
+		return Attachment{}, fmt.Errorf("attach template: %w", err)
+	}
+	return a, nil
+}
+
+// Launched finds the attachment of a launched activity, by our custom key or by the
+// resource link, and keeps what the platform told of the activity: its link and its line
+// item may have changed since. A key of another organisation, registration or course is
+// ErrNotFound: a copied course is a new decision for its teacher.
+func (s *Store) Launched(ctx context.Context, l lti.Launch) (Attachment, error) {
+	a, err := s.find(ctx, l)
+	if err != nil {
+		return Attachment{}, err
+	}
+	lineItem, lineItems := l.AGS.LineItem, l.AGS.LineItems
+	if lineItem == "" {
+		lineItem = a.LineItemURL
+	}
+	if lineItems == "" {
+		lineItems = a.LineItemsURL
+	}
+	same := a.ResourceLinkID == l.ResourceLink.ID && a.LineItemURL == lineItem && a.LineItemsURL == lineItems && a.ContextTitle == l.Context.Title
+	if same {
+		return a, nil
+	}
+	a.ResourceLinkID, a.LineItemURL, a.LineItemsURL, a.ContextTitle = l.ResourceLink.ID, lineItem, lineItems, l.Context.Title
+	_, err = s.db.Exec(ctx, `update attachments set resource_link_id = ?, line_item_url = ?, line_items_url = ?, context_title = ?
+		where organisation_id = ? and id = ?`, a.ResourceLinkID, a.LineItemURL, a.LineItemsURL, a.ContextTitle, a.OrganisationID, a.ID)
+	if err != nil {
+		return Attachment{}, fmt.Errorf("refresh attachment: %w", err)
+	}
+	return a, nil
+}
+
+func (s *Store) find(ctx context.Context, l lti.Launch) (Attachment, error) {
+	var a Attachment
+	err := sql.ErrNoRows
+	if key := l.Custom[CustomKey]; key != "" {
+		err = s.db.Get(ctx, &a, attachmentColumns+` where organisation_id = ? and id = ? and registration_id = ? and deployment_id = ? and context_id = ?`,
+			l.OrganisationID, key, l.RegistrationID, l.DeploymentID, l.Context.ID)
+	} else if l.ResourceLink.ID != "" {
+		err = s.db.Get(ctx, &a, attachmentColumns+` where organisation_id = ? and registration_id = ? and deployment_id = ? and context_id = ? and resource_link_id = ?
+			order by created_at desc limit 1`, l.OrganisationID, l.RegistrationID, l.DeploymentID, l.Context.ID, l.ResourceLink.ID)
+	}
+	return a, notFound(err, "find attachment")
+}
+
+// Attachment returns one attachment of the organisation.
+func (s *Store) Attachment(ctx context.Context, organisationID, id string) (Attachment, error) {
+	var a Attachment
+	err := s.db.Get(ctx, &a, attachmentColumns+` where organisation_id = ? and id = ?`, organisationID, id)
+	return a, notFound(err, "read attachment")
+}
+
+// Due returns the attachments of all organisations that have a line item and were not
+// read completely since t, oldest reading first, at most limit: the work of the
+// background loop.
+func (s *Store) Due(ctx context.Context, t time.Time, limit int) ([]Attachment, error) {
+	var all []Attachment
+	err := s.db.Select(ctx, &all, attachmentColumns+` where line_item_url <> '' and (read_at is null or read_at < ?)
+		order by coalesce(read_at, created_at) limit ?`, sqldb.UTC(t), limit)
+	if err != nil {
+		return nil, fmt.Errorf("list attachments to read: %w", err)
+	}
+	return all, nil
+}
+
+// bindLineItem keeps a line item that was found by its resource id.
+func (s *Store) bindLineItem(ctx context.Context, a Attachment, url string) error {
+	_, err := s.db.Exec(ctx, `update attachments set line_item_url = ? where organisation_id = ? and id = ?`, url, a.OrganisationID, a.ID)
+	if err != nil {
+		return fmt.Errorf("keep line item: %w", err)
+	}
+	return nil
+}
+
+// markRead notes a reading: its time, and why it failed, empty for a success.
+func (s *Store) markRead(ctx context.Context, a Attachment, at time.Time, trouble string) error {
+	_, err := s.db.Exec(ctx, `update attachments set read_at = ?, read_error = ? where organisation_id = ? and id = ?`,
+		sqldb.UTC(at), trouble, a.OrganisationID, a.ID)
+	if err != nil {
+		return fmt.Errorf("note the reading: %w", err)
+	}
+	return nil
+}
+
+func notFound(err error, doing string) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		return ErrNotFound
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	return nil
+}
+
+func actor(l lti.Launch) string { return "lms:" + l.RegistrationID + ":" + l.User.Subject }

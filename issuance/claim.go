@@ -1,0 +1,303 @@
+package issuance
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"github.com/sealsmith/sealsmith/grading"
+	"github.com/sealsmith/sealsmith/migrations/sqldb"
+)
+
+// Errors that people can meet.
+var (
+	ErrNotFound    = errors.New("there is no such claim or credential")
+	ErrNotComplete = errors.New("what is asked for this micro-credential is not reached any more")
+	ErrState       = errors.New("this claim has moved on; open the page again")
+	ErrName        = errors.New("the name has to have 1 to 120 letters and no control characters")
+)
+
+// Claim is a learner's right to one credential, and how far it has come.
+type Claim struct {
+	ID             string       `db:"id"`
+	OrganisationID string       `db:"organisation_id"`
+	AttachmentID   string       `db:"attachment_id"`
+	DecisionID     string       `db:"decision_id"`
+	VersionID      string       `db:"version_id"` // frozen: the version it was decided on
+	RegistrationID string       `db:"registration_id"`
+	Learner        string       `db:"learner"` // LTI subject
+	State          State        `db:"state"`
+	GivenName      string       `db:"given_name"`
+	FamilyName     string       `db:"family_name"`
+	ConsentAt      sql.NullTime `db:"consent_at"`
+	Attempts       int          `db:"attempts"`
+	NotBefore      time.Time    `db:"not_before"`
+	LeaseToken     string       `db:"lease_token"`
+	LeaseUntil     sql.NullTime `db:"lease_until"`
+	LastError      string       `db:"last_error"` // in words, for an operator
+	CreatedAt      time.Time    `db:"created_at"`
+	UpdatedAt      time.Time    `db:"updated_at"`
+}
+
+const claimNames = `id, organisation_id, attachment_id, decision_id, version_id, registration_id, learner, state,
+	given_name, family_name, consent_at, attempts, not_before, lease_token, lease_until, last_error, created_at, updated_at`
+
+// Credential is what a claim became. Payload is set before the key is touched and never
+// changes; Sealed is set once.
+type Credential struct {
+	ID             string       `db:"id"` // UUID
+	OrganisationID string       `db:"organisation_id"`
+	ClaimID        string       `db:"claim_id"`
+	IssuedAt       time.Time    `db:"issued_at"`
+	Payload        []byte       `db:"payload"`
+	PayloadSHA256  string       `db:"payload_sha256"`
+	KeyID          string       `db:"key_id"` // hex SHA-256 of the seal certificate; empty until sealed
+	Sealed         []byte       `db:"sealed"`
+	SealedAt       sql.NullTime `db:"sealed_at"`
+	Link           string       `db:"link"` // name of the public page
+	CreatedAt      time.Time    `db:"created_at"`
+}
+
+const credentialNames = `id, organisation_id, claim_id, issued_at, payload, payload_sha256, key_id, sealed, sealed_at, link, created_at`
+
+// Name is a learner's name as it will stand in the credential. Given may be empty for
+// people who have one name only.
+type Name struct{ Given, Family string }
+
+// Clean returns the name with outer and doubled spaces removed, or ErrName.
+func (n Name) Clean() (Name, error) {
+	out := Name{Given: strings.Join(strings.Fields(n.Given), " "), Family: strings.Join(strings.Fields(n.Family), " ")}
+	for _, s := range []string{out.Given, out.Family} {
+		if !utf8.ValidString(s) || utf8.RuneCountInString(s) > 120 || strings.ContainsFunc(s, hidden) {
+			return Name{}, ErrName
+		}
+	}
+	if !strings.ContainsFunc(out.Family, unicode.IsLetter) {
+		return Name{}, ErrName
+	}
+	return out, nil
+}
+
+// hidden reports characters that would let a name show as something else than it is:
+// control characters, bidirectional overrides and other invisible ones.
+func hidden(r rune) bool {
+	return unicode.IsControl(r) || (unicode.Is(unicode.Cf, r) && r != '\u200c' && r != '\u200d') || unicode.Is(unicode.Co, r)
+}
+
+// Queue carries the ids of claims to workers. It may lose or double them.
+type Queue interface {
+	// Push offers ids to the workers.
+	Push(ctx context.Context, ids ...string) error
+}
+
+// Desk keeps claims and credentials: everything but the sealing itself.
+type Desk struct {
+	db     *sqldb.DB
+	queue  Queue
+	now    func() time.Time
+	logger *slog.Logger
+}
+
+// NewDesk returns a desk on db that offers queued claims to queue.
+func NewDesk(db *sqldb.DB, queue Queue, now func() time.Time, logger *slog.Logger) *Desk {
+	return &Desk{db: db, queue: queue, now: now, logger: logger}
+}
+
+// Open implements grading.Claims.
+func (d *Desk) Open(ctx context.Context, tx *sqldb.Tx, c grading.Completion) error {
+	at := sqldb.UTC(c.At)
+	id := uuid.Must(uuid.NewV7()).String()
+	n, err := tx.Exec(ctx, `insert into claims (id, organisation_id, attachment_id, decision_id, version_id, registration_id, learner, state,
+		given_name, family_name, attempts, not_before, lease_token, last_error, created_at, updated_at)
+		values (?, ?, ?, ?, ?, ?, ?, ?, '', '', 0, ?, '', '', ?, ?) on conflict (attachment_id, learner) do nothing`,
+		id, c.OrganisationID, c.AttachmentID, c.DecisionID, c.VersionID, c.RegistrationID, c.Learner, Open, at, at, at)
+	if err != nil {
+		return fmt.Errorf("open claim: %w", err)
+	}
+	if n == 0 {
+		// The claim is there. While it waits for the learner it follows the newest decision.
+		_, err := tx.Exec(ctx, `update claims set decision_id = ?, version_id = ?, updated_at = ? where organisation_id = ? and attachment_id = ? and learner = ? and state = ?`,
+			c.DecisionID, c.VersionID, at, c.OrganisationID, c.AttachmentID, c.Learner, Open)
+		if err != nil {
+			return fmt.Errorf("refresh open claim: %w", err)
+		}
+		return nil
+	}
+	return sqldb.Audit(ctx, tx, sqldb.Event{OrganisationID: c.OrganisationID, At: at, Actor: "rule", Action: "claim opened", Subject: id, Detail: "decision " + c.DecisionID})
+}
+
+// OfLearner returns the learner's claim of an attachment, or ErrNotFound.
+func (d *Desk) OfLearner(ctx context.Context, organisationID, attachmentID, learner string) (Claim, error) {
+	return d.claim(ctx, d.db, `select `+claimNames+` from claims where organisation_id = ? and attachment_id = ? and learner = ?`, organisationID, attachmentID, learner)
+}
+
+// OfAttachment returns all claims of an attachment, by learner.
+func (d *Desk) OfAttachment(ctx context.Context, organisationID, attachmentID string) ([]Claim, error) {
+	var all []Claim
+	err := d.db.Select(ctx, &all, `select `+claimNames+` from claims where organisation_id = ? and attachment_id = ? order by learner`, organisationID, attachmentID)
+	if err != nil {
+		return nil, fmt.Errorf("list claims: %w", err)
+	}
+	return all, nil
+}
+
+func (d *Desk) claim(ctx context.Context, q sqldb.Queryer, query string, args ...any) (Claim, error) {
+	var c Claim
+	err := q.Get(ctx, &c, query, args...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Claim{}, ErrNotFound
+	}
+	if err != nil {
+		return Claim{}, fmt.Errorf("read claim: %w", err)
+	}
+	return c, nil
+}
+
+// Confirm is the learner's claim: the name is kept, the claim is queued, and after the
+// commit its id is offered to the queue. Confirming again what is queued or further does
+// nothing and returns the claim as it is. It fails with ErrNotComplete when the decision
+// that stands is no longer a completion: the grade was taken back in the meantime.
+//
+// A queue that cannot be reached is no failure: the row is the truth and the sweeper
+// offers it again.
+func (d *Desk) Confirm(ctx context.Context, organisationID, attachmentID, learner string, name Name) (Claim, error) {
+	name, err := name.Clean()
+	if err != nil {
+		return Claim{}, err
+	}
+	var c Claim
+	fresh := false
+	err = d.db.InTx(ctx, func(tx *sqldb.Tx) error {
+		c, err = d.claim(ctx, tx, `select `+claimNames+` from claims where organisation_id = ? and attachment_id = ? and learner = ?`, organisationID, attachmentID, learner)
+		if err != nil || c.State != Open {
+			return err
+		}
+		standing, err := grading.Latest(ctx, tx, organisationID, attachmentID, learner)
+		if err != nil {
+			return err
+		}
+		if !standing.Complete {
+			return ErrNotComplete
+		}
+		at := sqldb.UTC(d.now())
+		c.DecisionID, c.VersionID = standing.ID, standing.VersionID
+		n, err := tx.Exec(ctx, `update claims set state = ?, given_name = ?, family_name = ?, consent_at = ?, decision_id = ?, version_id = ?, not_before = ?, updated_at = ?
+			where organisation_id = ? and id = ? and state = ?`, Queued, name.Given, name.Family, at, c.DecisionID, c.VersionID, at, at, organisationID, c.ID, Open)
+		if err != nil {
+			return fmt.Errorf("queue claim: %w", err)
+		}
+		if n == 0 {
+			return ErrState
+		}
+		fresh = true
+		c.State, c.GivenName, c.FamilyName, c.ConsentAt, c.NotBefore, c.UpdatedAt = Queued, name.Given, name.Family, sql.NullTime{Time: at, Valid: true}, at, at
+		return sqldb.Audit(ctx, tx, sqldb.Event{OrganisationID: organisationID, At: at, Actor: "learner", Action: "claim confirmed", Subject: c.ID})
+	})
+	if err != nil {
+		return Claim{}, err
+	}
+	if fresh {
+		d.offer(ctx, c.ID)
+	}
+	return c, nil
+}
+
+func (d *Desk) offer(ctx context.Context, ids ...string) {
+	if err := d.queue.Push(ctx, ids...); err != nil {
+		d.logger.WarnContext(ctx, "queue not reached, the sweeper will offer the claims again", "claims", len(ids), "err", err)
+	}
+}
+
+// Credential returns what the claim became, also when it is an intent only (Sealed nil).
+func (d *Desk) Credential(ctx context.Context, organisationID, claimID string) (Credential, error) {
+	return d.credential(ctx, d.db, `select `+credentialNames+` from credentials where organisation_id = ? and claim_id = ?`, organisationID, claimID)
+}
+
+// Published returns the sealed credential behind a public link, or ErrNotFound. Whoever
+// has the link may see it; a link has 128 random bits.
+func (d *Desk) Published(ctx context.Context, link string) (Credential, error) {
+	return d.credential(ctx, d.db, `select `+credentialNames+` from credentials where link = ? and sealed_at is not null`, link)
+}
+
+func (d *Desk) credential(ctx context.Context, q sqldb.Queryer, query string, args ...any) (Credential, error) {
+	var c Credential
+	err := q.Get(ctx, &c, query, args...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Credential{}, ErrNotFound
+	}
+	if err != nil {
+		return Credential{}, fmt.Errorf("read credential: %w", err)
+	}
+	return c, nil
+}
+
+// MarkDelivered notes that the learner has fetched the sealed file. Doing it again changes nothing.
+func (d *Desk) MarkDelivered(ctx context.Context, organisationID, claimID string) error {
+	return d.db.InTx(ctx, func(tx *sqldb.Tx) error {
+		at := sqldb.UTC(d.now())
+		n, err := tx.Exec(ctx, `update claims set state = ?, updated_at = ? where organisation_id = ? and id = ? and state = ?`, Delivered, at, organisationID, claimID, Sealed)
+		if err != nil {
+			return fmt.Errorf("mark delivered: %w", err)
+		}
+		if n == 0 {
+			return nil
+		}
+		return sqldb.Audit(ctx, tx, sqldb.Event{OrganisationID: organisationID, At: at, Actor: "learner", Action: "credential fetched", Subject: claimID})
+	})
+}
+
+// Load is how much waits for the token.
+type Load struct {
+	Waiting int `db:"waiting"` // queued or being sealed
+	Failed  int `db:"failed"`
+}
+
+// Load counts over all organisations, for readiness and the pages that say how many wait.
+func (d *Desk) Load(ctx context.Context) (Load, error) {
+	var l Load
+	err := d.db.Get(ctx, &l, `select coalesce(sum(case when state in (?, ?) then 1 else 0 end), 0) as waiting,
+		coalesce(sum(case when state = ? then 1 else 0 end), 0) as failed from claims where state in (?, ?, ?)`, Queued, Sealing, Failed, Queued, Sealing, Failed)
+	if err != nil {
+		return Load{}, fmt.Errorf("count claims: %w", err)
+	}
+	return l, nil
+}
+
+// Ahead returns how many claims are before this one in the queue.
+func (d *Desk) Ahead(ctx context.Context, c Claim) (int, error) {
+	var n int
+	err := d.db.Get(ctx, &n, `select count(*) from claims where state in (?, ?) and consent_at < ?`, Queued, Sealing, c.ConsentAt.Time)
+	if err != nil {
+		return 0, fmt.Errorf("count claims ahead: %w", err)
+	}
+	return n, nil
+}
+
+// Retry puts a failed claim back into the queue, by hand.
+func (d *Desk) Retry(ctx context.Context, organisationID, claimID, by string) error {
+	err := d.db.InTx(ctx, func(tx *sqldb.Tx) error {
+		at := sqldb.UTC(d.now())
+		n, err := tx.Exec(ctx, `update claims set state = ?, attempts = 0, not_before = ?, last_error = '', updated_at = ? where organisation_id = ? and id = ? and state = ?`,
+			Queued, at, at, organisationID, claimID, Failed)
+		if err != nil {
+			return fmt.Errorf("retry claim: %w", err)
+		}
+		if n == 0 {
+			return ErrState
+		}
+		return sqldb.Audit(ctx, tx, sqldb.Event{OrganisationID: organisationID, At: at, Actor: by, Action: "claim retried", Subject: claimID})
+	})
+	if err != nil {
+		return err
+	}
+	d.offer(ctx, claimID)
+	return nil
+}
