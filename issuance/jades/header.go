@@ -1,0 +1,236 @@
+package jades
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/subtle"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+var (
+	// standardNames may not be listed in crit (RFC 7515, 4.1.11).
+	standardNames = []string{
+		"alg", "jku", "jwk", "kid", "x5u", "x5c", "x5t", "x5t#S256", "typ", "cty", "crit",
+		"epk", "apu", "apv", "iv", "tag", "p2s", "p2c", "enc", "zip",
+	}
+	// understood may be listed in crit. The time-stamp adoTst is known, and reported as not checked.
+	understood = []string{"b64", "iat", "sigT", "adoTst"}
+	// iatFrom is when sigT stopped to be a time of sealing (TS 119 182-1 v1.2.1, 5.1.11 and 5.2.1).
+	iatFrom = time.Date(2025, time.July, 15, 0, 0, 0, 0, time.UTC)
+)
+
+func (s *Signature) problem(part Part, outcome Outcome, reason Reason, words string) {
+	s.problems = append(s.problems, Finding{Part: part, Outcome: outcome, Reason: reason, Words: words})
+}
+
+// readHeader reads the protected header and keeps every problem for Verify. It takes no key
+// from jwk, jku or x5u: those are ignored, as kid is.
+func (s *Signature) readHeader(h map[string]json.RawMessage) {
+	s.Alg = str(h["alg"])
+	switch _, known := knownAlgorithms[s.Alg]; {
+	case known:
+	case s.Alg == "" || strings.EqualFold(s.Alg, "none") || strings.HasPrefix(s.Alg, "HS"):
+		s.problem(PartHeader, Failed, ReasonAlgorithmRefused, fmt.Sprintf("algorithm %.20q is no seal of anybody", s.Alg))
+	default:
+		s.problem(PartHeader, Unknown, ReasonAlgorithmUnknown, fmt.Sprintf("algorithm %.20q is not known here", s.Alg))
+	}
+	s.readCrit(h)
+	s.readTime(h)
+	s.readChain(h["x5c"])
+	s.readThumbprint(h)
+	if _, ok := h["adoTst"]; ok {
+		s.problem(PartTimestamps, NotChecked, ReasonTimestamps, "carries a time-stamp of the content (adoTst), which this version does not yet check")
+	}
+}
+
+func (s *Signature) readCrit(h map[string]json.RawMessage) {
+	raw, present := h["crit"]
+	bad := func(words string) { s.problem(PartHeader, Failed, ReasonCritMalformed, words) }
+	var names []string
+	if present && (json.Unmarshal(raw, &names) != nil || len(names) == 0) {
+		bad("crit is not a list of names")
+		return
+	}
+	if _, ok := h["b64"]; ok && !slices.Contains(names, "b64") {
+		s.problem(PartHeader, Failed, ReasonB64NotCritical, "b64 is used and crit does not say so")
+	}
+	for i, name := range names {
+		_, there := h[name]
+		switch {
+		case slices.Contains(standardNames, name):
+			bad(fmt.Sprintf("crit lists %s, which every reader knows", name))
+		case !there:
+			bad(fmt.Sprintf("crit lists %.40q, which is not in the header", name))
+		case slices.Contains(names[:i], name):
+			bad(fmt.Sprintf("crit lists %.40q twice", name))
+		case !slices.Contains(understood, name):
+			s.problem(PartHeader, Unknown, ReasonCritUnknown, fmt.Sprintf("crit demands %.40q, which is not known here", name))
+		}
+	}
+	if _, ok := h["sigD"]; ok && !slices.Contains(names, "sigD") {
+		bad("sigD is used and crit does not say so")
+	}
+}
+
+// readTime reads iat (whole seconds) or, for seals of that time, sigT.
+func (s *Signature) readTime(h map[string]json.RawMessage) {
+	iat, hasIat := h["iat"]
+	sigT, hasSigT := h["sigT"]
+	bad := func(words string) { s.problem(PartLevel, Failed, ReasonNotBaseline, words) }
+	if hasIat {
+		n, err := strconv.ParseInt(string(iat), 10, 64)
+		if err != nil || n <= 0 || n > 253402300799 { // the year 9999
+			bad("iat is not a whole number of seconds")
+		} else {
+			s.SealedAt = time.Unix(n, 0).UTC()
+		}
+	}
+	switch {
+	case hasIat && hasSigT:
+		bad("both iat and sigT are there")
+	case hasSigT:
+		t, err := time.Parse("2006-01-02T15:04:05Z", str(sigT))
+		if err != nil {
+			bad("sigT is not a time in UTC")
+			return
+		}
+		s.SealedAt, s.Legacy = t.UTC(), true
+		if !t.Before(iatFrom) {
+			bad("sigT is used for a time from 15 July 2025 on")
+		}
+	case !hasIat:
+		bad("neither iat nor sigT is there")
+	}
+}
+
+func (s *Signature) readChain(raw json.RawMessage) {
+	var list []string
+	if raw == nil || json.Unmarshal(raw, &list) != nil || len(list) == 0 {
+		s.problem(PartCertificate, Failed, ReasonNoCertificate, "x5c is missing or not a list of certificates")
+		return
+	}
+	if len(list) > maxChain {
+		s.problem(PartCertificate, Failed, ReasonBadCertificate, fmt.Sprintf("x5c has %d certificates, the limit is %d", len(list), maxChain))
+		return
+	}
+	for i, text := range list {
+		c, err := decodeCertificate(text)
+		if err != nil {
+			s.problem(PartCertificate, Failed, ReasonBadCertificate, fmt.Sprintf("certificate %d: %v", i+1, err))
+			s.Chain = nil
+			return
+		}
+		s.Chain = append(s.Chain, c)
+	}
+}
+
+func decodeCertificate(text string) (*x509.Certificate, error) {
+	if strings.ContainsAny(text, "\r\n") {
+		return nil, fmt.Errorf("not base64")
+	}
+	der, err := base64.StdEncoding.Strict().DecodeString(text)
+	if err != nil {
+		return nil, fmt.Errorf("not base64")
+	}
+	return x509.ParseCertificate(der)
+}
+
+// readThumbprint wants exactly one reference to the certificate (TS 119 182-1, 6.3), and
+// that one to fit.
+func (s *Signature) readThumbprint(h map[string]json.RawMessage) {
+	for _, other := range []string{"x5t#o", "sigX5ts"} {
+		if _, ok := h[other]; ok {
+			s.problem(PartLevel, Unknown, ReasonNotBaseline, other+" is not known here")
+		}
+	}
+	raw, ok := h["x5t#S256"]
+	if !ok {
+		s.problem(PartLevel, Failed, ReasonNotBaseline, "x5t#S256 is missing")
+		return
+	}
+	if s.Leaf() == nil {
+		return
+	}
+	sum := sha256.Sum256(s.Leaf().Raw)
+	got, decoded := decodeURL(str(raw))
+	if !decoded || subtle.ConstantTimeCompare(sum[:], got) != 1 {
+		s.problem(PartCertificate, Failed, ReasonThumbprint, "x5t#S256 is not the fingerprint of the first certificate in x5c")
+	}
+}
+
+// readUnsigned reads the header that the seal does not cover. Everything in it but etsiU is
+// ignored; a name that must be covered is a problem.
+func (s *Signature) readUnsigned(unsigned, h map[string]json.RawMessage) {
+	for _, name := range slices.Sorted(maps.Keys(unsigned)) {
+		_, both := h[name]
+		covered := slices.Contains(standardNames, name) || slices.Contains(understood, name)
+		if both || (covered && name != "kid") {
+			s.problem(PartHeader, Failed, ReasonUnprotected, fmt.Sprintf("%.40q stands outside the seal", name))
+		}
+	}
+	raw, ok := unsigned["etsiU"]
+	if !ok {
+		return
+	}
+	var list []json.RawMessage
+	if json.Unmarshal(raw, &list) != nil || len(list) > maxUnsigned {
+		s.problem(PartTimestamps, NotChecked, ReasonTimestampsUnread, "etsiU cannot be read")
+		return
+	}
+	for _, item := range list {
+		s.readComponent(item)
+	}
+}
+
+// readComponent reads one element of etsiU, base64url of an object or the object itself.
+func (s *Signature) readComponent(item json.RawMessage) {
+	object := []byte(item)
+	if bytes.HasPrefix(item, []byte(`"`)) {
+		decoded, ok := decodeURL(str(item))
+		if !ok || checkJSON(decoded) != nil {
+			s.problem(PartTimestamps, NotChecked, ReasonTimestampsUnread, "an element of etsiU cannot be read")
+			return
+		}
+		object = decoded
+	}
+	var members map[string]json.RawMessage
+	if json.Unmarshal(object, &members) != nil {
+		s.problem(PartTimestamps, NotChecked, ReasonTimestampsUnread, "an element of etsiU cannot be read")
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		s.Unsigned = append(s.Unsigned, name)
+		if name == "xVals" {
+			s.readValues(members[name])
+		}
+	}
+}
+
+// readValues collects the certificates of xVals. They are offered to path building only, so
+// one that cannot be read is left out.
+func (s *Signature) readValues(raw json.RawMessage) {
+	var list []struct {
+		X509Cert struct {
+			Val string `json:"val"`
+		} `json:"x509Cert"`
+	}
+	if json.Unmarshal(raw, &list) != nil {
+		return
+	}
+	for _, v := range list {
+		if len(s.Extra) == 2*maxChain {
+			return
+		}
+		if c, err := decodeCertificate(v.X509Cert.Val); err == nil {
+			s.Extra = append(s.Extra, c)
+		}
+	}
+}

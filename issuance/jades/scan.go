@@ -1,0 +1,306 @@
+package jades
+
+import (
+	"encoding/json"
+	"fmt"
+	"unicode/utf8"
+)
+
+// maxDepth is how deep objects and arrays may be nested. Official credentials need 17 levels.
+const maxDepth = 64
+
+// fault is where and why a text is not strict JSON.
+type fault struct {
+	at   int
+	what string
+	dup  bool // a member stands twice
+}
+
+// Error names the fault and its place.
+func (f *fault) Error() string { return fmt.Sprintf("%s at byte %d", f.what, f.at) }
+
+// scanner walks over one JSON text (RFC 8259) without building anything. It is stricter than
+// encoding/json: members must be unique, surrogates paired, UTF-8 correct, nesting bounded.
+type scanner struct {
+	data []byte
+	pos  int
+}
+
+// checkJSON says whether data is exactly one strict JSON value, nothing before or after it
+// but white space.
+func checkJSON(data []byte) error {
+	s := scanner{data: data}
+	s.space()
+	if err := s.value(0); err != nil {
+		return err
+	}
+	s.space()
+	if s.pos != len(data) {
+		return s.fault("something follows the end")
+	}
+	return nil
+}
+
+func (s *scanner) fault(what string) error {
+	if s.pos >= len(s.data) {
+		what = "the text ends too early"
+	}
+	return &fault{at: s.pos, what: what}
+}
+
+func (s *scanner) peek() byte {
+	if s.pos < len(s.data) {
+		return s.data[s.pos]
+	}
+	return 0
+}
+
+func (s *scanner) space() {
+	for s.pos < len(s.data) {
+		switch s.data[s.pos] {
+		case ' ', '\t', '\r', '\n':
+			s.pos++
+		default:
+			return
+		}
+	}
+}
+
+func (s *scanner) value(depth int) error {
+	if depth > maxDepth {
+		return &fault{at: s.pos, what: fmt.Sprintf("nested deeper than %d levels", maxDepth)}
+	}
+	switch c := s.peek(); {
+	case c == '{':
+		return s.object(depth)
+	case c == '[':
+		return s.array(depth)
+	case c == '"':
+		_, err := s.text()
+		return err
+	case c == '-' || digit(c):
+		return s.number()
+	case c == 't':
+		return s.word("true")
+	case c == 'f':
+		return s.word("false")
+	case c == 'n':
+		return s.word("null")
+	}
+	return s.fault("no JSON value")
+}
+
+func (s *scanner) word(w string) error {
+	if s.pos+len(w) > len(s.data) || string(s.data[s.pos:s.pos+len(w)]) != w {
+		return s.fault("no JSON value")
+	}
+	s.pos += len(w)
+	return nil
+}
+
+func (s *scanner) object(depth int) error {
+	s.pos++
+	s.space()
+	if s.peek() == '}' {
+		s.pos++
+		return nil
+	}
+	seen := make(map[string]struct{}, 8)
+	for {
+		start := s.pos
+		name, err := s.text()
+		if err != nil {
+			return err
+		}
+		if _, twice := seen[name]; twice {
+			return &fault{at: start, what: fmt.Sprintf("member %.40q stands twice", name), dup: true}
+		}
+		seen[name] = struct{}{}
+		s.space()
+		if s.peek() != ':' {
+			return s.fault("no colon after a name")
+		}
+		s.pos++
+		s.space()
+		if err := s.value(depth + 1); err != nil {
+			return err
+		}
+		more, err := s.more('}')
+		if err != nil || !more {
+			return err
+		}
+	}
+}
+
+func (s *scanner) array(depth int) error {
+	s.pos++
+	s.space()
+	if s.peek() == ']' {
+		s.pos++
+		return nil
+	}
+	for {
+		if err := s.value(depth + 1); err != nil {
+			return err
+		}
+		more, err := s.more(']')
+		if err != nil || !more {
+			return err
+		}
+	}
+}
+
+// more reads the comma between two elements or the closing bracket.
+func (s *scanner) more(end byte) (bool, error) {
+	s.space()
+	switch s.peek() {
+	case ',':
+		s.pos++
+		s.space()
+		return true, nil
+	case end:
+		s.pos++
+		return false, nil
+	}
+	return false, s.fault("no comma and no closing bracket")
+}
+
+// text reads a string and returns it decoded.
+func (s *scanner) text() (string, error) {
+	if s.peek() != '"' {
+		return "", s.fault("no string where one must stand")
+	}
+	start := s.pos
+	s.pos++
+	plain := true
+	for s.pos < len(s.data) {
+		c := s.data[s.pos]
+		switch {
+		case c == '"':
+			s.pos++
+			return decodeText(s.data[start:s.pos], plain, start)
+		case c == '\\':
+			plain = false
+			if err := s.escape(); err != nil {
+				return "", err
+			}
+		case c < 0x20:
+			return "", s.fault("control character in a string")
+		case c < utf8.RuneSelf:
+			s.pos++
+		default:
+			r, n := utf8.DecodeRune(s.data[s.pos:])
+			if r == utf8.RuneError && n == 1 {
+				return "", s.fault("bytes that are not UTF-8")
+			}
+			s.pos += n
+		}
+	}
+	return "", s.fault("string without end")
+}
+
+func decodeText(quoted []byte, plain bool, at int) (string, error) {
+	if plain {
+		return string(quoted[1 : len(quoted)-1]), nil
+	}
+	var out string
+	if err := json.Unmarshal(quoted, &out); err != nil {
+		return "", &fault{at: at, what: "string that cannot be decoded"}
+	}
+	return out, nil
+}
+
+func (s *scanner) escape() error {
+	s.pos++
+	switch s.peek() {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		s.pos++
+		return nil
+	case 'u':
+		first, err := s.unit()
+		if err != nil {
+			return err
+		}
+		if first < 0xD800 || first > 0xDFFF {
+			return nil
+		}
+		// encoding/json would silently turn half a pair into U+FFFD: other bytes than those sealed.
+		if first > 0xDBFF || s.peek() != '\\' {
+			return s.fault("half a surrogate pair")
+		}
+		s.pos++
+		if s.peek() != 'u' {
+			return s.fault("half a surrogate pair")
+		}
+		second, err := s.unit()
+		if err != nil {
+			return err
+		}
+		if second < 0xDC00 || second > 0xDFFF {
+			return s.fault("half a surrogate pair")
+		}
+		return nil
+	}
+	return s.fault("unknown escape in a string")
+}
+
+// unit reads u and four hexadecimal digits.
+func (s *scanner) unit() (rune, error) {
+	s.pos++
+	var r rune
+	for range 4 {
+		c := s.peek()
+		switch {
+		case digit(c):
+			r = r<<4 | rune(c-'0')
+		case c >= 'a' && c <= 'f':
+			r = r<<4 | rune(c-'a'+10)
+		case c >= 'A' && c <= 'F':
+			r = r<<4 | rune(c-'A'+10)
+		default:
+			return 0, s.fault("escape without four hexadecimal digits")
+		}
+		s.pos++
+	}
+	return r, nil
+}
+
+func (s *scanner) number() error {
+	if s.peek() == '-' {
+		s.pos++
+	}
+	switch {
+	case s.peek() == '0':
+		s.pos++
+	case digit(s.peek()):
+		s.digits()
+	default:
+		return s.fault("number without digits")
+	}
+	if s.peek() == '.' {
+		s.pos++
+		if !s.digits() {
+			return s.fault("number without digits")
+		}
+	}
+	if c := s.peek(); c == 'e' || c == 'E' {
+		s.pos++
+		if c := s.peek(); c == '+' || c == '-' {
+			s.pos++
+		}
+		if !s.digits() {
+			return s.fault("number without digits")
+		}
+	}
+	return nil
+}
+
+func (s *scanner) digits() bool {
+	start := s.pos
+	for digit(s.peek()) {
+		s.pos++
+	}
+	return s.pos > start
+}
+
+func digit(c byte) bool { return c >= '0' && c <= '9' }

@@ -1,0 +1,203 @@
+package jades
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/asn1"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// ErrContent is returned by Seal for content that is not one strict JSON object in UTF-8: it
+// would not come back from the sealed file byte for byte, or not mean the same to everybody.
+var ErrContent = errors.New("content cannot be sealed")
+
+// ErrKey is returned by Seal when certificate, key and algorithm do not fit each other, or
+// when the certificate is not valid at the time of sealing. No signature was asked for.
+var ErrKey = errors.New("key cannot seal")
+
+// ErrBadSignature is returned by Seal when what the signer gave does not fit the certificate.
+// The file is thrown away: a wrong certificate beside a key is an operator's matter.
+var ErrBadSignature = errors.New("signature made does not fit the certificate")
+
+// Signer makes signatures. Sign hashes input as the algorithm of the key wants it and returns
+// the signature in JWS form (PKCS #1 or PSS octets; r||s for ECDSA). Seal calls it once.
+type Signer interface {
+	Sign(ctx context.Context, keyID string, input []byte) ([]byte, error)
+}
+
+// Key says which key seals and what stands in the header for it.
+type Key struct {
+	// ID is the name under which Signer knows the key. It does not get into the file.
+	ID string
+	// Alg is RS256, PS256 (2048 bits or more), ES256 (P-256) or ES384 (P-384).
+	Alg string
+	// Chain is the seal certificate followed by its intermediates; the anchor may be left out.
+	Chain []*x509.Certificate
+}
+
+// protected is the header that a seal covers; the order of fields is the order in the file.
+type protected struct {
+	Alg     string   `json:"alg"`
+	Cty     string   `json:"cty"`
+	Kid     string   `json:"kid"`
+	X5tS256 string   `json:"x5t#S256"`
+	X5c     []string `json:"x5c"`
+	Typ     string   `json:"typ"`
+	B64     bool     `json:"b64"`
+	Iat     int64    `json:"iat"`
+	Crit    []string `json:"crit"`
+}
+
+type sealedFile struct {
+	Payload    string       `json:"payload"`
+	Signatures []sealedPart `json:"signatures"`
+}
+
+type sealedPart struct {
+	Protected string `json:"protected"`
+	Signature string `json:"signature"`
+}
+
+// Seal returns the sealed file for payload: JAdES baseline B, claimed time at (whole seconds).
+// The same payload comes back from Parse byte for byte. Before it returns, the file is read
+// again and its signature checked with the first certificate of key. Errors: ErrContent,
+// ErrKey, ErrBadSignature, or what s returned.
+func Seal(ctx context.Context, s Signer, key Key, payload []byte, at time.Time) ([]byte, error) {
+	if err := CheckContent(payload); err != nil {
+		return nil, err
+	}
+	if err := checkKey(key, at); err != nil {
+		return nil, err
+	}
+	header, err := encodeHeader(key, at)
+	if err != nil {
+		return nil, err
+	}
+	input := make([]byte, 0, len(header)+1+len(payload))
+	input = append(input, header...)
+	input = append(input, '.')
+	input = append(input, payload...)
+	signature, err := s.Sign(ctx, key.ID, input)
+	if err != nil {
+		return nil, fmt.Errorf("sign with key %s: %w", key.ID, err)
+	}
+	if err := verify(key.Alg, key.Chain[0].PublicKey, signature, input); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrBadSignature, err)
+	}
+	file, err := encode(sealedFile{
+		Payload:    string(payload),
+		Signatures: []sealedPart{{Protected: header, Signature: base64.RawURLEncoding.EncodeToString(signature)}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := readBack(file, payload, key); err != nil {
+		return nil, err
+	}
+	return file, nil
+}
+
+// CheckContent says whether payload can be sealed: a strict JSON object (RFC 8259) whose
+// members are unique at every level, in UTF-8 without a mark in front. The error is ErrContent.
+func CheckContent(payload []byte) error {
+	if err := checkJSON(payload); err != nil {
+		return fmt.Errorf("%w: %w", ErrContent, err)
+	}
+	if bytes.TrimLeft(payload, " \t\r\n")[0] != '{' {
+		return fmt.Errorf("%w: it is not a JSON object", ErrContent)
+	}
+	return nil
+}
+
+func checkKey(key Key, at time.Time) error {
+	if !maySeal(key.Alg) {
+		return fmt.Errorf("%w: algorithm %.20q", ErrKey, key.Alg)
+	}
+	if len(key.Chain) == 0 || len(key.Chain) > maxChain {
+		return fmt.Errorf("%w: %d certificates given", ErrKey, len(key.Chain))
+	}
+	leaf := key.Chain[0]
+	if err := fits(key.Alg, leaf.PublicKey); err != nil {
+		return fmt.Errorf("%w: %w", ErrKey, err)
+	}
+	if at.Before(leaf.NotBefore) || at.After(leaf.NotAfter) {
+		return fmt.Errorf("%w: certificate is valid from %s to %s only", ErrKey,
+			leaf.NotBefore.UTC().Format(time.RFC3339), leaf.NotAfter.UTC().Format(time.RFC3339))
+	}
+	return nil
+}
+
+// encodeHeader serialises the protected header, once: these very characters are signed and stored.
+func encodeHeader(key Key, at time.Time) (string, error) {
+	leaf := key.Chain[0]
+	kid, err := keyIdentifier(leaf)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(leaf.Raw)
+	chain := make([]string, len(key.Chain))
+	for i, c := range key.Chain {
+		chain[i] = base64.StdEncoding.EncodeToString(c.Raw) // RFC 7515, 4.1.6: not base64url
+	}
+	header, err := encode(protected{
+		Alg:     key.Alg,
+		Cty:     "json",
+		Kid:     kid,
+		X5tS256: base64.RawURLEncoding.EncodeToString(sum[:]),
+		X5c:     chain,
+		Typ:     "jose+json",
+		Iat:     at.Unix(),
+		Crit:    []string{"b64"},
+	})
+	if err != nil {
+		return "", err
+	}
+	return base64.RawURLEncoding.EncodeToString(header), nil
+}
+
+// keyIdentifier is the kid of TS 119 182-1, 5.1.4: base64 of the DER form of IssuerSerial
+// (RFC 5035, 4), the issuer as a directoryName and the serial number.
+func keyIdentifier(c *x509.Certificate) (string, error) {
+	name := asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 4, IsCompound: true, Bytes: c.RawIssuer}
+	der, err := asn1.Marshal(struct {
+		Issuer []asn1.RawValue
+		Serial any
+	}{[]asn1.RawValue{name}, c.SerialNumber})
+	if err != nil {
+		return "", fmt.Errorf("encode issuer and serial number of the certificate: %w", err)
+	}
+	return base64.StdEncoding.EncodeToString(der), nil
+}
+
+// encode is JSON without HTML escapes and without the newline that json.Encoder adds.
+func encode(v any) ([]byte, error) {
+	var buf bytes.Buffer
+	e := json.NewEncoder(&buf)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return nil, fmt.Errorf("encode sealed file: %w", err)
+	}
+	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
+}
+
+// readBack reads the finished file as a stranger would.
+func readBack(file, payload []byte, key Key) error {
+	f, err := Parse(file)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrContent, err)
+	}
+	if !bytes.Equal(f.Payload, payload) {
+		return fmt.Errorf("%w: it does not come back unchanged", ErrContent)
+	}
+	sig := f.Signatures[0]
+	if !sig.Leaf().Equal(key.Chain[0]) || len(sig.problems) > 0 {
+		return fmt.Errorf("%w: header does not come back unchanged", ErrKey)
+	}
+	return nil
+}
