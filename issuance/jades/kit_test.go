@@ -170,3 +170,33 @@ func (s sealer) seal(tb testing.TB, payload string) []byte {
 	must(tb, err)
 	return file
 }
+
+// selfSigned is a certificate that the key of s made for itself.
+func selfSigned(tb testing.TB, s sealer) *x509.Certificate {
+	tb.Helper()
+	template := *s.key.Chain[0]
+	template.Raw, template.Issuer = nil, template.Subject
+	der, err := x509.CreateCertificate(rand.Reader, &template, &template, s.soft.key.Public(), s.soft.key)
+	must(tb, err)
+	c, err := x509.ParseCertificate(der)
+	must(tb, err)
+	return c
+}
+
+// extension is one that nobody knows.
+func extension(critical bool) pkix.Extension {
+	return pkix.Extension{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 99999, 1}, Critical: critical, Value: []byte{5, 0}}
+}
+
+// childOf is a certificate for the key of s which that same key signed in the name of parent.
+func childOf(tb testing.TB, s sealer, parent *x509.Certificate) *x509.Certificate {
+	tb.Helper()
+	template := *s.key.Chain[0]
+	template.Raw, template.SerialNumber = nil, big.NewInt(99)
+	template.Subject = pkix.Name{CommonName: "Child"}
+	der, err := x509.CreateCertificate(rand.Reader, &template, parent, s.soft.key.Public(), s.soft.key)
+	must(tb, err)
+	c, err := x509.ParseCertificate(der)
+	must(tb, err)
+	return c
+}

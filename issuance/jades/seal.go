@@ -126,6 +126,12 @@ func checkKey(key Key, at time.Time) error {
 	if err := fits(key.Alg, leaf.PublicKey); err != nil {
 		return fmt.Errorf("%w: %w", ErrKey, err)
 	}
+	// What our own Verify would hold against the certificate is not worth a signature.
+	for _, f := range (Signature{Chain: key.Chain}).certificate() {
+		if f.Outcome != OK {
+			return fmt.Errorf("%w: %s", ErrKey, f.Words)
+		}
+	}
 	if at.Before(leaf.NotBefore) || at.After(leaf.NotAfter) {
 		return fmt.Errorf("%w: certificate is valid from %s to %s only", ErrKey,
 			leaf.NotBefore.UTC().Format(time.RFC3339), leaf.NotAfter.UTC().Format(time.RFC3339))

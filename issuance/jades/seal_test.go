@@ -200,6 +200,11 @@ func TestSealRefusesKey(t *testing.T) {
 		{"ES384 on P-256", with("ES384", s.key.Chain...), noon, "does not fit the key"},
 		{"ES256 on P-521", with("ES256", root.issue(t, p521.Public(), nil)), noon, "does not fit the key"},
 		{"short RSA", with("PS256", root.issue(t, rsa1024().Public(), nil)), noon, "RSA with 1024 bits"},
+		{"certificate of an authority", with("ES256", root.issue(t, s.soft.key.Public(), func(c *x509.Certificate) {
+			c.IsCA, c.KeyUsage = true, x509.KeyUsageCertSign|x509.KeyUsageDigitalSignature
+		})), noon, "authority"},
+		{"certificate for encryption", with("ES256", root.issue(t, s.soft.key.Public(), func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageKeyAgreement })), noon, "contentCommitment"},
+		{"certificate without usage", with("ES256", root.issue(t, s.soft.key.Public(), func(c *x509.Certificate) { c.KeyUsage = 0 })), noon, "used for"},
 		{"certificate over", s.key, noon.AddDate(2, 0, 0), "valid from"},
 		{"certificate not begun", s.key, noon.AddDate(-2, 0, 0), "valid from"},
 	} {

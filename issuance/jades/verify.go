@@ -169,18 +169,21 @@ func (s Signature) integrity(payload []byte) Finding {
 
 func (s Signature) certificate() []Finding {
 	var out []Finding
-	bad := func(reason Reason, words string) {
-		out = append(out, Finding{Part: PartCertificate, Outcome: Failed, Reason: reason, Words: words})
+	add := func(outcome Outcome, reason Reason, words string) {
+		out = append(out, Finding{Part: PartCertificate, Outcome: outcome, Reason: reason, Words: words})
 	}
 	leaf := s.Leaf()
 	if leaf.IsCA {
-		bad(ReasonAuthority, "the certificate is that of an authority, which signs certificates and not documents")
+		add(Failed, ReasonAuthority, "the certificate is that of an authority, which signs certificates and not documents")
 	}
-	if leaf.KeyUsage&(x509.KeyUsageContentCommitment|x509.KeyUsageDigitalSignature) == 0 {
-		bad(ReasonKeyUsage, "the certificate allows neither contentCommitment nor digitalSignature")
+	switch {
+	case leaf.KeyUsage == 0: // EN 319 412-2, 4.3.2 wants it to be there
+		add(Unknown, ReasonKeyUsage, "the certificate does not say what its key may be used for")
+	case leaf.KeyUsage&(x509.KeyUsageContentCommitment|x509.KeyUsageDigitalSignature) == 0:
+		add(Failed, ReasonKeyUsage, "the certificate allows neither contentCommitment nor digitalSignature")
 	}
 	if len(out) == 0 && !s.has(PartCertificate) {
-		out = append(out, Finding{Part: PartCertificate, Outcome: OK, Reason: ReasonFine, Words: "the certificate may seal and is the one the header refers to"})
+		add(OK, ReasonFine, "the certificate may seal and is the one the header refers to")
 	}
 	return out
 }
