@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// maxDepth is how deep objects and arrays may be nested. Official credentials need 17 levels.
+// maxDepth is how deep objects and arrays may be nested. The official samples need 10 levels.
 const maxDepth = 64
 
 // fault is where and why a text is not strict JSON.
