@@ -72,3 +72,28 @@ func (db *DB) provider() (*goose.Provider, error) {
 	}
 	return p, nil
 }
+
+// ErrOlder is returned by Current when migrations are missing.
+var ErrOlder = errors.New("the database schema is older than this program: run `sealsmith migrate`")
+
+// Current checks, without changing anything, that the schema is the one this program
+// knows: ErrOlder and ErrNewer say how it differs.
+func (db *DB) Current(ctx context.Context) error {
+	p, err := db.provider()
+	if err != nil {
+		return err
+	}
+	have, err := p.GetDBVersion(ctx)
+	if err != nil {
+		return fmt.Errorf("read the schema version: %w", err)
+	}
+	sources := p.ListSources()
+	newest := sources[len(sources)-1].Version
+	switch {
+	case have > newest:
+		return fmt.Errorf("%w (schema %d, this program knows %d)", ErrNewer, have, newest)
+	case have < newest:
+		return fmt.Errorf("%w (schema %d, this program knows %d)", ErrOlder, have, newest)
+	}
+	return nil
+}

@@ -1,0 +1,49 @@
+# Two commands for a newcomer: `make demo` and `make test`. Each installs what it needs.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -X main.version=$(VERSION)
+ARGS ?=
+
+.PHONY: help demo test build e2e race lint fmt fuzz bench interop update-golden
+
+help: ## Say what there is.
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+demo: ## Show the whole life of a micro-credential on real parts. ARGS=--once ends after the walk.
+	@.ci/packages gcc libc6-dev softhsm2 redis-server
+	@$(MAKE) --no-print-directory build
+	@bin/sealsmith demo $(ARGS)
+
+test: ## Run all tests on SQLite, PostgreSQL, Redis, SoftHSM and Chromium.
+	@.ci/packages gcc libc6-dev softhsm2 redis-server postgresql chromium
+	@.ci/with-postgres go test -timeout 20m ./...
+
+build: ## Build bin/sealsmith.
+	@mkdir -p bin
+	@go build -trimpath -ldflags '$(LDFLAGS)' -o bin/sealsmith ./cmd/sealsmith
+
+e2e: ## Only the walk over HTTP and the one in Chromium.
+	@.ci/with-postgres go test -count=1 -run 'TestJourney|TestBrowser' -v ./cmd/sealsmith
+
+race: ## All tests under the race detector.
+	@.ci/with-postgres go test -race -timeout 40m ./...
+
+lint: ## Formatting, vet and linters.
+	@go mod verify >/dev/null && go mod tidy -diff
+	@go vet ./...
+	@go tool -modfile=.ci/tools/go.mod golangci-lint run --config .ci/golangci.yml
+
+fmt: ## Format all files.
+	@go tool -modfile=.ci/tools/go.mod golangci-lint fmt --config .ci/golangci.yml
+
+FUZZTIME ?= 20s
+fuzz: ## Every fuzz target for FUZZTIME.
+	@.ci/fuzz $(FUZZTIME)
+
+bench: ## Measures as JSON lines.
+	@.ci/packages gcc libc6-dev softhsm2 redis-server >&2
+	@go run ./cmd/sealsmith/bench
+
+update-golden: ## Write the golden files anew; look at the difference before you commit it.
+	@go test ./issuance/elm -update
