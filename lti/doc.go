@@ -1,0 +1,26 @@
+// Package lti is the tool side of LTI 1.3 Advantage: the login a platform starts, the
+// launch it answers with, the session that follows, the answer to a deep linking request,
+// and the service calls by which line items and results are read.
+//
+// A launch is two requests of the browser. /lti/login (Security Framework 1.0, section
+// 5.1.1.1) stores a state and sends the browser to the platform; /lti/launch (5.1.1.3)
+// receives the signed id_token, checks it in a fixed order, spends the state in the same
+// transaction that creates the session, and hands over to Deps.Enter. Nothing is changed
+// before the last check has passed: a refused launch leaves the state unspent, so nobody
+// can burn another person's login by posting garbage, and a reload works after the
+// platform's keys were out of reach for a moment.
+//
+// The checks are stricter than the JOSE library underneath: compact form only, RS256 only,
+// a kid, a modulus of 2048 bits, no critical or key-carrying header, no duplicate members,
+// exp and iat present and bounded, the nonce that belongs to this state, a browser that
+// holds this state's cookie, a deployment that is registered.
+//
+// The package deliberately does not know what the tool is for, how pages look, or how
+// people decide anything: it reports who came from where with which roles. It does not
+// create users and never links accounts. It stores hashes of secrets, never the secrets.
+//
+// Refusals are *CheckError with a stable code, an HTTP status and a sentence that says
+// what to do; Codes lists all codes. Trouble with a platform's services is *ServiceError.
+// Everything else that can go wrong (the database, randomness) comes as a wrapped error
+// and means the server, not the request.
+package lti

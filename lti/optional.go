@@ -1,0 +1,211 @@
+package lti
+
+import (
+	"html"
+	"net/mail"
+	"net/url"
+	"regexp"
+	"strings"
+)
+
+const (
+	maxTitle       = 255 // characters
+	maxDescription = 4000
+	maxCustom      = 200 // parameters
+	maxCustomValue = 8 << 10
+	maxEmail       = 254
+)
+
+var (
+	languageTag = regexp.MustCompile(`^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*$`)
+	markup      = regexp.MustCompile(`</?[A-Za-z!][^>]*>`)
+	unresolved  = regexp.MustCompile(`^\$[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)+$`)
+)
+
+// optionalReader reads claims that may be absent. One of a wrong type is treated as
+// absent and noted: platforms written in PHP send an empty map as [].
+type optionalReader struct {
+	claims  object
+	ignored []string
+}
+
+func (r *optionalReader) object(name string) object {
+	o, is := r.claims.object(name)
+	if is == wrongType {
+		r.ignored = append(r.ignored, name)
+	}
+	return o
+}
+
+func (r *optionalReader) text(name string, limit int) string {
+	return clean(r.exact(name), limit)
+}
+
+func (r *optionalReader) exact(name string) string {
+	s, is := r.claims.text(name)
+	if is == wrongType {
+		r.ignored = append(r.ignored, name)
+	}
+	return s
+}
+
+// readOptional fills the optional parts of l and returns the names of ignored claims.
+func readOptional(c object, reg Registration, l *Launch) []string {
+	r := &optionalReader{claims: c}
+	l.User.Name = r.text("name", maxTitle)
+	l.User.GivenName = r.text("given_name", maxTitle)
+	l.User.FamilyName = r.text("family_name", maxTitle)
+	l.User.Email = email(r.exact("email"))
+	l.User.Locale = locale(r.text("locale", maxTitle))
+
+	course := r.object(claimContext)
+	l.Context = Context{ID: course.id("id"), Label: course.plain("label", maxTitle), Title: course.plain("title", maxTitle)}
+
+	platform := r.object(claimPlatform)
+	l.Platform = Platform{
+		GUID:          platform.id("guid"),
+		Name:          platform.plain("name", maxTitle),
+		ProductFamily: platform.plain("product_family_code", maxTitle),
+		Version:       platform.plain("version", maxTitle),
+	}
+	platformURL, _ := platform.text("url")
+
+	p := r.object(claimPresentation)
+	returnURL, _ := p.text("return_url")
+	l.Presentation = Presentation{
+		ReturnURL:      ofPlatform(returnURL, reg.Issuer, reg.AuthURL, platformURL),
+		Locale:         locale(p.plain("locale", maxTitle)),
+		DocumentTarget: documentTarget(p.plain("document_target", maxTitle)),
+	}
+	l.Custom = custom(r.object(claimCustom))
+	l.AGS = ags(r.object(claimAGS))
+	l.NRPS = NRPS{URL: r.object(claimNRPS).url("context_memberships_url")}
+	return r.ignored
+}
+
+// id returns an identifier as it is, or nothing when it is too long or not printable.
+func (o object) id(name string) string {
+	s, _ := o.text(name)
+	if len(s) > maxIDLength || strings.ContainsFunc(s, isControl) {
+		return ""
+	}
+	return s
+}
+
+func (o object) plain(name string, limit int) string {
+	s, _ := o.text(name)
+	return plain(s, limit)
+}
+
+func (o object) url(name string) string {
+	s, _ := o.text(name)
+	if validateURL(name, s) != nil {
+		return ""
+	}
+	return s
+}
+
+// ags reads the endpoint claim (AGS 2.0, section 3.1); without scopes it is of no use.
+func ags(o object) AGS {
+	scopes, is := o.texts("scope")
+	if is != present {
+		return AGS{}
+	}
+	return AGS{Scopes: scopes, LineItems: o.url("lineitems"), LineItem: o.url("lineitem")}
+}
+
+// custom reads the custom parameters: numbers and booleans become text; null, lists,
+// objects and variables that the platform did not resolve are left out.
+func custom(o object) map[string]string {
+	if len(o) == 0 || len(o) > maxCustom {
+		return nil
+	}
+	values := make(map[string]string, len(o))
+	for name := range o {
+		raw, ok := o.raw(name)
+		if !ok || len(raw) > maxCustomValue {
+			continue
+		}
+		switch raw[0] {
+		case '"':
+			if s, is := o.text(name); is == present && !unresolved.MatchString(s) {
+				values[name] = strings.ReplaceAll(s, "\x00", "")
+			}
+		case '{', '[':
+		default:
+			values[name] = string(raw)
+		}
+	}
+	return values
+}
+
+// clean makes text from outside fit to be kept and shown: without control characters and
+// those that change the reading direction, at most limit characters long.
+func clean(s string, limit int) string {
+	s = strings.TrimSpace(strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\t':
+			return ' '
+		case isControl(r) || isBidiControl(r):
+			return -1
+		}
+		return r
+	}, s))
+	if len(s) <= limit {
+		return s
+	}
+	if runes := []rune(s); len(runes) > limit {
+		return string(runes[:limit])
+	}
+	return s
+}
+
+// plain cleans text in which platforms send markup.
+func plain(s string, limit int) string {
+	if strings.ContainsAny(s, "<&") {
+		s = html.UnescapeString(markup.ReplaceAllString(s, ""))
+	}
+	return clean(s, limit)
+}
+
+func email(s string) string {
+	a, err := mail.ParseAddress(s)
+	if err != nil || a.Address != s || len(s) > maxEmail || strings.ContainsFunc(s, isControl) {
+		return ""
+	}
+	return s
+}
+
+// locale returns a BCP 47 tag; Moodle writes pt_br for pt-br.
+func locale(s string) string {
+	if len(s) > 35 || !languageTag.MatchString(s) {
+		return ""
+	}
+	return strings.ReplaceAll(s, "_", "-")
+}
+
+func documentTarget(s string) string {
+	switch s {
+	case "frame", "iframe", "window":
+		return s
+	}
+	return ""
+}
+
+// ofPlatform returns address if it leads to the host of one of the platform's own
+// addresses, and nothing otherwise: a page links to it.
+func ofPlatform(address string, own ...string) string {
+	if address == "" || validateURL("", address) != nil {
+		return ""
+	}
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	for _, o := range own {
+		if known, err := url.Parse(o); err == nil && strings.EqualFold(known.Hostname(), u.Hostname()) {
+			return address
+		}
+	}
+	return ""
+}
