@@ -1,0 +1,113 @@
+package demolms
+
+import (
+	"cmp"
+	"net/http"
+	"strings"
+)
+
+// serveLaunch is the page a frame or a new window opens: it posts the login
+// initiation of an activity to its tool (Security Framework 5.1.1.1).
+func (l *LMS) serveLaunch(w http.ResponseWriter, r *http.Request, s *session) {
+	l.mu.Lock()
+	a, err := l.activity(r.PathValue("activity"))
+	l.mu.Unlock()
+	if err != nil {
+		l.errorPage(w, r, http.StatusNotFound, "This activity does not exist.")
+		return
+	}
+	if u, err := l.User(s.user); err != nil || (a.Course == siteCourse && u.Role != Admin) {
+		l.errorPage(w, r, http.StatusForbidden, "Only an administrator can open this.")
+		return
+	}
+	l.initiate(w, r, s, Launch{User: s.user, Activity: a.ID, Window: r.URL.Query().Get("window") != ""})
+}
+
+// serveSelect begins content selection (Deep Linking 2.0) for a course.
+func (l *LMS) serveSelect(w http.ResponseWriter, r *http.Request, s *session) {
+	l.mu.Lock()
+	t, err := l.toolByType(r.PathValue("type"))
+	l.mu.Unlock()
+	if err != nil {
+		l.errorPage(w, r, http.StatusNotFound, "This tool does not exist.")
+		return
+	}
+	l.initiate(w, r, s, Launch{User: s.user, DeepLink: true, Course: r.PathValue("course"), ClientID: t.ClientID})
+}
+
+func (l *LMS) initiate(w http.ResponseWriter, r *http.Request, s *session, launch Launch) {
+	named, err := l.nameFault(r.URL.Query().Get("fault"))
+	if err != nil {
+		l.errorPage(w, r, http.StatusBadRequest, "There is no knob of that name.")
+		return
+	}
+	launch.Faults = named
+	address, fields, err := l.initiation(s, launch)
+	if err != nil {
+		l.cfg.Logger.ErrorContext(r.Context(), "login initiation failed", "err", err)
+		l.errorPage(w, r, http.StatusInternalServerError, "The launch could not be prepared.")
+		return
+	}
+	l.postPage(w, r, "Opening the tool", address, fields)
+}
+
+func (l *LMS) initiation(s *session, launch Launch) (string, []field, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	t, err := l.launchTool(launch)
+	if err != nil {
+		return "", nil, err
+	}
+	target := t.DeepLinkURL
+	if a, err := l.activity(launch.Activity); err == nil {
+		target = cmp.Or(a.URL, t.LaunchURL)
+	}
+	messageHint, faults, err := l.begin(s, launch)
+	if err != nil {
+		return "", nil, err
+	}
+	if faults[LoginLTI11] {
+		return t.LoginURL, l.lti11(launch, t), nil
+	}
+	deployment := t.DeploymentID
+	issuer := l.cfg.Issuer
+	if faults[LoginWrongIssuer] {
+		issuer += "/"
+	}
+	if faults[LoginForeignTarget] {
+		target = foreignAddress
+	}
+	if faults[LoginWrongDeploy] {
+		deployment = wrongDeployment
+	}
+	omitted := map[string]bool{
+		"iss": faults[LoginNoIssuer], "client_id": faults[LoginNoClientID],
+		"login_hint": faults[LoginNoHint], "lti_message_hint": faults[LoginNoMessageHint],
+	}
+	var fields []field
+	for _, f := range []field{
+		{"iss", issuer}, {"target_link_uri", target}, {"login_hint", s.user}, {"lti_message_hint", messageHint},
+		{"client_id", t.ClientID}, {"lti_deployment_id", deployment},
+	} {
+		if !omitted[f.Name] {
+			fields = append(fields, f)
+		}
+	}
+	return t.LoginURL, fields, nil
+}
+
+// serveReturn is where a tool sends a person back to (launch_presentation
+// return_url). Messages are shown as plain text, markup stripped.
+func (l *LMS) serveReturn(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	v := returnView{Activity: q.Get("instanceid"), Course: q.Get("course"), Message: strings.TrimSpace(cleanText(q.Get("lti_msg")))}
+	if e := strings.TrimSpace(cleanText(q.Get("lti_errormsg"))); e != "" {
+		v.Error = e
+	}
+	l.mu.Lock()
+	if a, err := l.activity(v.Activity); err == nil {
+		v.Title = a.Title
+	}
+	l.mu.Unlock()
+	l.render(w, r, "return", view{Title: "Back from the tool", Data: v})
+}

@@ -1,0 +1,265 @@
+package demolms
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Scopes of the services.
+const (
+	agsScope               = "https://purl.imsglobal.org/spec/lti-ags/scope/"
+	scopeLineItem          = agsScope + "lineitem"
+	scopeLineItemRead      = agsScope + "lineitem.readonly"
+	scopeResult            = agsScope + "result.readonly"
+	scopeScore             = agsScope + "score"
+	scopeMembers           = "https://purl.imsglobal.org/spec/lti-nrps/scope/contextmembership.readonly"
+	assertionType          = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+	tokenSeconds           = 3600
+	mostAssertionLifetime  = 3600
+	htmlType               = "text/html; charset=utf-8"
+	jsonType               = "application/json"
+	formType               = "application/x-www-form-urlencoded"
+	errInvalidRequest      = "invalid_request"
+	errInvalidClient       = "invalid_client"
+	errInvalidScope        = "invalid_scope"
+	errUnsupportedGrant    = "unsupported_grant_type"
+	maintenancePage        = "<!DOCTYPE html><html lang=\"en\"><title>Maintenance</title><p>The site is undergoing maintenance and is currently not available.</p></html>"
+	kidMissing             = "error/Error: kid must be provided in JWT header."
+	futureIssuedFormat     = "Cannot handle token with iat prior to %s"
+	moodleTimeFormat       = "2006-01-02T15:04:05-0700"
+	bytesOfHugeAnswers     = 10 << 20
+	retryAfterBusySeconds  = "1"
+	hexBytesOfAccessTokens = 16
+)
+
+func allScopes() []string {
+	return []string{scopeLineItem, scopeLineItemRead, scopeResult, scopeScore, scopeMembers}
+}
+
+// gradeScopes are those among scopes that belong to the grade services.
+func gradeScopes(scopes []string) []string {
+	return slices.DeleteFunc(slices.Clone(scopes), func(s string) bool { return !strings.HasPrefix(s, agsScope) })
+}
+
+// accessToken is a bearer token of a tool.
+type accessToken struct {
+	clientID string
+	scopes   []string
+	expires  time.Time
+}
+
+// IssueToken makes an access token without the token endpoint, for tests of
+// services. It grants the scopes as they are named.
+func (l *LMS) IssueToken(clientID string, scopes ...string) (string, error) {
+	tok, err := l.random(hexBytesOfAccessTokens)
+	if err != nil {
+		return "", err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, err := l.toolByClient(clientID); err != nil {
+		return "", err
+	}
+	l.tokens[tok] = accessToken{clientID: clientID, scopes: scopes, expires: l.cfg.Now().Add(tokenSeconds * time.Second)}
+	return tok, nil
+}
+
+// RevokeTokens forgets all access tokens, so that the next service call of a
+// tool with an old one answers 401.
+func (l *LMS) RevokeTokens() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	clear(l.tokens)
+}
+
+// serveToken is the token endpoint (Security Framework 4.1). Every refusal is
+// 400 text/html with a body that is not always JSON, as Moodle's.
+func (l *LMS) serveToken(w http.ResponseWriter, r *http.Request) {
+	if !l.wait(r.Context(), EndpointSlow) {
+		return
+	}
+	switch {
+	case l.take(EndpointError):
+		http.Error(w, "internal error", http.StatusInternalServerError)
+		return
+	case l.take(EndpointHTML):
+		writeBody(w, http.StatusOK, htmlType, maintenancePage)
+		return
+	case l.take(EndpointDenied):
+		tokenError(w, http.StatusUnauthorized, errInvalidClient)
+		return
+	}
+	t, scopes, err := l.grant(r)
+	if err != nil {
+		l.cfg.Logger.InfoContext(r.Context(), "access token refused", "err", err)
+		tokenError(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	tok, err := l.IssueToken(t.ClientID, scopes...)
+	if err != nil {
+		tokenError(w, http.StatusInternalServerError, "server_error")
+		return
+	}
+	writeBody(w, http.StatusOK, htmlType, fmt.Sprintf("{\n  \"access_token\" : %q,\n  \"token_type\" : \"Bearer\",\n  \"expires_in\" : %d,\n  \"scope\" : %q\n}",
+		tok, tokenSeconds, strings.Join(scopes, " ")))
+}
+
+// tokenError builds the body by hand as Moodle does; a message with quotes
+// makes it something else than JSON.
+func tokenError(w http.ResponseWriter, status int, message string) {
+	writeBody(w, status, htmlType, "{\n  \"error\" : \""+message+"\"\n}")
+}
+
+// grant checks the request; the texts of its errors are what the tool reads.
+func (l *LMS) grant(r *http.Request) (Tool, []string, error) {
+	if r.Method != http.MethodPost || !strings.HasPrefix(r.Header.Get("Content-Type"), formType) || r.ParseForm() != nil {
+		return Tool{}, nil, errors.New(errInvalidRequest)
+	}
+	f := r.PostForm
+	if f.Get("client_assertion") == "" || f.Get("client_assertion_type") == "" || f.Get("grant_type") == "" || f.Get("scope") == "" {
+		return Tool{}, nil, errors.New(errInvalidRequest)
+	}
+	if f.Get("grant_type") != "client_credentials" {
+		return Tool{}, nil, errors.New(errUnsupportedGrant)
+	}
+	tok, err := parseToken(f.Get("client_assertion"))
+	if err != nil || f.Get("client_assertion_type") != assertionType {
+		return Tool{}, nil, errors.New(errInvalidRequest)
+	}
+	l.mu.Lock()
+	t, err := l.toolByClient(text(tok.claims, "sub"))
+	l.mu.Unlock()
+	if err != nil {
+		return Tool{}, nil, errors.New(errInvalidClient)
+	}
+	scopes := l.grantable(t, strings.Fields(f.Get("scope")))
+	if len(scopes) == 0 {
+		return Tool{}, nil, errors.New(errInvalidScope)
+	}
+	return t, scopes, l.checkAssertion(r.Context(), tok, t)
+}
+
+// grantable keeps the scopes a tool may have and leaves the others out
+// without a word.
+func (l *LMS) grantable(t Tool, asked []string) []string {
+	few := l.take(EndpointFewScopes)
+	return slices.DeleteFunc(slices.Clone(asked), func(s string) bool {
+		return !slices.Contains(t.Scopes, s) || (few && s == scopeResult)
+	})
+}
+
+// checkAssertion checks a client assertion (RFC 7523 section 3). Unlike
+// Moodle it insists on iss, aud and a fresh jti.
+func (l *LMS) checkAssertion(ctx context.Context, tok token, t Tool) error {
+	if tok.kid == "" {
+		return errors.New(kidMissing)
+	}
+	if err := l.verifyTool(ctx, t, tok); err != nil {
+		return err
+	}
+	now := l.cfg.Now()
+	c := tok.claims
+	exp, hasExp := number(c, "exp")
+	iat, hasIat := number(c, "iat")
+	expected := t.TokenAudience
+	if expected == "" {
+		expected = l.cfg.Issuer + tokenPath
+	}
+	switch {
+	case hasIat && iat > now.Unix():
+		return fmt.Errorf(futureIssuedFormat, time.Unix(iat, 0).UTC().Format(moodleTimeFormat))
+	case !hasExp || exp <= now.Unix():
+		return errors.New("Expired token") //nolint:revive,staticcheck // error-strings, ST1005: Moodle's own words, sent to the tool as they are
+	case !hasIat || exp-iat > mostAssertionLifetime, text(c, "iss") != t.ClientID, text(c, "jti") == "":
+		return errors.New(errInvalidClient)
+	case !slices.Contains(audience(c), expected):
+		return errors.New(errInvalidClient)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for id, until := range l.seenJTI {
+		if until.Before(now) {
+			delete(l.seenJTI, id)
+		}
+	}
+	id := t.ClientID + " " + text(c, "jti")
+	if _, seen := l.seenJTI[id]; seen {
+		return errors.New(errInvalidClient)
+	}
+	l.seenJTI[id] = time.Unix(exp, 0).Add(time.Minute)
+	return nil
+}
+
+// serveJWKS publishes the key, with no cache headers as in Moodle.
+func (l *LMS) serveJWKS(w http.ResponseWriter, r *http.Request) {
+	if !l.wait(r.Context(), JWKSSlow) {
+		return
+	}
+	good := publicKey(&l.key.PublicKey, keyID(&l.key.PublicKey))
+	keys := []any{good}
+	padding := ""
+	switch {
+	case l.take(JWKSError):
+		http.Error(w, "internal error", http.StatusInternalServerError)
+		return
+	case l.take(JWKSHTML):
+		writeBody(w, http.StatusOK, htmlType, maintenancePage)
+		return
+	case l.take(JWKSEmpty):
+		keys = []any{}
+	case l.take(JWKSOtherKeys):
+		l.mu.Lock()
+		other, err := l.unpublishedKey()
+		l.mu.Unlock()
+		if err != nil {
+			http.Error(w, "no key", http.StatusInternalServerError)
+			return
+		}
+		keys = []any{publicKey(&other.PublicKey, keyID(&other.PublicKey))}
+	case l.take(JWKSNoAlg):
+		good.Alg = ""
+		keys = []any{good}
+	case l.take(JWKSMixed):
+		keys = []any{
+			map[string]any{"kty": "RSA", "kid": "broken", "n": "!", "e": "AQAB"}, good,
+			map[string]any{"kty": "LATTICE", "kid": "tomorrow"},
+		}
+	case l.take(JWKSHuge):
+		padding = strings.Repeat(" ", bytesOfHugeAnswers)
+	}
+	raw, err := json.Marshal(map[string]any{"keys": keys})
+	if err != nil {
+		http.Error(w, "no key", http.StatusInternalServerError)
+		return
+	}
+	writeBody(w, http.StatusOK, jsonType, string(raw)+padding)
+}
+
+// wait holds an answer back while a slow knob is on. It is false when the
+// client has gone away meanwhile.
+func (l *LMS) wait(ctx context.Context, k Knob) bool {
+	d := l.delay(k)
+	if d == 0 {
+		return true
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func writeBody(w http.ResponseWriter, status int, contentType, body string) {
+	w.Header().Set("Content-Type", contentType)
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(body)) //nolint:errcheck // the client has gone away, nobody is left to tell
+}
