@@ -23,6 +23,7 @@ const (
 	schemaGeneric = "http://data.europa.eu/snb/model/ap/edc-generic-full"
 	schemaMandate = "http://data.europa.eu/snb/model/ap/edc-issued-by-mandate"
 	schemaType    = "ShaclValidator2017"
+	pngMagic      = "\x89PNG\r\n\x1a\n"
 )
 
 // Build returns the payload of the credential: the exact bytes to be sealed, compact JSON
@@ -38,7 +39,7 @@ func Build(in Input, pages ...Page) ([]byte, error) {
 		if !b.speaks(page.Language) {
 			p.add("pages", "there is a page in %q, a language that the template does not have", page.Language)
 		}
-		if !bytes.HasPrefix(page.PNG, []byte("\x89PNG\r\n\x1a\n")) {
+		if !bytes.HasPrefix(page.PNG, []byte(pngMagic)) {
 			p.add("pages", "the page in %q is no PNG image", page.Language)
 		}
 	}
