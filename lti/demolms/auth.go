@@ -165,6 +165,9 @@ func (l *LMS) respond(s *session, q url.Values, p pendingLaunch, t Tool) (string
 	if err != nil {
 		return "", nil, err
 	}
+	if p.launch.DeepLink {
+		s.wantData = p.faults[DeepLinkData]
+	}
 	key := s.user + " " + t.ClientID
 	if last, ok := l.lastPost[key]; ok && p.faults[ResponseReplay] {
 		return last.address, last.fields, nil

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -236,7 +237,7 @@ func (l *LMS) setGrade(lineItem int, user string, score *float64) error {
 	if err != nil {
 		return err
 	}
-	if score != nil && (*score < 0 || *score > i.Max) {
+	if score != nil && (math.IsNaN(*score) || *score < 0 || *score > i.Max) {
 		return fmt.Errorf("grade %v of %q is not between 0 and %v", *score, u.Username, i.Max)
 	}
 	g := l.data.Grades[i.ID][u.ID]

@@ -61,6 +61,7 @@ func (l *LMS) receiveItems(r *http.Request, s *session) (string, error) {
 	l.mu.Lock()
 	t, err := l.toolByType(q.Get("id"))
 	_, errCourse := l.course(q.Get("course"))
+	wantData := s.wantData
 	l.mu.Unlock()
 	if err := errors.Join(err, errCourse); err != nil {
 		return "", err
@@ -69,7 +70,7 @@ func (l *LMS) receiveItems(r *http.Request, s *session) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", errDeepLink, err)
 	}
-	if err := l.checkDeepLink(tok.claims, t); err != nil {
+	if err := l.checkDeepLink(tok.claims, t, wantData); err != nil {
 		return "", fmt.Errorf("%w: %w", errDeepLink, err)
 	}
 	if err := l.verifyTool(r.Context(), t, tok); err != nil {
@@ -91,7 +92,7 @@ func (l *LMS) receiveItems(r *http.Request, s *session) (string, error) {
 
 // checkDeepLink checks the claims of a deep linking response; the signature
 // comes after, so that the words of a refusal help.
-func (l *LMS) checkDeepLink(c map[string]any, t Tool) error {
+func (l *LMS) checkDeepLink(c map[string]any, t Tool, wantData bool) error {
 	now := l.cfg.Now().Unix()
 	exp, hasExp := number(c, "exp")
 	iat, hasIat := number(c, "iat")
@@ -113,7 +114,7 @@ func (l *LMS) checkDeepLink(c map[string]any, t Tool) error {
 		return errors.New("version is not " + ltiVersion)
 	case text(c, claimDeployment) != t.DeploymentID:
 		return errors.New("deployment_id is not that of the request")
-	case l.Get(DeepLinkData) != Off && data != deepLinkData:
+	case wantData && data != deepLinkData:
 		return errors.New("data did not come back unchanged")
 	default:
 		return nil

@@ -2,6 +2,7 @@ package demolms
 
 import (
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -118,8 +119,8 @@ func typedScore(s string) (*float64, error) {
 		return nil, nil //nolint:nilnil // an empty cell is neither a grade nor a mistake
 	}
 	f, err := strconv.ParseFloat(s, 64)
-	if err != nil {
-		return nil, fmt.Errorf("read grade: %w", err)
+	if err != nil || math.IsNaN(f) {
+		return nil, fmt.Errorf("%q is not a number", s)
 	}
 	return &f, nil
 }

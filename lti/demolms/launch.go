@@ -25,6 +25,10 @@ func (l *LMS) serveLaunch(w http.ResponseWriter, r *http.Request, s *session) {
 
 // serveSelect begins content selection (Deep Linking 2.0) for a course.
 func (l *LMS) serveSelect(w http.ResponseWriter, r *http.Request, s *session) {
+	c, ok := l.courseOf(w, r)
+	if !ok {
+		return
+	}
 	l.mu.Lock()
 	t, err := l.toolByType(r.PathValue("type"))
 	l.mu.Unlock()
@@ -32,7 +36,7 @@ func (l *LMS) serveSelect(w http.ResponseWriter, r *http.Request, s *session) {
 		l.errorPage(w, r, http.StatusNotFound, "This tool does not exist.")
 		return
 	}
-	l.initiate(w, r, s, Launch{User: s.user, DeepLink: true, Course: r.PathValue("course"), ClientID: t.ClientID})
+	l.initiate(w, r, s, Launch{User: s.user, DeepLink: true, Course: c.ID, ClientID: t.ClientID})
 }
 
 func (l *LMS) initiate(w http.ResponseWriter, r *http.Request, s *session, launch Launch) {

@@ -22,6 +22,9 @@ type session struct {
 	// drafts are content items a tool returned, waiting for "Save".
 	drafts map[string]contentDraft
 	serial int
+	// wantData is set while the last deep linking request carried data that
+	// must come back.
+	wantData bool
 }
 
 // pendingLaunch is what a one-use message hint stands for.
