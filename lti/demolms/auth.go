@@ -200,9 +200,15 @@ func (l *LMS) spoil(fields []field, p pendingLaunch, t Tool) []field {
 // lti11 is a launch of the old kind, signed by nobody in particular.
 func (l *LMS) lti11(launch Launch, t Tool) []field {
 	return []field{
-		{"lti_message_type", "basic-lti-launch-request"}, {"lti_version", "LTI-1p0"},
-		{"resource_link_id", launch.Activity}, {"user_id", launch.User}, {"roles", "Instructor"},
-		{"oauth_consumer_key", t.ClientID}, {"oauth_version", "1.0"}, {"oauth_nonce", "4572616e48616d6d"},
-		{"oauth_signature_method", "HMAC-SHA1"}, {"oauth_signature", "c2lnbmVkIGJ5IG5vYm9keQ=="},
+		{"lti_message_type", "basic-lti-launch-request"},
+		{"lti_version", "LTI-1p0"},
+		{"resource_link_id", launch.Activity},
+		{"user_id", launch.User},
+		{"roles", "Instructor"},
+		{"oauth_consumer_key", t.ClientID},
+		{"oauth_version", "1.0"},
+		{"oauth_nonce", "4572616e48616d6d"},
+		{"oauth_signature_method", "HMAC-SHA1"},
+		{"oauth_signature", "c2lnbmVkIGJ5IG5vYm9keQ=="},
 	}
 }

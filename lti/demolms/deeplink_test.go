@@ -182,6 +182,7 @@ func TestDeepLinkRefusals(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			claims := maps.Clone(b.answerClaims(contentItem("A")))
 			if tt.change != nil {
 				tt.change(claims)

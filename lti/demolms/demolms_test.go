@@ -72,8 +72,6 @@ type bench struct {
 	clock   *clock
 	browser *http.Client
 	tool    *httptest.Server
-	// received are the forms posted to the tool, oldest first.
-	received []url.Values
 }
 
 func setup(t *testing.T) *bench {
@@ -84,7 +82,7 @@ func setup(t *testing.T) *bench {
 func setupWith(t *testing.T, change func(*demolms.Config)) *bench {
 	t.Helper()
 	b := &bench{t: t, clock: &clock{now: time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)}}
-	b.tool = httptest.NewServer(b.stub())
+	b.tool = httptest.NewServer(stub())
 	t.Cleanup(b.tool.Close)
 
 	server := httptest.NewUnstartedServer(nil)
@@ -117,16 +115,9 @@ func newBrowser(t *testing.T) *http.Client {
 	return &http.Client{Jar: jar}
 }
 
-// stub answers as a tool would: it notes every form and shows its keys.
-func (b *bench) stub() http.Handler {
+// stub is the part of a tool that the platform calls: its keys.
+func stub() http.Handler {
 	mux := http.NewServeMux()
-	note := func(_ http.ResponseWriter, r *http.Request) {
-		if err := r.ParseForm(); err == nil {
-			b.received = append(b.received, r.PostForm)
-		}
-	}
-	mux.HandleFunc("POST /login", note)
-	mux.HandleFunc("POST /launch", note)
 	mux.HandleFunc("GET /jwks", func(w http.ResponseWriter, _ *http.Request) {
 		key := toolKey()
 		_ = json.NewEncoder(w).Encode(map[string]any{"keys": []any{map[string]any{

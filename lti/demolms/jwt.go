@@ -128,12 +128,18 @@ func (t token) verify(keys keySet) error {
 	}
 	sum := sha256.Sum256([]byte(t.signed))
 	if err := rsa.VerifyPKCS1v15(key, crypto.SHA256, sum[:], t.signature); err != nil {
-		return errors.New("Signature verification failed") //nolint:revive,staticcheck // error-strings, ST1005: Moodle's own words, sent to the tool as they are
+		return refusalError("Signature verification failed")
 	}
 	return nil
 }
 
-var errUnknownKid = errors.New(`"kid" invalid, unable to lookup correct key`)
+// refusalError is an answer of the token endpoint in Moodle's own words, which
+// the tool gets to read as they are.
+type refusalError string
+
+func (r refusalError) Error() string { return string(r) }
+
+const errUnknownKid = refusalError(`"kid" invalid, unable to lookup correct key`)
 
 // text reads a claim that must be a string; anything else is "".
 func text(m map[string]any, name string) string {

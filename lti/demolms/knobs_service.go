@@ -37,6 +37,9 @@ const (
 	DeepLinkLearner       Knob = "deeplink-learner"
 )
 
+// dlReturnURL is the name of the return address in the settings.
+const dlReturnURL = "deep_link_return_url"
+
 // deepLinkData is what the tool must give back unchanged.
 const deepLinkData = `opaque "data" ü <b>&amp;</b> {"csrf":1}`
 

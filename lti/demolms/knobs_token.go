@@ -4,22 +4,27 @@ import "strings"
 
 // Knobs of the login initiation.
 const (
-	LoginNoIssuer       Knob  = "login-no-iss"
-	LoginWrongIssuer    Knob  = "login-wrong-iss"
-	LoginNoClientID     Knob  = "login-no-client-id"
-	LoginNoHint         Knob  = "login-no-hint"
-	LoginForeignTarget  Knob  = "login-foreign-target"
-	LoginWrongDeploy    Knob  = "login-wrong-deployment"
-	LoginLTI11          Knob  = "login-lti11"
-	LoginNoMessageHint  Knob  = "login-no-message-hint"
-	foreignAddress            = "https://elsewhere.example/launch"
-	foreignLineItemHost       = "https://elsewhere.example"
-	strangerAudience          = "a-tool-that-is-not-you"
-	wrongDeployment           = "no-such-deployment"
-	unknownMessageType        = "LtiSomethingElseRequest"
-	dlReturnURL               = "deep_link_return_url"
-	longestCustomString       = 4096
-	elevenMinutes       int64 = 11 * 60
+	LoginNoIssuer      Knob = "login-no-iss"
+	LoginWrongIssuer   Knob = "login-wrong-iss"
+	LoginNoClientID    Knob = "login-no-client-id"
+	LoginNoHint        Knob = "login-no-hint"
+	LoginForeignTarget Knob = "login-foreign-target"
+	LoginWrongDeploy   Knob = "login-wrong-deployment"
+	LoginLTI11         Knob = "login-lti11"
+	LoginNoMessageHint Knob = "login-no-message-hint"
+)
+
+// Values that knobs put in place of good ones.
+const (
+	foreignHost        = "https://elsewhere.example"
+	foreignAddress     = foreignHost + "/launch"
+	strangerAudience   = "a-tool-that-is-not-you"
+	wrongDeployment    = "no-such-deployment"
+	unknownMessageType = "LtiSomethingElseRequest"
+	// longCustom is the length of a custom value no column should be cut for.
+	longCustom = 4096
+	// elevenMinutes in seconds is past every reasonable tolerance of clocks.
+	elevenMinutes int64 = 11 * 60
 )
 
 func loginKnobs() []KnobInfo {
@@ -36,6 +41,8 @@ func loginKnobs() []KnobInfo {
 }
 
 // Knobs of the JOSE header and the signature of an id_token.
+//
+//nolint:gosec // G101: names of knobs, not credentials
 const (
 	TokenNoKid      Knob = "token-no-kid"
 	TokenWrongKid   Knob = "token-wrong-kid"
@@ -70,6 +77,8 @@ func signatureKnobs() []KnobInfo {
 }
 
 // Knobs of the OpenID Connect claims of an id_token.
+//
+//nolint:gosec // G101: names of knobs, not credentials
 const (
 	TokenWrongIss    Knob = "token-wrong-iss"
 	TokenWrongAud    Knob = "token-wrong-aud"
@@ -113,6 +122,8 @@ func claimKnobs() []KnobInfo {
 }
 
 // Knobs of the LTI claims of an id_token.
+//
+//nolint:gosec // G101: names of knobs, not credentials
 const (
 	TokenWrongDeployment    Knob = "token-wrong-deployment"
 	TokenNoDeployment       Knob = "token-no-deployment"
@@ -162,7 +173,7 @@ func ltiClaimKnobs() []KnobInfo {
 		{Knob: TokenForeignLineItem, Area: AreaIDToken, Default: On, Effect: "The addresses of the grade service are on another host, where a bearer token must not go.", alter: foreignServices},
 		{Knob: TokenCustomList, Area: AreaIDToken, Default: On, Effect: "The custom claim is an empty list, as PHP writes an empty map.", alter: with(claimCustom, []string{})},
 		{Knob: TokenCustomLong, Area: AreaIDToken, Default: On, Effect: "The custom claim holds a value of four thousand characters.", alter: func(d *draft) {
-			d.claims[claimCustom] = map[string]string{"long": strings.Repeat("x", longestCustomString)}
+			d.claims[claimCustom] = map[string]string{"long": strings.Repeat("x", longCustom)}
 		}},
 		{Knob: TokenBadReturn, Area: AreaIDToken, Default: On, Effect: "The return address of the launch is a javascript: address.", alter: with(claimPresentation, map[string]any{"locale": "en", "document_target": "iframe", "return_url": "javascript:alert(1)"})},
 	}
@@ -176,7 +187,7 @@ func foreignServices(d *draft) {
 	for _, k := range []string{"lineitems", "lineitem"} {
 		if s, ok := ags[k].(string); ok {
 			if _, path, found := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(s, "http://"), "https://"), "/"); found {
-				ags[k] = foreignLineItemHost + "/" + path
+				ags[k] = foreignHost + "/" + path
 			}
 		}
 	}

@@ -90,8 +90,12 @@ func (l *LMS) initiation(s *session, launch Launch) (string, []field, error) {
 	}
 	var fields []field
 	for _, f := range []field{
-		{"iss", issuer}, {"target_link_uri", target}, {"login_hint", s.user}, {"lti_message_hint", messageHint},
-		{"client_id", t.ClientID}, {"lti_deployment_id", deployment},
+		{"iss", issuer},
+		{"target_link_uri", target},
+		{"login_hint", s.user},
+		{"lti_message_hint", messageHint},
+		{"client_id", t.ClientID},
+		{"lti_deployment_id", deployment},
 	} {
 		if !omitted[f.Name] {
 			fields = append(fields, f)

@@ -164,6 +164,7 @@ func TestAuthRefusals(t *testing.T) {
 	b.get("/as/maija")
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			_, initiation := b.begin("/launch/" + a.ID)
 			q := b.authRequest(initiation)
 			tt.change(q)

@@ -226,9 +226,9 @@ func (l *LMS) disturbResults(w http.ResponseWriter, r *http.Request) bool {
 		writeBody(w, http.StatusOK, typeResults, `[{"id":"x","userId":"7","resultScore":4`)
 	case l.take(ResultsHuge):
 		row := `{"id":"x","userId":"424242","resultScore":1,"resultMaximum":100},`
-		writeBody(w, http.StatusOK, typeResults, "["+strings.Repeat(row, bytesOfHugeAnswers/len(row))+strings.TrimSuffix(row, ",")+"]")
+		writeBody(w, http.StatusOK, typeResults, "["+strings.Repeat(row, hugeAnswer/len(row))+strings.TrimSuffix(row, ",")+"]")
 	case l.take(ResultsBusy):
-		w.Header().Set("Retry-After", retryAfterBusySeconds)
+		w.Header().Set("Retry-After", "1")
 		l.refuseService(w, r, http.StatusTooManyRequests, "Too Many Requests")
 	default:
 		return false

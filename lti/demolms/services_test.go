@@ -198,6 +198,7 @@ func TestServiceRefusals(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			as := tt.as
 			if as == "" {
 				as = client

@@ -3,7 +3,6 @@ package demolms
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -13,29 +12,43 @@ import (
 
 // Scopes of the services.
 const (
-	agsScope               = "https://purl.imsglobal.org/spec/lti-ags/scope/"
-	scopeLineItem          = agsScope + "lineitem"
-	scopeLineItemRead      = agsScope + "lineitem.readonly"
-	scopeResult            = agsScope + "result.readonly"
-	scopeScore             = agsScope + "score"
-	scopeMembers           = "https://purl.imsglobal.org/spec/lti-nrps/scope/contextmembership.readonly"
-	assertionType          = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-	tokenSeconds           = 3600
-	mostAssertionLifetime  = 3600
-	htmlType               = "text/html; charset=utf-8"
-	jsonType               = "application/json"
-	formType               = "application/x-www-form-urlencoded"
-	errInvalidRequest      = "invalid_request"
-	errInvalidClient       = "invalid_client"
-	errInvalidScope        = "invalid_scope"
-	errUnsupportedGrant    = "unsupported_grant_type"
-	maintenancePage        = "<!DOCTYPE html><html lang=\"en\"><title>Maintenance</title><p>The site is undergoing maintenance and is currently not available.</p></html>"
-	kidMissing             = "error/Error: kid must be provided in JWT header."
-	futureIssuedFormat     = "Cannot handle token with iat prior to %s"
-	moodleTimeFormat       = "2006-01-02T15:04:05-0700"
-	bytesOfHugeAnswers     = 10 << 20
-	retryAfterBusySeconds  = "1"
-	hexBytesOfAccessTokens = 16
+	agsScope          = "https://purl.imsglobal.org/spec/lti-ags/scope/"
+	scopeLineItem     = agsScope + "lineitem"
+	scopeLineItemRead = agsScope + "lineitem.readonly"
+	scopeResult       = agsScope + "result.readonly"
+	scopeScore        = agsScope + "score"
+	scopeMembers      = "https://purl.imsglobal.org/spec/lti-nrps/scope/contextmembership.readonly"
+)
+
+// What the token endpoint answers. Codes of RFC 6749 stand beside sentences of
+// Moodle and of the library it uses.
+const (
+	errInvalidRequest   = refusalError("invalid_request")
+	errInvalidClient    = refusalError("invalid_client")
+	errInvalidScope     = refusalError("invalid_scope")
+	errUnsupportedGrant = refusalError("unsupported_grant_type")
+	errKidMissing       = refusalError("error/Error: kid must be provided in JWT header.")
+	errExpired          = refusalError("Expired token")
+)
+
+const (
+	assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+	// tokenSeconds is how long an access token is good.
+	tokenSeconds = 3600
+	// accessTokenBytes gives the 32 hexadecimal digits of Moodle's tokens.
+	accessTokenBytes = 16
+	// maxAssertionSeconds is the longest life of a client assertion.
+	maxAssertionSeconds = 3600
+
+	htmlType         = "text/html; charset=utf-8"
+	jsonType         = "application/json"
+	formType         = "application/x-www-form-urlencoded"
+	moodleTimeFormat = "2006-01-02T15:04:05-0700"
+
+	// maintenancePage is what an LMS shows in place of everything else.
+	maintenancePage = "<!DOCTYPE html><html lang=\"en\"><title>Maintenance</title><p>The site is undergoing maintenance and is currently not available.</p></html>"
+	// hugeAnswer is the size of answers that are too large, in bytes.
+	hugeAnswer = 10 << 20
 )
 
 func allScopes() []string {
@@ -57,7 +70,7 @@ type accessToken struct {
 // IssueToken makes an access token without the token endpoint, for tests of
 // services. It grants the scopes as they are named.
 func (l *LMS) IssueToken(clientID string, scopes ...string) (string, error) {
-	tok, err := l.random(hexBytesOfAccessTokens)
+	tok, err := l.random(accessTokenBytes)
 	if err != nil {
 		return "", err
 	}
@@ -92,7 +105,7 @@ func (l *LMS) serveToken(w http.ResponseWriter, r *http.Request) {
 		writeBody(w, http.StatusOK, htmlType, maintenancePage)
 		return
 	case l.take(EndpointDenied):
-		tokenError(w, http.StatusUnauthorized, errInvalidClient)
+		tokenError(w, http.StatusUnauthorized, errInvalidClient.Error())
 		return
 	}
 	t, scopes, err := l.grant(r)
@@ -119,28 +132,28 @@ func tokenError(w http.ResponseWriter, status int, message string) {
 // grant checks the request; the texts of its errors are what the tool reads.
 func (l *LMS) grant(r *http.Request) (Tool, []string, error) {
 	if r.Method != http.MethodPost || !strings.HasPrefix(r.Header.Get("Content-Type"), formType) || r.ParseForm() != nil {
-		return Tool{}, nil, errors.New(errInvalidRequest)
+		return Tool{}, nil, errInvalidRequest
 	}
 	f := r.PostForm
 	if f.Get("client_assertion") == "" || f.Get("client_assertion_type") == "" || f.Get("grant_type") == "" || f.Get("scope") == "" {
-		return Tool{}, nil, errors.New(errInvalidRequest)
+		return Tool{}, nil, errInvalidRequest
 	}
 	if f.Get("grant_type") != "client_credentials" {
-		return Tool{}, nil, errors.New(errUnsupportedGrant)
+		return Tool{}, nil, errUnsupportedGrant
 	}
 	tok, err := parseToken(f.Get("client_assertion"))
 	if err != nil || f.Get("client_assertion_type") != assertionType {
-		return Tool{}, nil, errors.New(errInvalidRequest)
+		return Tool{}, nil, errInvalidRequest
 	}
 	l.mu.Lock()
 	t, err := l.toolByClient(text(tok.claims, "sub"))
 	l.mu.Unlock()
 	if err != nil {
-		return Tool{}, nil, errors.New(errInvalidClient)
+		return Tool{}, nil, errInvalidClient
 	}
 	scopes := l.grantable(t, strings.Fields(f.Get("scope")))
 	if len(scopes) == 0 {
-		return Tool{}, nil, errors.New(errInvalidScope)
+		return Tool{}, nil, errInvalidScope
 	}
 	return t, scopes, l.checkAssertion(r.Context(), tok, t)
 }
@@ -158,7 +171,7 @@ func (l *LMS) grantable(t Tool, asked []string) []string {
 // Moodle it insists on iss, aud and a fresh jti.
 func (l *LMS) checkAssertion(ctx context.Context, tok token, t Tool) error {
 	if tok.kid == "" {
-		return errors.New(kidMissing)
+		return errKidMissing
 	}
 	if err := l.verifyTool(ctx, t, tok); err != nil {
 		return err
@@ -173,13 +186,13 @@ func (l *LMS) checkAssertion(ctx context.Context, tok token, t Tool) error {
 	}
 	switch {
 	case hasIat && iat > now.Unix():
-		return fmt.Errorf(futureIssuedFormat, time.Unix(iat, 0).UTC().Format(moodleTimeFormat))
+		return refusalError("Cannot handle token with iat prior to " + time.Unix(iat, 0).UTC().Format(moodleTimeFormat))
 	case !hasExp || exp <= now.Unix():
-		return errors.New("Expired token") //nolint:revive,staticcheck // error-strings, ST1005: Moodle's own words, sent to the tool as they are
-	case !hasIat || exp-iat > mostAssertionLifetime, text(c, "iss") != t.ClientID, text(c, "jti") == "":
-		return errors.New(errInvalidClient)
+		return errExpired
+	case !hasIat || exp-iat > maxAssertionSeconds, text(c, "iss") != t.ClientID, text(c, "jti") == "":
+		return errInvalidClient
 	case !slices.Contains(audience(c), expected):
-		return errors.New(errInvalidClient)
+		return errInvalidClient
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -190,7 +203,7 @@ func (l *LMS) checkAssertion(ctx context.Context, tok token, t Tool) error {
 	}
 	id := t.ClientID + " " + text(c, "jti")
 	if _, seen := l.seenJTI[id]; seen {
-		return errors.New(errInvalidClient)
+		return errInvalidClient
 	}
 	l.seenJTI[id] = time.Unix(exp, 0).Add(time.Minute)
 	return nil
@@ -227,11 +240,12 @@ func (l *LMS) serveJWKS(w http.ResponseWriter, r *http.Request) {
 		keys = []any{good}
 	case l.take(JWKSMixed):
 		keys = []any{
-			map[string]any{"kty": "RSA", "kid": "broken", "n": "!", "e": "AQAB"}, good,
+			map[string]any{"kty": "RSA", "kid": "broken", "n": "!", "e": "AQAB"},
+			good,
 			map[string]any{"kty": "LATTICE", "kid": "tomorrow"},
 		}
 	case l.take(JWKSHuge):
-		padding = strings.Repeat(" ", bytesOfHugeAnswers)
+		padding = strings.Repeat(" ", hugeAnswer)
 	}
 	raw, err := json.Marshal(map[string]any{"keys": keys})
 	if err != nil {
@@ -261,5 +275,5 @@ func (l *LMS) wait(ctx context.Context, k Knob) bool {
 func writeBody(w http.ResponseWriter, status int, contentType, body string) {
 	w.Header().Set("Content-Type", contentType)
 	w.WriteHeader(status)
-	_, _ = w.Write([]byte(body)) //nolint:errcheck // the client has gone away, nobody is left to tell
+	_, _ = w.Write([]byte(body))
 }

@@ -94,6 +94,7 @@ func TestTokenRefusals(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			claims := b.assertion()
 			if tt.claims != nil {
 				tt.claims(claims)
