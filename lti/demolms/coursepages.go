@@ -235,18 +235,26 @@ func (l *LMS) serveAdminTool(w http.ResponseWriter, r *http.Request, _ *session)
 // AdminActivity is the resource link by which an administrator opens a tool
 // outside any course; it is made when it does not exist yet.
 func (l *LMS) AdminActivity(clientID string) (Activity, error) {
-	for _, a := range l.Activities(siteCourse) {
+	a, err := l.adminActivity(clientID)
+	if err != nil {
+		return Activity{}, err
+	}
+	return a, l.Save()
+}
+
+func (l *LMS) adminActivity(clientID string) (Activity, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, a := range l.activities(siteCourse) {
 		if a.ClientID == clientID {
 			return a, nil
 		}
 	}
-	l.mu.Lock()
 	t, err := l.toolByClient(clientID)
-	l.mu.Unlock()
 	if err != nil {
 		return Activity{}, err
 	}
-	return l.Place(siteCourse, clientID, ContentItem{Title: t.Name})
+	return l.place(siteCourse, clientID, ContentItem{Title: t.Name})
 }
 
 // knobsData is the page of all knobs, grouped by area.
