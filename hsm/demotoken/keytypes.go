@@ -1,0 +1,13 @@
+package demotoken
+
+// keyTypes holds what Options.KeyType may name: bits of an RSA key, or the DER of a curve's
+// object identifier (RFC 5480 section 2.1.1.1).
+var keyTypes = map[string]struct {
+	bits  int
+	curve []byte
+}{
+	"rsa2048": {bits: 2048},
+	"rsa3072": {bits: 3072},
+	"p256":    {curve: []byte{0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07}},
+	"p384":    {curve: []byte{0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22}},
+}
