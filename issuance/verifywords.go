@@ -1,0 +1,160 @@
+package issuance
+
+// titles of the checks.
+var titles = map[string]string{
+	"format":      "The file",
+	"seal":        "Changed or not",
+	"certificate": "Who sealed it",
+	"issuer":      "Issuer and seal",
+	"dates":       "Dates",
+	"content":     "What it says",
+	"revocation":  "Withdrawn or not",
+	"timestamps":  "Time-stamps",
+}
+
+// headline is what stands above a report, and what to do next.
+type headline struct{ headline, next string }
+
+const (
+	askOriginal = "Ask the holder for the original file or for the link to it. Opening and saving a sealed file in an editor is enough to break its seal."
+	askIssuer   = "Ask the organisation that awarded it, by an address that you found yourself and not in the file."
+)
+
+// headlines by reason, most by check and reason. They never use the words of signatures.
+var headlines = map[string]headline{
+	"genuine":    {"This credential is genuine. Nothing in it has changed since it was sealed.", ""},
+	"unreadable": {"We could not read this file.", "Ask the holder for the sealed file; its name usually ends in .jsonld or .json."},
+	"not_sealed": {"This file is not sealed, so there is nothing to rely on.", ""},
+
+	"seal.changed":       {"This file was changed after sealing.", "Do not rely on what it says. " + askOriginal},
+	"seal.several_seals": {"More than one seal is on this file, which this version does not judge.", askIssuer},
+	"seal.failed":        {"The seal on this file was not made by the rules.", "Do not rely on what it says. " + askOriginal},
+	"seal.unknown":       {"The seal on this file is of a kind that is not known here.", "Try the viewer of Europass. " + askIssuer},
+
+	"certificate.unknown_issuer": {
+		"Issuer not known here. The file is unchanged, but we cannot say who sealed it.",
+		"This is common for test seals and for issuers from elsewhere; it is not a sign of fraud by itself. " + askIssuer + " If you trust the authority behind the seal, give its certificate with --trust.",
+	},
+	"certificate.no_trust": {
+		"Issuer not known here. The file is unchanged, but nobody you trust vouches for the seal.",
+		"Give the certificates that you trust with --trust. " + askIssuer,
+	},
+	"certificate.expired_since": {
+		"Unchanged, but the certificate of its seal has run out since.",
+		"The file cannot prove that it was sealed before. " + askIssuer,
+	},
+	"certificate.failed":  {"The certificate on this file is not one that could seal it.", "Do not rely on what it says. " + askIssuer},
+	"certificate.unknown": {"Unchanged, but the certificate of its seal cannot be confirmed.", askIssuer},
+
+	"issuer.failed":  {"This credential names another issuer than its seal.", "Do not rely on it. " + askIssuer},
+	"issuer.unknown": {"Unchanged, but the issuer in it cannot be compared with its seal.", askIssuer},
+
+	"format.failed":  {"This file is sealed, but it is not a European Digital Credential.", askIssuer},
+	"format.unknown": {"This file is sealed, but it follows a model that is not known here.", askIssuer},
+
+	"dates.expired":          {"This credential is genuine, but it has expired.", "Ask the holder whether there is a newer one."},
+	"dates.not_in_force":     {"This credential is not in force yet.", "Check it again on the day it names."},
+	"dates.issued_in_future": {"This credential carries a date in the future.", "Check the clock of this machine. " + askIssuer},
+	"dates.failed":           {"The dates of this credential do not fit its seal.", "Do not rely on it. " + askIssuer},
+	"dates.unknown":          {"Unchanged, but its dates cannot be confirmed.", askIssuer},
+
+	"content.failed": {"This file is sealed, but it does not say what a credential must say.", askIssuer},
+}
+
+// headlineFor finds the words for a check that is not good: by its reason, else by its outcome.
+func headlineFor(c Answer) headline {
+	if h, ok := headlines[c.ID+"."+c.Reason]; ok {
+		return h
+	}
+	return headlines[c.ID+"."+string(c.Outcome)]
+}
+
+// annexI are the elements that Annex I of the Council Recommendation 2022/C 243/02 demands, in
+// words that fit into "Not stated: …".
+var annexI = []struct{ key, words string }{
+	{"learner", "learner"},
+	{"title", "title"},
+	{"country", "country of the issuer"},
+	{"awarding_body", "awarding body"},
+	{"issued", "date of issue"},
+	{"outcomes", "learning outcomes"},
+	{"workload", "workload"},
+	{"level", "level"},
+	{"assessment", "type of assessment"},
+	{"participation", "form of participation"},
+	{"quality", "quality assurance"},
+}
+
+// checkWords by check and reason, or by reason alone where the check makes no difference.
+var checkWords = map[string]string{
+	"not_reliable": "Not looked at: further checks say nothing about a file whose seal does not hold or whose content cannot be read.",
+
+	"format.fine":             "The file is a sealed European Digital Credential, complete and readable.",
+	"format.not_a_credential": "There is a seal, but what it seals is not a credential.",
+	"format.other_model":      "What is sealed is a credential of another model than that of European Digital Credentials, so not all of it may be read rightly.",
+	"format.no_profile":       "The credential does not say by which European profile it was made.",
+
+	"seal.fine":                "The seal fits every byte of the record.",
+	"seal.changed":             "The seal does not fit this content: the content or the seal was changed, or the seal was taken from another file.",
+	"seal.key_mismatch":        "The seal names a method that its certificate cannot have used.",
+	"seal.weak_key":            "The key of this seal is of a size that can be forged or that nobody uses.",
+	"seal.no_key":              "The seal could not be compared with the content, because there is nothing to compare it with.",
+	"seal.algorithm_refused":   "The file says it needs no proof of who sealed it. No issuer seals like that.",
+	"seal.algorithm_unknown":   "The seal was made with a method that is not known here.",
+	"seal.crit_malformed":      "The seal lists rules in a way that the rules forbid.",
+	"seal.crit_unknown":        "The seal demands a rule that is not known here, so it may not be judged.",
+	"seal.b64_not_critical":    "The seal does not say how its content is to be read.",
+	"seal.header_outside_seal": "Something that the seal must protect stands outside it.",
+	"seal.not_baseline":        "The seal fits the content, but it was not made by the European rules for seals (JAdES baseline).",
+	"seal.several_seals":       "The file carries more than one seal. Each was looked at, but what they mean together is not judged here.",
+
+	"certificate.fine":                   "The certificate of the seal is good.",
+	"certificate.no_key":                 "There is no certificate to look at.",
+	"certificate.no_certificate":         "The seal comes without a certificate, so nothing says whose it is.",
+	"certificate.bad_certificate":        "The certificate that came with the seal cannot be read.",
+	"certificate.thumbprint_differs":     "The certificate in the file is not the one that the seal refers to.",
+	"certificate.authority_certificate":  "The certificate is one for certifying others, not for sealing documents.",
+	"certificate.key_usage":              "The certificate does not allow its owner to seal documents.",
+	"certificate.no_trust":               "The seal fits, but nobody you trust vouches for this certificate; give --trust. The name on it is “%s”, valid until %s.",
+	"certificate.unknown_issuer":         "The seal fits, but nobody known here vouches for this certificate, so the name on it, “%s”, cannot be confirmed. It is valid until %s.",
+	"certificate.chain_expired":          "Those who vouch for this certificate were not in their time.",
+	"certificate.chain_broken":           "The certificate breaks a rule of the authority that issued it.",
+	"certificate.expired_since":          "The certificate of %s ended on %s. The seal says it was made before, but no independent time-stamp was checked that proves it.",
+	"certificate.sealed_after_expiry":    "The seal was made after the certificate of %s had ended on %s.",
+	"certificate.not_yet_valid":          "The certificate of the seal has not begun yet.",
+	"certificate.sealed_before_validity": "The seal says it was made before its certificate began.",
+	"certificate.sealed_in_future":       "The seal says it was made at a time that has not come yet.",
+	"certificate.no_time":                "The seal does not say when it was made.",
+
+	"issuer.fine":               "The credential and the certificate of its seal name the same organisation: %s (%s).",
+	"issuer.no_certificate":     "There is no certificate to compare with.",
+	"issuer.no_identifier":      "The credential names “%s”, the certificate of its seal names “%s”; without an official number on both they cannot be compared.",
+	"issuer.identifier_differs": "The credential names “%s” (%s), but the seal belongs to “%s” (%s).",
+	"issuer.name_differs":       "The credential names “%s”, but the seal belongs to “%s”.",
+	"issuer.country_differs":    "The credential places its issuer in %s, the certificate of its seal in %s.",
+
+	"dates.fine":                "Issued on %s, in force until %s.",
+	"dates.no_expiry":           "Issued on %s, no expiry.",
+	"dates.date_unread":         "A date in the credential cannot be read, so nobody can say whether it is in force.",
+	"dates.no_issue_date":       "The credential does not say when it was issued.",
+	"dates.issued_in_future":    "The credential says it was issued on %s. That day has not come.",
+	"dates.outside_certificate": "The credential says it was issued on %s, but its seal could be used from %s to %s only.",
+	"dates.dated_after_seal":    "The credential says it was issued on %s, but it was sealed before, on %s.",
+	"dates.expired":             "The credential expired on %s.",
+	"dates.not_in_force":        "The credential comes into force on %s.",
+	"dates.sealed_long_after":   "The credential says it was issued on %s, but it was sealed only on %s.",
+
+	"content.fine":             "All elements that Annex I of the Council Recommendation on micro-credentials demands are stated.",
+	"content.elements_missing": "It says who learnt what and who awarded it. Of the elements that Annex I of the Council Recommendation on micro-credentials demands, not stated: %s.",
+	"content.no_title":         "The credential does not say what it is for.",
+	"content.no_learner":       "The credential does not say whose it is.",
+	"content.no_awarding_body": "The credential does not say who awarded it.",
+
+	"revocation.no_status":          "The file carries no status, so it cannot say whether it was withdrawn. The organisation that awarded it can.",
+	"revocation.no_status_but_page": "The file carries no status, so it cannot say whether it was withdrawn. The page that it names can; look there.",
+	"revocation.status_not_read":    "The file names a status that this version does not read, so it may have been withdrawn. The organisation that awarded it can say.",
+
+	"timestamps.timestamps_not_checked": "The file carries time-stamps, which this version does not yet check.",
+	"timestamps.timestamps_unread":      "Something was added to the file after sealing that cannot be read. It does not touch what was sealed.",
+	"timestamps.fine":                   "There are no time-stamps.",
+}
