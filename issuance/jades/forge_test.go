@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"testing"
 
 	"github.com/sealsmith/sealsmith/issuance/jades"
@@ -27,9 +28,7 @@ func (s sealer) header(change map[string]string) string {
 		"alg": `"` + s.key.Alg + `"`, "x5t#S256": `"` + thumbprint(leaf) + `"`, "x5c": certificates(s.key.Chain...),
 		"typ": `"jose+json"`, "b64": "false", "iat": fmt.Sprint(noon.Unix()), "crit": `["b64"]`,
 	}
-	for name, value := range change {
-		members[name] = value
-	}
+	maps.Copy(members, change)
 	out := ""
 	for _, name := range headerNames {
 		if v := members[name]; v != "" {
