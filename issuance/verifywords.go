@@ -86,7 +86,7 @@ var annexI = []struct{ key, words string }{
 }
 
 // checkWords by check and reason, or by reason alone where the check makes no difference.
-var checkWords = map[string]string{
+var checkWords = map[string]string{ //nolint:gosec // G101 takes sentences about certificates for credentials
 	"not_reliable": "Not looked at: further checks say nothing about a file whose seal does not hold or whose content cannot be read.",
 
 	"format.fine":             "The file is a sealed European Digital Credential, complete and readable.",
