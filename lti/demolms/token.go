@@ -3,6 +3,7 @@ package demolms
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -105,13 +106,18 @@ func (l *LMS) serveToken(w http.ResponseWriter, r *http.Request) {
 		writeBody(w, http.StatusOK, htmlType, maintenancePage)
 		return
 	case l.take(EndpointDenied):
-		tokenError(w, http.StatusUnauthorized, errInvalidClient.Error())
+		tokenError(w, http.StatusUnauthorized, errInvalidClient)
 		return
 	}
 	t, scopes, err := l.grant(r)
 	if err != nil {
 		l.cfg.Logger.InfoContext(r.Context(), "access token refused", "err", err)
-		tokenError(w, http.StatusBadRequest, err.Error())
+		refusal, ok := errors.AsType[refusalError](err)
+		if !ok {
+			// The tool's key set could not be had; why is for our log.
+			refusal = errInvalidClient
+		}
+		tokenError(w, http.StatusBadRequest, refusal)
 		return
 	}
 	tok, err := l.IssueToken(t.ClientID, scopes...)
@@ -125,8 +131,8 @@ func (l *LMS) serveToken(w http.ResponseWriter, r *http.Request) {
 
 // tokenError builds the body by hand as Moodle does; a message with quotes
 // makes it something else than JSON.
-func tokenError(w http.ResponseWriter, status int, message string) {
-	writeBody(w, status, htmlType, "{\n  \"error\" : \""+message+"\"\n}")
+func tokenError(w http.ResponseWriter, status int, refusal refusalError) {
+	writeBody(w, status, htmlType, "{\n  \"error\" : \""+string(refusal)+"\"\n}")
 }
 
 // grant checks the request; the texts of its errors are what the tool reads.
@@ -275,5 +281,6 @@ func (l *LMS) wait(ctx context.Context, k Knob) bool {
 func writeBody(w http.ResponseWriter, status int, contentType, body string) {
 	w.Header().Set("Content-Type", contentType)
 	w.WriteHeader(status)
-	_, _ = w.Write([]byte(body))
+	// A failed write means that the client has gone away; nobody is left to tell.
+	_, _ = strings.NewReader(body).WriteTo(w)
 }
