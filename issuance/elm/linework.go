@@ -1,0 +1,79 @@
+package elm
+
+import "github.com/sealsmith/sealsmith/issuance/elm/internal/engrave"
+
+// Position of the frame: the middle of its bands. Periods are whole pixels, even along x, so
+// that the compressor finds every repetition.
+const (
+	frameLeft, frameRight   = 61.0, 989.0
+	frameTop, frameBottom   = 59.0, 1427.0
+	periodX, periodY        = 58.0, 57.0
+	sealX, sealY            = 534.0, 1228.0
+	watermarkX, watermarkY  = 525.0, 710.0
+	watermarkStrength       = .095
+	frameStrength, hairline = .92, .95
+)
+
+// lineWork draws the engraving of the page: a pale rosette below everything, the frame with
+// its four corners, and the seal.
+func lineWork(c *engrave.Canvas) {
+	mark := engrave.NewPlane(pageWidth, pageHeight)
+	mark.Ring(watermarkX, watermarkY, 310, 33, 24, 5, 3, 1.1)
+	mark.Loops(watermarkX, watermarkY, 197.5, 74, 16, 6, 3.75, 1.1)
+	mark.Ring(watermarkX, watermarkY, 95, 30, 9, 6, 6.67, 1.1)
+	c.Print(mark, engrave.Brand, watermarkStrength)
+
+	p := engrave.NewPlane(pageWidth, pageHeight)
+	for _, y := range []float64{frameTop, frameBottom} {
+		p.Band(frameLeft, y, frameRight-frameLeft, periodX, 16.5, false, hairline)
+	}
+	for _, x := range []float64{frameLeft, frameRight} {
+		p.Band(x, frameTop, frameBottom-frameTop, periodY, 16.5, true, hairline)
+	}
+	for _, x := range []float64{frameLeft, frameRight} {
+		for _, y := range []float64{frameTop, frameBottom} {
+			p.Clear(x, y, 37)
+			p.Ring(x, y, 30, 4.5, 18, 4, 5, hairline)
+			p.Loops(x, y, 18, 7.5, 9, 5, 8, hairline)
+			p.Circle(x, y, 36, hairline)
+		}
+	}
+	c.Print(p, engrave.Brand, frameStrength)
+	frameRules(c)
+	seal(c)
+}
+
+// frameRules draws the straight lines of the frame, leaving out the corners.
+func frameRules(c *engrave.Canvas) {
+	for _, r := range []struct{ inset, width int }{{36, 2}, {86, 2}, {92, 1}} {
+		x0, y0 := r.inset+2, r.inset
+		x1, y1 := pageWidth-x0, pageHeight-y0
+		gap := 0
+		if r.inset < 50 {
+			gap = 62
+		}
+		c.Rect(x0+gap, y0, x1-x0-2*gap, r.width, engrave.Brand)
+		c.Rect(x0+gap, y1-r.width, x1-x0-2*gap, r.width, engrave.Brand)
+		c.Rect(x0, y0+gap, r.width, y1-y0-2*gap, engrave.Brand)
+		c.Rect(x1-r.width, y0+gap, r.width, y1-y0-2*gap, engrave.Brand)
+	}
+}
+
+func seal(c *engrave.Canvas) {
+	p := engrave.NewPlane(pageWidth, pageHeight)
+	p.Ring(sealX, sealY, 89, 6, 36, 5, 2, 1)
+	p.Loops(sealX, sealY, 61, 17, 15, 6, 4, 1)
+	p.Ring(sealX, sealY, 39, 6.5, 12, 5, 6, 1)
+	p.Circle(sealX, sealY, 98, 1)
+	p.Circle(sealX, sealY, 81, 1)
+	p.Clear(sealX, sealY, 31)
+	for _, r := range []float64{30, 31} {
+		p.Circle(sealX, sealY, r, .9)
+	}
+	for i := range 4 { // the tick, four hairlines thick
+		o := float64(i) - 1.5
+		p.Line(sealX-12, sealY+1+o, sealX-3.5, sealY+9.5+o, 1)
+		p.Line(sealX-3.5, sealY+9.5+o, sealX+13, sealY-8.5+o, 1)
+	}
+	c.Print(p, engrave.Brand, 1)
+}

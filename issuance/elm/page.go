@@ -1,0 +1,182 @@
+package elm
+
+import (
+	"encoding/json"
+	"fmt"
+	"image/color"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/boombuler/barcode/qr"
+
+	"github.com/sealsmith/sealsmith/issuance/elm/internal/engrave"
+	"github.com/sealsmith/sealsmith/issuance/elm/internal/strip"
+)
+
+// The page is A4 at 127 dots per inch; five pixels are one millimetre.
+const (
+	pageWidth  = 1050
+	pageHeight = 1485
+	perMetre   = 5000
+	left       = 135 // margins of the text
+	right      = pageWidth - left
+	measure    = right - left
+)
+
+// houseBlue is the colour of an organisation that gave none.
+var houseBlue = color.RGBA{R: 0x1d, G: 0x4b, B: 0x73, A: 255}
+
+// maxSheets bounds the pages kept; one takes about a megabyte.
+const maxSheets = 64
+
+// Renderer draws the page of a certificate. What is the same for all learners of a template
+// version, language, awarding body and seal is drawn once and kept, the newest 64 of them.
+// It is safe for concurrent use.
+type Renderer struct {
+	type_ *engrave.Typesetter
+
+	mu     sync.Mutex
+	sheets map[string]*sheet
+	order  []string // keys, least recently used first
+
+	bufs sync.Pool // *personal
+}
+
+// sheet is the constant part of a page.
+type sheet struct {
+	once   sync.Once
+	err    error
+	canvas *engrave.Canvas
+	strips *strip.Sheet
+}
+
+// The rows that differ between learners: the name, the result, and date, number and QR code.
+var openSpans = []strip.Span{{Top: 478, Bottom: 548}, {Top: 660, Bottom: 694}, {Top: 1138, Bottom: 1280}}
+
+// NewRenderer parses the fonts and returns a Renderer without pages.
+func NewRenderer() (*Renderer, error) {
+	t, err := engrave.NewTypesetter()
+	if err != nil {
+		return nil, fmt.Errorf("prepare the certificate page: %w", err)
+	}
+	return &Renderer{type_: t, sheets: map[string]*sheet{}}, nil
+}
+
+// Missing returns the letters of a name that the page cannot show. When there are any, the
+// page says that the name stands in the sealed file, which has no such limit.
+func (r *Renderer) Missing(name string) []rune { return r.type_.Missing(engrave.Serif, name) }
+
+// Page returns the page as a PNG image with the words of lang; the texts of the template are
+// shown in lang where it has them. The same Input gives the same bytes. It returns Problems
+// for an Input that Build would refuse too, and when the address of verification is too long
+// for a QR code that can be scanned from paper.
+func (r *Renderer) Page(in Input, lang string) ([]byte, error) {
+	if err := in.problems().err(); err != nil {
+		return nil, err
+	}
+	code, err := qr.Encode(in.VerifyURL, qr.M, qr.Auto)
+	if err != nil || code.Bounds().Dx() > 70 {
+		return nil, Problems{{Path: "VerifyURL", Sentence: "is too long for a QR code on the page"}}
+	}
+	s, err := r.sheet(in, lang)
+	if err != nil {
+		return nil, err
+	}
+	p, ok := r.bufs.Get().(*personal)
+	if !ok {
+		p = &personal{}
+	}
+	defer r.bufs.Put(p)
+	d := drawing{t: r.type_, w: wordsIn(lang), in: in, lang: lang}
+	png, err := s.strips.Encode(func(i int, rows strip.Span) []byte {
+		d.c = s.canvas.Rows(rows.Top, rows.Bottom, p.bufs[i])
+		p.bufs[i] = d.c.Pix
+		switch i {
+		case 0:
+			d.name()
+		case 1:
+			d.result()
+		default:
+			d.issue(code)
+		}
+		return d.c.Pix
+	})
+	if err != nil {
+		return nil, fmt.Errorf("write the page: %w", err)
+	}
+	return png, nil
+}
+
+// personal holds the rows drawn per learner.
+type personal struct {
+	bufs [3][]uint8
+}
+
+// key names what the constant part shows. Versions and seals never change under their ids;
+// of the organisation, which can be edited, everything shown is in the key.
+func (in Input) key(lang string) (string, error) {
+	u, err := url.Parse(in.VerifyURL)
+	if err != nil {
+		return "", fmt.Errorf("parse the address of verification: %w", err)
+	}
+	version := in.Version.ID
+	if version == "" { // a preview, not saved yet
+		raw, err := json.Marshal(in.Version.Content)
+		if err != nil {
+			return "", fmt.Errorf("encode template: %w", err)
+		}
+		version = string(raw)
+	}
+	o := in.Awarding
+	return strings.Join([]string{version, strconv.Itoa(in.Version.Number), lang, in.Issuer.Organisation, o.Name.In(lang), o.Country, o.Brand, u.Host}, "\x00"), nil
+}
+
+// sheet returns the constant part, drawing it when it is not kept. Two workers that need
+// the same new page wait for one drawing.
+func (r *Renderer) sheet(in Input, lang string) (*sheet, error) {
+	key, err := in.key(lang)
+	if err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	s, ok := r.sheets[key]
+	if ok {
+		for i, k := range r.order {
+			if k == key {
+				r.order = append(append(r.order[:i], r.order[i+1:]...), key)
+				break
+			}
+		}
+	} else {
+		s = &sheet{}
+		r.sheets[key] = s
+		r.order = append(r.order, key)
+		if len(r.order) > maxSheets {
+			delete(r.sheets, r.order[0])
+			r.order = r.order[1:]
+		}
+	}
+	r.mu.Unlock()
+	s.once.Do(func() { s.draw(r.type_, in, lang) })
+	return s, s.err
+}
+
+func (s *sheet) draw(t *engrave.Typesetter, in Input, lang string) {
+	palette := engrave.NewPalette(brandOf(in.Awarding.Brand))
+	s.canvas = engrave.NewCanvas(pageWidth, pageHeight, palette)
+	lineWork(s.canvas)
+	d := drawing{c: s.canvas, t: t, w: wordsIn(lang), in: in, lang: lang}
+	d.constant()
+	s.strips, s.err = strip.NewSheet(pageWidth, pageHeight, perMetre, palette.Colors, s.canvas.Pix, openSpans)
+}
+
+// brandOf reads #rrggbb.
+func brandOf(s string) color.RGBA {
+	n, err := strconv.ParseUint(strings.TrimPrefix(s, "#"), 16, 24)
+	if err != nil || len(s) != 7 {
+		return houseBlue
+	}
+	return color.RGBA{R: uint8(n >> 16), G: uint8(n >> 8 & 0xff), B: uint8(n & 0xff), A: 255} //nolint:gosec // 24 bits
+}
