@@ -1,0 +1,271 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gorilla/mux"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/sealsmith/sealsmith/cmd/sealsmith/web"
+	"github.com/sealsmith/sealsmith/grading"
+	"github.com/sealsmith/sealsmith/grading/agsresults"
+	"github.com/sealsmith/sealsmith/hsm"
+	"github.com/sealsmith/sealsmith/issuance"
+	"github.com/sealsmith/sealsmith/issuance/elm"
+	"github.com/sealsmith/sealsmith/issuance/redisqueue"
+	"github.com/sealsmith/sealsmith/lti"
+	"github.com/sealsmith/sealsmith/lti/fetch"
+	"github.com/sealsmith/sealsmith/lti/ltistore"
+	"github.com/sealsmith/sealsmith/migrations/sqldb"
+	"github.com/sealsmith/sealsmith/templates"
+)
+
+// gradeInterval is how often the background loop reads the grades of each attachment.
+// Learners do not wait for it: a launch reads their own result.
+const gradeInterval = 10 * time.Minute
+
+// app is the program as a value: every part, wired. Tests and the demo start it on a
+// free port.
+type app struct {
+	settings  Settings
+	public    *url.URL
+	logger    *slog.Logger
+	db        *sqldb.DB
+	redis     redis.UniversalClient
+	child     *redisChild // nil: Redis is given
+	queue     *redisqueue.Queue
+	token     *hsm.Token // nil: none is configured
+	lti       *ltistore.Store
+	templates *templates.Store
+	grading   *grading.Store
+	desk      *issuance.Desk
+	pages     *elm.Renderer
+	trust     *x509.CertPool // nil: nobody
+}
+
+// newApp opens the database and wires what every long-running command shares. Nothing
+// runs yet, and neither Redis nor the token need be there.
+func newApp(ctx context.Context, s Settings, logger *slog.Logger) (*app, error) {
+	a := &app{settings: s, logger: logger}
+	var err error
+	if a.public, err = s.publicURL(); err != nil {
+		return nil, err
+	}
+	if a.trust, err = readTrust(s.Trust); err != nil {
+		return nil, err
+	}
+	if a.pages, err = elm.NewRenderer(); err != nil {
+		return nil, fmt.Errorf("prepare the page images: %w", err)
+	}
+	if err := a.openRedis(); err != nil {
+		return nil, err
+	}
+	if a.db, err = s.openDatabase(ctx); err != nil {
+		return nil, err
+	}
+	if a.token, err = a.newToken(ctx); err != nil {
+		return nil, errors.Join(err, a.close())
+	}
+	a.lti = ltistore.New(a.db, time.Now)
+	a.templates = templates.NewStore(a.db, time.Now)
+	a.desk = issuance.NewDesk(a.db, a.queue, time.Now, logger)
+	a.grading = grading.NewStore(a.db, a.desk, time.Now)
+	return a, nil
+}
+
+// close releases what newApp opened.
+func (a *app) close() error {
+	var token error
+	if a.token != nil {
+		token = a.token.Close()
+	}
+	return errors.Join(token, a.redis.Close(), a.db.Close())
+}
+
+func readTrust(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil //nolint:nilnil // nil is the pool of those who trust nobody
+	}
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("read the trusted certificates: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s holds no certificate in PEM form", file)
+	}
+	return pool, nil
+}
+
+// openRedis makes the client; it connects when it is first used, and again after a loss.
+func (a *app) openRedis() error {
+	options := &redis.UniversalOptions{MaxRetries: 1, DialTimeout: 2 * time.Second}
+	switch address := a.settings.Redis; {
+	case address == "":
+		child, err := newRedisChild(filepath.Join(a.settings.dir(), "redis"), a.logger)
+		if err != nil {
+			return err
+		}
+		socket, err := child.socket()
+		if err != nil {
+			return err
+		}
+		a.child = child
+		options.Addrs = []string{socket}
+	case strings.HasPrefix(address, "unix:"):
+		options.Addrs = []string{strings.TrimPrefix(strings.TrimPrefix(address, "unix:"), "//")}
+	default:
+		single, err := redis.ParseURL(address)
+		if err != nil {
+			return fmt.Errorf("--redis must be redis://…, rediss://… or unix:PATH: %w", err)
+		}
+		options.Addrs, options.DB, options.TLSConfig = []string{single.Addr}, single.DB, single.TLSConfig
+		options.Username, options.Password = single.Username, single.Password
+	}
+	a.redis = redis.NewUniversalClient(options)
+	host, err := os.Hostname()
+	if err != nil {
+		return fmt.Errorf("ask for the host name: %w", err)
+	}
+	a.queue = redisqueue.New(a.redis, fmt.Sprintf("%s-%d", host, os.Getpid()))
+	return nil
+}
+
+func (a *app) newToken(ctx context.Context) (*hsm.Token, error) {
+	if a.settings.Token == "" {
+		return nil, nil //nolint:nilnil // no token is a way to run: sealing is paused
+	}
+	secret, err := a.db.Secret(ctx, "pin-fingerprint", rand.Reader, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return nil, fmt.Errorf("ask for the host name: %w", err)
+	}
+	return hsm.New(hsm.Config{
+		URI: a.settings.Token, Sessions: runtime.NumCPU(), Guard: hsm.NewSQLGuard(a.db, time.Now), PINSecret: secret,
+		Host: host, Getenv: os.Getenv, Now: time.Now, Logger: a.logger,
+	})
+}
+
+// sealer is the token for the worker; without one, sealing is paused.
+func (a *app) sealer() issuance.Sealer {
+	if a.token == nil {
+		return noToken{}
+	}
+	return a.token
+}
+
+// noToken stands where no token is configured.
+type noToken struct{}
+
+var errNoToken = &hsm.PausedError{State: hsm.StateAbsent, Reason: "no token is configured: start with --token or SEALSMITH_TOKEN"}
+
+func (noToken) Key(context.Context) (hsm.Key, error) { return hsm.Key{}, errNoToken }
+
+func (noToken) Sign(context.Context, string, []byte) ([]byte, error) { return nil, errNoToken }
+
+// worker returns the worker of this process.
+func (a *app) worker() *issuance.Worker {
+	return &issuance.Worker{DB: a.db, Templates: a.templates, Jobs: a.queue, Sealer: a.sealer(), Pages: a.pages, PublicURL: a.public,
+		Parallel: runtime.NumCPU() + 1, Lease: 2 * time.Minute, Sweep: 2 * time.Second, Now: time.Now, Logger: a.logger}
+}
+
+// handler joins LTI and the pages into one router.
+func (a *app) handler() (http.Handler, *grading.Reader, error) {
+	client := fetch.New(fetch.Config{AllowLoopback: loopback(a.public.Hostname())})
+	var pages *web.Web
+	tool, err := lti.New(lti.Deps{
+		PublicURL: a.public, Store: a.lti, HTTP: client, Now: time.Now, Rand: rand.Reader, Logger: a.logger,
+		Enter:   func(w http.ResponseWriter, r *http.Request, s lti.Session) { pages.Enter(w, r, s) },
+		Problem: func(w http.ResponseWriter, r *http.Request, err error) { pages.Problem(w, r, err) },
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	services, err := lti.NewServices(lti.ServiceDeps{Keys: a.lti, HTTP: client, Now: time.Now, Rand: rand.Reader, Logger: a.logger})
+	if err != nil {
+		return nil, nil, err
+	}
+	reader := &grading.Reader{Store: a.grading, Source: agsresults.New(services, a.lti, a.templates), Now: time.Now, Logger: a.logger}
+	pages, err = web.New(web.Deps{
+		PublicURL: a.public, LTI: tool, Registrations: a.lti, Templates: a.templates, Grading: a.grading, Reader: reader, Desk: a.desk,
+		Sealing: a.sealing, Verify: a.verify, Ready: a.ready, Now: time.Now, Logger: a.logger, Version: version,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	router := mux.NewRouter()
+	tool.Mount(router)
+	pages.Mount(router)
+	return pages.Wrap(router), reader, nil
+}
+
+func (a *app) verify(file []byte) issuance.Report {
+	return issuance.Verify(file, issuance.VerifyOptions{Trust: a.trust, Now: time.Now()})
+}
+
+// startParts runs what works in the background until ctx ends: Redis, the token, and the
+// given loops. The returned function waits for their end, Redis last.
+func (a *app) startParts(ctx context.Context, loops ...func(context.Context)) (wait func()) {
+	// Redis outlives the loops, which end what they have begun.
+	redisCtx, stopRedis := context.WithCancel(context.WithoutCancel(ctx))
+	var child, parts sync.WaitGroup
+	if a.child != nil {
+		child.Go(func() { a.child.run(redisCtx) })
+	}
+	if a.token != nil {
+		a.token.Start(context.WithoutCancel(ctx)) // closed by close, after the worker has finished
+	}
+	for _, loop := range loops {
+		parts.Go(func() { loop(ctx) })
+	}
+	return func() {
+		parts.Wait()
+		stopRedis()
+		child.Wait()
+	}
+}
+
+// housekeeping sweeps what has expired.
+func (a *app) housekeeping(ctx context.Context) {
+	for sleep(ctx, 10*time.Minute) {
+		if _, err := a.lti.Sweep(ctx); err != nil && ctx.Err() == nil {
+			a.logger.WarnContext(ctx, "expired sessions not swept", "err", err)
+		}
+	}
+}
+
+// serveHTTP serves handler on l until ctx ends, then lets open requests finish.
+func (a *app) serveHTTP(ctx context.Context, l net.Listener, handler http.Handler) error {
+	server := &http.Server{
+		Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 60 * time.Second,
+		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(a.logger.Handler(), slog.LevelDebug),
+	}
+	done := make(chan error, 1)
+	go func() {
+		<-ctx.Done()
+		grace, stop := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer stop()
+		done <- server.Shutdown(grace)
+	}()
+	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve: %w", err)
+	}
+	return <-done
+}

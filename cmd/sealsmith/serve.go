@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+
+	"github.com/sealsmith/sealsmith/grading"
+)
+
+type serveCommand struct {
+	NoWorker bool `help:"Do not seal in this process; run sealsmith worker beside it."`
+}
+
+// Run serves until the context ends.
+func (c serveCommand) Run(ctx context.Context, s *Settings, out streams) error {
+	a, err := newApp(ctx, *s, newLogger(out.err, s.level()))
+	if err != nil {
+		return err
+	}
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.Listen)
+	if err != nil {
+		return errors.Join(fmt.Errorf("listen: %w", err), a.close())
+	}
+	a.logger.InfoContext(ctx, "sealsmith serves", "address", l.Addr().String(), "public_url", a.public.String(), "version", version)
+	return errors.Join(a.serve(ctx, l, !c.NoWorker), a.close())
+}
+
+// serve runs the server on l, with a worker inside if asked, until ctx ends.
+func (a *app) serve(ctx context.Context, l net.Listener, seal bool) error {
+	handler, reader, err := a.handler()
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	loops := []func(context.Context){a.housekeeping, gradeLoop(reader)}
+	if seal {
+		loops = append(loops, a.worker().Run)
+	}
+	partsCtx, stop := context.WithCancel(ctx)
+	wait := a.startParts(partsCtx, loops...)
+	err = a.serveHTTP(ctx, l, handler)
+	stop()
+	wait()
+	return err
+}
+
+func gradeLoop(r *grading.Reader) func(context.Context) {
+	return func(ctx context.Context) { r.Loop(ctx, gradeInterval) }
+}
+
+type workerCommand struct{}
+
+// Run seals until the context ends.
+func (workerCommand) Run(ctx context.Context, s *Settings, out streams) error {
+	a, err := newApp(ctx, *s, newLogger(out.err, s.level()))
+	if err != nil {
+		return err
+	}
+	a.logger.InfoContext(ctx, "sealsmith worker seals", "version", version)
+	wait := a.startParts(ctx, a.worker().Run)
+	<-ctx.Done()
+	wait()
+	return a.close()
+}
+
+type migrateCommand struct{}
+
+// Run applies all migrations.
+func (migrateCommand) Run(ctx context.Context, s *Settings, out streams) error {
+	db, err := openUnmigrated(ctx, s)
+	if err != nil {
+		return err
+	}
+	v, err := db.Migrate(ctx)
+	if err == nil {
+		out.printf("The database has schema %d.\n", v)
+	}
+	return errors.Join(err, db.Close())
+}

@@ -1,0 +1,138 @@
+package issuance
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sealsmith/sealsmith/migrations/sqldb"
+)
+
+// lease takes the claim for one attempt, by compare-and-swap: it must be queued and due,
+// or its former lease must have ended. ErrNotFound means that there is nothing to do.
+func (w *Worker) lease(ctx context.Context, claimID string) (Claim, error) {
+	now := sqldb.UTC(w.Now())
+	token, err := w.random(16)
+	if err != nil {
+		return Claim{}, err
+	}
+	var c Claim
+	err = w.DB.InTx(ctx, func(tx *sqldb.Tx) error {
+		return tx.Get(ctx, &c, `update claims set state = ?, lease_token = ?, lease_until = ?, attempts = attempts + 1, updated_at = ?
+			where id = ? and ((state = ? and not_before <= ?) or (state = ? and lease_until < ?)) returning `+claimNames,
+			Sealing, token, now.Add(w.Lease), now, claimID, Queued, now, Sealing, now)
+	})
+	if errors.Is(err, sql.ErrNoRows) {
+		return Claim{}, ErrNotFound
+	}
+	if err != nil {
+		return Claim{}, fmt.Errorf("lease claim: %w", err)
+	}
+	return c, nil
+}
+
+// release gives the claim back: to wait until notBefore, or for good when next is Failed.
+// A lease that was lost in the meantime is left to its new holder.
+func (w *Worker) release(ctx context.Context, c Claim, next State, notBefore time.Time, words string) error {
+	now := sqldb.UTC(w.Now())
+	return w.DB.InTx(ctx, func(tx *sqldb.Tx) error {
+		n, err := tx.Exec(ctx, `update claims set state = ?, not_before = ?, last_error = ?, attempts = ?, lease_token = '', lease_until = null, updated_at = ?
+			where organisation_id = ? and id = ? and state = ? and lease_token = ?`,
+			next, sqldb.UTC(notBefore), words, c.Attempts, now, c.OrganisationID, c.ID, Sealing, c.LeaseToken)
+		if err != nil {
+			return fmt.Errorf("release claim: %w", err)
+		}
+		if n == 0 || next != Failed {
+			return nil
+		}
+		return sqldb.Audit(ctx, tx, sqldb.Event{OrganisationID: c.OrganisationID, At: now, Actor: "worker", Action: "claim failed", Subject: c.ID, Detail: words})
+	})
+}
+
+// Due returns the ids of claims that a worker could lease now, oldest first.
+func (w *Worker) due(ctx context.Context, limit int) ([]string, error) {
+	now := sqldb.UTC(w.Now())
+	var ids []string
+	err := w.DB.Select(ctx, &ids, `select id from claims where (state = ? and not_before <= ?) or (state = ? and lease_until < ?) order by not_before, id limit ?`,
+		Queued, now, Sealing, now, limit)
+	if err != nil {
+		return nil, fmt.Errorf("list claims that are due: %w", err)
+	}
+	return ids, nil
+}
+
+// intent stores the payload before the key is touched. When an intent of an earlier
+// attempt is there, that one stands.
+func (w *Worker) intent(ctx context.Context, c Claim, cred Credential) (Credential, error) {
+	err := w.DB.InTx(ctx, func(tx *sqldb.Tx) error {
+		_, err := tx.Exec(ctx, `insert into credentials (id, organisation_id, claim_id, issued_at, payload, payload_sha256, key_id, link, created_at)
+			values (?, ?, ?, ?, ?, ?, '', ?, ?) on conflict (claim_id) do nothing`,
+			cred.ID, cred.OrganisationID, cred.ClaimID, cred.IssuedAt, cred.Payload, cred.PayloadSHA256, cred.Link, cred.CreatedAt)
+		if err != nil {
+			return fmt.Errorf("store intent: %w", err)
+		}
+		if err := tx.Get(ctx, &cred, `select `+credentialNames+` from credentials where organisation_id = ? and claim_id = ?`, c.OrganisationID, c.ID); err != nil {
+			return fmt.Errorf("read intent: %w", err)
+		}
+		return sqldb.Audit(ctx, tx, sqldb.Event{OrganisationID: c.OrganisationID, At: w.Now(), Actor: "worker", Action: "sealing begun",
+			Subject: c.ID, Detail: "credential " + cred.ID + " sha256 " + cred.PayloadSHA256})
+	})
+	return cred, err
+}
+
+// rewrite replaces the payload of an intent that was never sealed, keeping id and
+// link: the seal certificate has changed since, and the issuer is taken from it, or the
+// intent has grown old.
+func (w *Worker) rewrite(ctx context.Context, cred Credential) error {
+	n, err := w.DB.Exec(ctx, `update credentials set payload = ?, payload_sha256 = ?, issued_at = ? where organisation_id = ? and id = ? and sealed_at is null`,
+		cred.Payload, cred.PayloadSHA256, cred.IssuedAt, cred.OrganisationID, cred.ID)
+	if err != nil {
+		return fmt.Errorf("rewrite intent: %w", err)
+	}
+	if n == 0 {
+		return ErrState
+	}
+	return nil
+}
+
+// errLeaseLost says that another worker holds the claim now; its result will stand.
+var errLeaseLost = errors.New("the lease of the claim was lost")
+
+// keep stores the sealed file and ends the claim, if the lease still holds.
+func (w *Worker) keep(ctx context.Context, c Claim, cred Credential) error {
+	now := sqldb.UTC(w.Now())
+	return w.DB.InTx(ctx, func(tx *sqldb.Tx) error {
+		n, err := tx.Exec(ctx, `update claims set state = ?, last_error = '', lease_token = '', lease_until = null, updated_at = ?
+			where organisation_id = ? and id = ? and state = ? and lease_token = ?`, Sealed, now, c.OrganisationID, c.ID, Sealing, c.LeaseToken)
+		if err != nil {
+			return fmt.Errorf("end claim: %w", err)
+		}
+		if n == 0 {
+			return errLeaseLost
+		}
+		n, err = tx.Exec(ctx, `update credentials set sealed = ?, sealed_at = ?, key_id = ? where organisation_id = ? and id = ? and sealed_at is null`,
+			cred.Sealed, now, cred.KeyID, cred.OrganisationID, cred.ID)
+		if err != nil {
+			return fmt.Errorf("store sealed credential: %w", err)
+		}
+		if n == 0 && !cred.SealedAt.Valid {
+			return fmt.Errorf("store sealed credential %s: %w", cred.ID, ErrState)
+		}
+		return sqldb.Audit(ctx, tx, sqldb.Event{OrganisationID: c.OrganisationID, At: now, Actor: "worker", Action: "credential sealed",
+			Subject: c.ID, Detail: "credential " + cred.ID + " key " + cred.KeyID})
+	})
+}
+
+func (w *Worker) random(n int) (string, error) {
+	b := make([]byte, n)
+	if _, err := rand.Read(b); err != nil {
+		return "", fmt.Errorf("read randomness: %w", err)
+	}
+	return hex.EncodeToString(b), nil
+}
+
+func isNoRows(err error) bool { return errors.Is(err, sql.ErrNoRows) }

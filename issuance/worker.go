@@ -1,0 +1,349 @@
+package issuance
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/sealsmith/sealsmith/grading"
+	"github.com/sealsmith/sealsmith/hsm"
+	"github.com/sealsmith/sealsmith/issuance/elm"
+	"github.com/sealsmith/sealsmith/issuance/jades"
+	"github.com/sealsmith/sealsmith/migrations/sqldb"
+	"github.com/sealsmith/sealsmith/templates"
+)
+
+// Sealer is the token. hsm.Token is one.
+type Sealer interface {
+	// Key returns the key that seals now, or hsm.ErrPaused.
+	Key(ctx context.Context) (hsm.Key, error)
+	// Sign signs input with that key, in JWS form, verified in software.
+	Sign(ctx context.Context, keyID string, input []byte) ([]byte, error)
+}
+
+// Job is one id that the queue handed out, to be returned by Done.
+type Job struct {
+	ID      string // of the claim
+	Receipt string // the queue's own mark
+}
+
+// Jobs is the workers' side of the queue.
+type Jobs interface {
+	Queue
+	// Next waits up to wait for jobs and returns at most limit; none is no error.
+	Next(ctx context.Context, limit int, wait time.Duration) ([]Job, error)
+	// Done takes jobs out of the queue. Jobs that are not done come again, to any worker.
+	Done(ctx context.Context, jobs ...Job) error
+	// Len returns how many jobs are in the queue, handed out or not.
+	Len(ctx context.Context) (int64, error)
+}
+
+// Worker seals. Several workers, in one process or many, may share a database and a queue.
+type Worker struct {
+	DB        *sqldb.DB
+	Templates *templates.Store
+	Jobs      Jobs
+	Sealer    Sealer
+	Pages     *elm.Renderer
+	PublicURL *url.URL         // of the verification pages
+	Parallel  int              // claims at once; the sessions of the token plus one keep it busy
+	Lease     time.Duration    // longer than the slowest signature; 2 minutes is good
+	Sweep     time.Duration    // how often a dry queue is refilled from the database
+	Now       func() time.Time // the clock
+	Logger    *slog.Logger
+	// Step, when set, is called before each step with its name; an error ends the attempt
+	// there as kill -9 would. Tests kill workers with it.
+	Step func(name string) error
+}
+
+// staleIntent is the age after which an unsealed intent gets a new date.
+const staleIntent = 24 * time.Hour
+
+// maxAttempts is after how many attempts a claim waits for a person.
+const maxAttempts = 12
+
+// Run seals until ctx ends, then finishes what it has begun and returns.
+func (w *Worker) Run(ctx context.Context) {
+	jobs := make(chan Job)
+	var all sync.WaitGroup
+	for range max(w.Parallel, 1) {
+		all.Go(func() {
+			for job := range jobs {
+				w.do(ctx, job)
+			}
+		})
+	}
+	all.Go(func() { w.sweep(ctx) })
+	w.feed(ctx, jobs)
+	close(jobs)
+	all.Wait()
+}
+
+// feed hands jobs out while the token can seal. While it cannot, nothing is taken from
+// the queue, so that no claim uses up its attempts.
+func (w *Worker) feed(ctx context.Context, jobs chan<- Job) {
+	for ctx.Err() == nil {
+		if _, err := w.Sealer.Key(ctx); err != nil {
+			pause(ctx, time.Second)
+			continue
+		}
+		batch, err := w.Jobs.Next(ctx, max(w.Parallel, 1), 2*time.Second)
+		if err != nil {
+			if ctx.Err() == nil {
+				w.Logger.WarnContext(ctx, "queue not reached, sealing waits for it", "err", err)
+			}
+			pause(ctx, time.Second)
+			continue
+		}
+		for _, job := range batch {
+			select {
+			case jobs <- job:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
+// sweep offers what is due to a queue that has run dry: after a lost push, a lost Redis,
+// a passed back-off or a dead worker. While jobs are in the queue it waits, so that a
+// long queue is not doubled; a double would die at the lease.
+func (w *Worker) sweep(ctx context.Context) {
+	for ctx.Err() == nil {
+		if err := w.SweepOnce(ctx); err != nil && ctx.Err() == nil {
+			w.Logger.WarnContext(ctx, "sweep not done", "err", err)
+		}
+		pause(ctx, w.Sweep)
+	}
+}
+
+// SweepOnce refills a dry queue from the database.
+func (w *Worker) SweepOnce(ctx context.Context) error {
+	const page = 1000
+	n, err := w.Jobs.Len(ctx)
+	if err != nil || n > 0 {
+		return err
+	}
+	ids, err := w.due(ctx, page)
+	if err != nil || len(ids) == 0 {
+		return err
+	}
+	return w.Jobs.Push(ctx, ids...)
+}
+
+// do handles one job and takes it out of the queue, whatever came of it: the row says
+// whether something is left to do, and the sweeper reads the row.
+func (w *Worker) do(ctx context.Context, job Job) {
+	// What has been begun is finished, also when the process is told to stop.
+	work := context.WithoutCancel(ctx)
+	if err := w.Seal(work, job.ID); err != nil {
+		w.Logger.WarnContext(work, "claim not sealed", "claim_id", job.ID, "err", err)
+	}
+	if err := w.Jobs.Done(work, job); err != nil {
+		w.Logger.WarnContext(work, "job not taken out of the queue", "claim_id", job.ID, "err", err)
+	}
+}
+
+// Seal makes one attempt to seal the claim: nothing when it is not due, sealed or back in
+// the queue otherwise. The error is for the log; the claim keeps it in words.
+func (w *Worker) Seal(ctx context.Context, claimID string) error {
+	if err := w.step("lease"); err != nil {
+		return err
+	}
+	c, err := w.lease(ctx, claimID)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	err = w.seal(ctx, c)
+	if _, dead := errors.AsType[*stopped](err); err == nil || dead || errors.Is(err, errLeaseLost) {
+		return err
+	}
+	next, at := w.afterwards(c, err)
+	if errors.Is(err, hsm.ErrPaused) {
+		c.Attempts-- // the token was away: not the claim's fault
+	}
+	return errors.Join(err, w.release(ctx, c, next, at, err.Error()))
+}
+
+// afterwards decides where a claim goes after a failed attempt.
+func (w *Worker) afterwards(c Claim, err error) (State, time.Time) {
+	if errors.Is(err, hsm.ErrPaused) {
+		return Queued, w.Now()
+	}
+	if _, hopeless := errors.AsType[*CheckFailed](err); hopeless || c.Attempts >= maxAttempts {
+		return Failed, w.Now()
+	}
+	return Queued, w.Now().Add(time.Second << min(c.Attempts, 9))
+}
+
+// stopped wraps an error of Step: the attempt ends there as kill -9 would end it, with
+// nothing given back.
+type stopped struct{ error }
+
+func (w *Worker) step(name string) error {
+	if w.Step == nil {
+		return nil
+	}
+	if err := w.Step(name); err != nil {
+		return &stopped{err}
+	}
+	return nil
+}
+
+func (w *Worker) seal(ctx context.Context, c Claim) error {
+	key, err := w.Sealer.Key(ctx)
+	if err != nil {
+		return fmt.Errorf("ask for the key: %w", err)
+	}
+	cred, checked, err := w.prepare(ctx, c, key.Chain[0])
+	if err != nil {
+		return err
+	}
+	if !cred.SealedAt.Valid {
+		if err := w.step("sign"); err != nil {
+			return err
+		}
+		payload, err := checked.spend()
+		if err != nil {
+			return err
+		}
+		cred.Sealed, err = jades.Seal(ctx, w.Sealer, jades.Key{ID: key.ID, Alg: key.Alg, Chain: key.Chain}, payload, w.Now())
+		if err != nil {
+			return fmt.Errorf("seal: %w", err)
+		}
+		cred.KeyID = key.ID
+	}
+	if err := w.step("store"); err != nil {
+		return err
+	}
+	return w.keep(ctx, c, cred)
+}
+
+// prepare returns the intent with a check of its payload: the stored one of an earlier
+// attempt, or a new one.
+func (w *Worker) prepare(ctx context.Context, c Claim, seal *x509.Certificate) (Credential, Checked, error) {
+	var cred Credential
+	err := w.DB.Get(ctx, &cred, `select `+credentialNames+` from credentials where organisation_id = ? and claim_id = ?`, c.OrganisationID, c.ID)
+	fresh := isNoRows(err)
+	if err != nil && !fresh {
+		return Credential{}, Checked{}, fmt.Errorf("read intent: %w", err)
+	}
+	if fresh {
+		link, err := w.random(16)
+		if err != nil {
+			return Credential{}, Checked{}, err
+		}
+		now := sqldb.UTC(w.Now())
+		cred = Credential{ID: uuid.Must(uuid.NewRandom()).String(), OrganisationID: c.OrganisationID, ClaimID: c.ID,
+			IssuedAt: now.Truncate(time.Second), Link: link, CreatedAt: now}
+	}
+	in, err := w.input(ctx, c, cred, hsm.InspectSeal(seal))
+	if err != nil {
+		return Credential{}, Checked{}, err
+	}
+	if fresh {
+		return w.begin(ctx, c, cred, in)
+	}
+	return w.resume(ctx, cred, in)
+}
+
+func (w *Worker) begin(ctx context.Context, c Claim, cred Credential, in elm.Input) (Credential, Checked, error) {
+	if err := w.build(&cred, in); err != nil {
+		return Credential{}, Checked{}, err
+	}
+	checked, err := Check(cred.Payload, in)
+	if err != nil {
+		return Credential{}, Checked{}, err
+	}
+	if err := w.step("intent"); err != nil {
+		return Credential{}, Checked{}, err
+	}
+	stored, err := w.intent(ctx, c, cred)
+	if err != nil {
+		return Credential{}, Checked{}, err
+	}
+	if stored.ID != cred.ID { // another worker was faster while our lease had ended
+		return Credential{}, Checked{}, errLeaseLost
+	}
+	return stored, checked, nil
+}
+
+func (w *Worker) resume(ctx context.Context, cred Credential, in elm.Input) (Credential, Checked, error) {
+	if cred.SealedAt.Valid {
+		return cred, Checked{}, nil
+	}
+	// A date of issue far from the date of the seal would make readers suspicious.
+	stale := w.Now().Sub(cred.IssuedAt) > staleIntent
+	checked, err := Check(cred.Payload, in)
+	if err == nil && !stale {
+		return cred, checked, nil
+	}
+	if stale {
+		cred.IssuedAt = sqldb.UTC(w.Now()).Truncate(time.Second)
+		in.IssuedAt = cred.IssuedAt
+	}
+	w.Logger.WarnContext(ctx, "intent rebuilt, it is old or the seal certificate has changed since", "claim_id", cred.ClaimID, "err", err)
+	if err := w.build(&cred, in); err != nil {
+		return Credential{}, Checked{}, err
+	}
+	if checked, err = Check(cred.Payload, in); err != nil {
+		return Credential{}, Checked{}, err
+	}
+	return cred, checked, w.rewrite(ctx, cred)
+}
+
+func (w *Worker) build(cred *Credential, in elm.Input) error {
+	primary := in.Version.Content.Languages[0]
+	page, err := w.Pages.Page(in, primary)
+	if err != nil {
+		return &CheckFailed{Err: fmt.Errorf("draw the page: %w", err)}
+	}
+	payload, err := elm.Build(in, elm.Page{Language: primary, PNG: page})
+	if err != nil {
+		return &CheckFailed{Err: fmt.Errorf("build: %w", err)}
+	}
+	cred.Payload, cred.PayloadSHA256 = payload, digest(payload)
+	return nil
+}
+
+// input gathers everything that the payload says.
+func (w *Worker) input(ctx context.Context, c Claim, cred Credential, seal hsm.SealFacts) (elm.Input, error) {
+	organisation, err := w.Templates.Organisation(ctx, c.OrganisationID)
+	if err != nil {
+		return elm.Input{}, err
+	}
+	version, err := w.Templates.Version(ctx, c.OrganisationID, c.VersionID)
+	if err != nil {
+		return elm.Input{}, err
+	}
+	decision, err := grading.ByID(ctx, w.DB, c.OrganisationID, c.DecisionID)
+	if err != nil {
+		return elm.Input{}, err
+	}
+	return elm.Input{
+		CredentialID: cred.ID, Number: number(organisation.Slug, cred.ID, cred.IssuedAt.Year()),
+		IssuedAt: cred.IssuedAt.UTC(), AwardedAt: decision.At, Issuer: seal, Awarding: organisation, Version: version,
+		Learner: elm.Learner{GivenName: c.GivenName, FamilyName: c.FamilyName, Identifier: c.Learner},
+		Score:   decision.Evidence.Score.Float64, Maximum: decision.Evidence.Maximum,
+		VerifyURL: w.PublicURL.JoinPath("c", cred.Link).String(),
+	}, nil
+}
