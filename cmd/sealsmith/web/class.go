@@ -1,0 +1,124 @@
+package web
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/sealsmith/sealsmith/grading"
+	"github.com/sealsmith/sealsmith/grading/agsresults"
+	"github.com/sealsmith/sealsmith/issuance"
+	"github.com/sealsmith/sealsmith/lti"
+	"github.com/sealsmith/sealsmith/templates"
+)
+
+// classPage shows a teacher where every learner stands, and why.
+type classPage struct {
+	Title                  Words
+	Number                 int
+	Percent                float64
+	ReadAt                 time.Time // last attempt; zero: never
+	Unread                 bool      // it failed
+	Why, Detail            string    // in words, and for technicians; may be empty
+	Learners               []classRow
+	Ready, Waiting, Sealed int
+	Templates              bool // the teacher is an administrator, too
+	Sealing                sealingNotice
+}
+
+// classRow is one learner. State is that of the claim, or "" without one, or "lost" when
+// a claim is open but its score is not reached any more.
+type classRow struct {
+	Subject, Name, State string
+	Scored               bool
+	Percent              float64
+	Reasons              []grading.Reason
+	ClaimedAt            time.Time
+}
+
+// class lists the learners about whom something was decided.
+func (s *Web) class(w http.ResponseWriter, r *http.Request, v *visit) error {
+	a, err := s.deps.Grading.Launched(r.Context(), v.launch)
+	if err != nil {
+		return err
+	}
+	return s.showClass(w, r, v, a, "")
+}
+
+func (s *Web) showClass(w http.ResponseWriter, r *http.Request, v *visit, a grading.Attachment, why string) error {
+	ctx, org := r.Context(), v.organisation.ID
+	version, err := s.deps.Templates.Version(ctx, org, a.VersionID)
+	if err != nil {
+		return err
+	}
+	standing, err := s.deps.Grading.Standing(ctx, org, a.ID)
+	if err != nil {
+		return err
+	}
+	claims, err := s.deps.Desk.OfAttachment(ctx, org, a.ID)
+	if err != nil {
+		return err
+	}
+	page := newClassPage(version, a, standing, claims)
+	page.Why, page.Templates = why, v.launch.IsAdmin()
+	if page.Sealing, err = s.sealingNotice(ctx); err != nil {
+		return err
+	}
+	return s.show(w, r, http.StatusOK, view{name: "class", frame: v.frame(), page: &page})
+}
+
+func newClassPage(version templates.Version, a grading.Attachment, standing []grading.Decided, claims []issuance.Claim) classPage {
+	page := classPage{Title: words(version.Content.Title), Number: version.Number, Percent: a.MinPercent, Unread: a.ReadError != "", Detail: a.ReadError}
+	if a.ReadAt.Valid {
+		page.ReadAt = a.ReadAt.Time
+	}
+	byLearner := make(map[string]issuance.Claim, len(claims))
+	for _, c := range claims {
+		byLearner[c.Learner] = c
+	}
+	for _, d := range standing {
+		row := newClassRow(d, byLearner[d.Learner])
+		switch issuance.State(row.State) {
+		case issuance.Open:
+			page.Ready++
+		case issuance.Queued, issuance.Sealing, issuance.Failed:
+			page.Waiting++
+		case issuance.Sealed, issuance.Delivered:
+			page.Sealed++
+		case issuance.Revoked, issuance.Replaced:
+		}
+		page.Learners = append(page.Learners, row)
+	}
+	return page
+}
+
+func newClassRow(d grading.Decided, c issuance.Claim) classRow {
+	row := classRow{Subject: d.Learner, Reasons: d.Reasons, State: string(c.State), Scored: d.Evidence.Score.Valid,
+		Name: strings.TrimSpace(c.GivenName + " " + c.FamilyName)}
+	if len(d.Reasons) > 0 {
+		row.Percent = d.Reasons[0].Percent
+	}
+	if c.State == issuance.Open && !d.Complete {
+		row.State = "lost"
+	}
+	if c.ConsentAt.Valid {
+		row.ClaimedAt = c.ConsentAt.Time
+	}
+	return row
+}
+
+// unreadable says for people why the platform could not be read; ok is false when err is
+// something else, which is a problem of the server.
+func unreadable(err error) (words string, ok bool) {
+	if _, source := errors.AsType[*grading.SourceError](err); !source {
+		return "", false
+	}
+	if refusal, ok := errors.AsType[*lti.ServiceError](err); ok {
+		return refusal.Sentence(), true
+	}
+	if errors.Is(err, agsresults.ErrNoColumn) {
+		return "Your LMS offers no grade column to this activity. Its administrator has to allow the tool to use grades.", true
+	}
+	return "Your LMS did not answer as it should.", true
+}

@@ -1,0 +1,114 @@
+package web
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/boombuler/barcode/qr"
+
+	"github.com/sealsmith/sealsmith/issuance"
+)
+
+// credentialPage is the learner's own page of a sealed credential.
+type credentialPage struct {
+	Title, AwardingBody Words
+	ECTS                float64
+	EQF                 int
+	Name, Claim, Email  string
+	SealedAt            time.Time
+	Bytes               int
+	Link                string // the public page
+	QR                  *qrCode
+	Steps               []event
+	Withdrawn           string // word on the band: WITHDRAWN or REPLACED; empty: in force
+}
+
+// qrCode is drawn as one path, one unit per module, with the quiet zone in Box.
+type qrCode struct{ Box, Path string }
+
+func (s *Web) showCredential(w http.ResponseWriter, r *http.Request, v *visit, c issuance.Claim) error {
+	version, err := s.deps.Templates.Version(r.Context(), v.organisation.ID, c.VersionID)
+	if err != nil {
+		return err
+	}
+	credential, err := s.deps.Desk.Credential(r.Context(), v.organisation.ID, c.ID)
+	if err != nil {
+		return err
+	}
+	content := version.Content
+	page := credentialPage{Title: words(content.Title), AwardingBody: words(v.organisation.Name), ECTS: content.ECTS, EQF: content.EQF,
+		Name: strings.TrimSpace(c.GivenName + " " + c.FamilyName), Claim: c.ID, Email: v.organisation.Email, SealedAt: credential.SealedAt.Time,
+		Bytes: len(credential.Sealed), Link: s.deps.PublicURL.JoinPath("c", credential.Link).String()}
+	switch c.State { //nolint:exhaustive // all other states that come here are in force
+	case issuance.Revoked:
+		page.Withdrawn = "WITHDRAWN"
+	case issuance.Replaced:
+		page.Withdrawn = "REPLACED"
+	default:
+		if page.QR, err = newQRCode(page.Link); err != nil {
+			return err
+		}
+	}
+	page.Steps = []event{
+		{Kind: "ok", Icon: "check", Title: "Claimed by you", State: "done", Words: moment(c.ConsentAt.Time)},
+		{Kind: "ok", Icon: "lock", Title: "Sealed", State: "done", Words: fmt.Sprintf("%s, on version %d of the template", moment(credential.SealedAt.Time), version.Number)},
+	}
+	if c.State == issuance.Delivered {
+		page.Steps = append(page.Steps, event{Kind: "ok", Icon: "down", Title: "Saved by you", State: "done", Words: moment(c.UpdatedAt)})
+	}
+	return s.show(w, r, http.StatusOK, view{name: "credential", frame: v.frame(), page: &page})
+}
+
+// newQRCode draws text as a QR code with the medium level of correction.
+func newQRCode(text string) (*qrCode, error) {
+	code, err := qr.Encode(text, qr.M, qr.Auto)
+	if err != nil {
+		return nil, fmt.Errorf("draw the QR code: %w", err)
+	}
+	n := code.Bounds().Dx()
+	var path strings.Builder
+	for y := range n {
+		for x := 0; x < n; x++ {
+			width := 0
+			for x+width < n {
+				if dark, _, _, _ := code.At(x+width, y).RGBA(); dark != 0 {
+					break
+				}
+				width++
+			}
+			if width > 0 {
+				fmt.Fprintf(&path, "M%d %dh%dv1h-%dz", x, y, width, width)
+				x += width
+			}
+		}
+	}
+	const quiet = 4 // modules, ISO/IEC 18004
+	return &qrCode{Box: fmt.Sprintf("%d %d %d %d", -quiet, -quiet, n+2*quiet, n+2*quiet), Path: path.String()}, nil
+}
+
+// ownFile gives the learner the sealed file and notes that they have it.
+func (s *Web) ownFile(w http.ResponseWriter, r *http.Request, v *visit) error {
+	a, err := s.deps.Grading.Launched(r.Context(), v.launch)
+	if err != nil {
+		return err
+	}
+	c, err := s.deps.Desk.OfLearner(r.Context(), v.organisation.ID, a.ID, v.launch.User.Subject)
+	if err != nil {
+		return err
+	}
+	credential, err := s.deps.Desk.Credential(r.Context(), v.organisation.ID, c.ID)
+	if err != nil {
+		return err
+	}
+	if !credential.SealedAt.Valid {
+		return issuance.ErrNotFound
+	}
+	if r.Method == http.MethodGet {
+		if err := s.deps.Desk.MarkDelivered(r.Context(), v.organisation.ID, c.ID); err != nil {
+			return err
+		}
+	}
+	return s.sendSealed(w, r, credential.Payload, credential.Sealed)
+}

@@ -1,0 +1,56 @@
+package web
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// livez says that the process answers. It asks nothing else: a process that waits for its
+// database or its token must not be restarted for it.
+func (s *Web) livez(w http.ResponseWriter, r *http.Request) error {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	_, err := w.Write([]byte("ok\n"))
+	return s.gone(r, err)
+}
+
+// readiness is the answer of readyz.
+type readiness struct {
+	Status     string      `json:"status"` // ready, degraded or unavailable
+	Version    string      `json:"version,omitempty"`
+	Waiting    int         `json:"waiting"` // claims in the queue
+	Failed     int         `json:"failed"`  // claims that need a person
+	Components []Component `json:"components"`
+}
+
+const readyWait = 3 * time.Second
+
+// readyz says whether pages can be served. Only a part that is required and away makes it
+// 503. A token or a Redis that is away pauses sealing and loses nothing, so the server
+// stays ready and says "degraded": taking it out of service would hide the pages that
+// explain the pause.
+func (s *Web) readyz(w http.ResponseWriter, r *http.Request) error {
+	ctx, cancel := context.WithTimeoutCause(r.Context(), readyWait, fmt.Errorf("no answer within %s", readyWait))
+	defer cancel()
+	out := readiness{Status: "ready", Version: s.deps.Version, Components: s.deps.Ready(ctx)}
+	status := http.StatusOK
+	for _, c := range out.Components {
+		switch {
+		case c.OK || status != http.StatusOK:
+		case c.Required:
+			out.Status, status = "unavailable", http.StatusServiceUnavailable
+		default:
+			out.Status = "degraded"
+		}
+	}
+	if status == http.StatusOK {
+		load, err := s.deps.Desk.Load(ctx)
+		if err != nil {
+			return err
+		}
+		out.Waiting, out.Failed = load.Waiting, load.Failed
+	}
+	return s.json(w, r, status, "application/json", out)
+}

@@ -1,0 +1,89 @@
+package web
+
+import (
+	"strings"
+	"time"
+
+	"github.com/sealsmith/sealsmith/issuance"
+)
+
+// resultPage says what came of checking a file. Tone is ok, unknown (nothing wrong, not
+// confirmed), bad or unreadable.
+type resultPage struct {
+	Tone, Headline, Next                     string
+	File                                     string // as it was uploaded
+	Link                                     string // of a credential of ours, empty for uploads
+	Bytes                                    int
+	Title, Learner, AwardingBody, IssuerName string
+	Number, Fingerprint                      string
+	IssuedAt, CheckedAt                      time.Time
+	Checks                                   []event
+	Rows, Technical                          []row
+}
+
+// event is one thing in a list of things in order.
+type event struct {
+	Kind, Icon   string // ok, warn, bad, now or off; name of an icon
+	Title, Words string
+	State        string // what the colour says, for screen readers
+}
+
+func (s *Web) resultPage(r issuance.Report) resultPage {
+	p := resultPage{Tone: tone(r), Headline: r.Headline, Next: r.Next, CheckedAt: r.CheckedAt, Rows: contentRows(r.Content)}
+	if c := r.Content; c != nil {
+		p.Title, p.Learner, p.AwardingBody, p.IssuerName = c.Title, c.Learner, c.AwardingBody, c.IssuerName
+		p.IssuedAt, p.Number = c.IssuedAt, c.Number
+	}
+	for _, c := range r.Checks {
+		p.Checks = append(p.Checks, checkEvent(c))
+	}
+	p.Technical = []row{{Label: "SHA-256 of the file", Values: []string{r.SHA256}}}
+	if seal := r.Seal; seal != nil {
+		p.Fingerprint = seal.Fingerprint
+		if seal.Organisation != "" {
+			p.IssuerName = seal.Organisation
+		}
+		p.Technical = append(p.Technical,
+			row{Label: "Certificate", Values: []string{seal.CommonName, seal.OrganisationIdentifier}},
+			row{Label: "Certified by", Values: []string{seal.CertifiedBy}},
+			row{Label: "Fingerprint, SHA-256", Values: []string{seal.Fingerprint}},
+			row{Label: "Valid", Values: []string{date(seal.ValidFrom) + " to " + date(seal.ValidUntil)}},
+			row{Label: "Algorithm", Values: []string{seal.Algorithm}})
+	}
+	for _, c := range r.Checks {
+		if len(c.Details) > 0 {
+			p.Technical = append(p.Technical, row{Label: c.Title, Values: c.Details})
+		}
+	}
+	return p
+}
+
+func tone(r issuance.Report) string {
+	switch {
+	case r.Verdict == issuance.VerdictValid:
+		return "ok"
+	case r.Verdict == issuance.VerdictUnreadable:
+		return "unreadable"
+	case r.Failed():
+		return "bad"
+	default:
+		return "unknown"
+	}
+}
+
+// checkEvent never leaves a bare tick: the title says what was asked, the words what came
+// of it, and the state says the colour aloud.
+func checkEvent(c issuance.Answer) event {
+	e := event{Title: strings.TrimSuffix(c.Title, "."), Words: c.Words}
+	switch c.Outcome {
+	case issuance.OutcomeOK:
+		e.Kind, e.Icon, e.State = "ok", "check", "holds"
+	case issuance.OutcomeFailed:
+		e.Kind, e.Icon, e.State = "bad", "alert", "failed"
+	case issuance.OutcomeUnknown:
+		e.Kind, e.Icon, e.State = "warn", "help", "not known"
+	case issuance.OutcomeNotChecked:
+		e.Kind, e.Icon, e.State = "off", "bar", "not checked"
+	}
+	return e
+}

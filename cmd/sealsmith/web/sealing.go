@@ -1,0 +1,148 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/sealsmith/sealsmith/issuance"
+)
+
+// sealingPage shows a claim on its way to the seal.
+type sealingPage struct {
+	Title    Words
+	Claim    string
+	Failed   bool
+	Email    string // of the organisation's office
+	Live     string // address that the page's script follows
+	Position int
+	Eta      string
+	Done     int // per cent
+	Ring     int // the ring being drawn, 0: none
+	Mark     string
+	Steps    []event
+	Sealing  sealingNotice
+}
+
+// progress is where a claim stands in the queue.
+type progress struct {
+	shown    string // changes when the page must be rendered anew
+	position int
+	eta      string
+	percent  int
+}
+
+// liveScript follows the state of a sealingPage.
+const liveScript = "live.js"
+
+// refreshSeconds is how often a browser without scripts asks again.
+const refreshSeconds = 5
+
+func (s *Web) showSealing(w http.ResponseWriter, r *http.Request, v *visit, c issuance.Claim) error {
+	version, err := s.deps.Templates.Version(r.Context(), v.organisation.ID, c.VersionID)
+	if err != nil {
+		return err
+	}
+	at, err := s.progress(r.Context(), c)
+	if err != nil {
+		return err
+	}
+	page := sealingPage{Title: words(version.Content.Title), Claim: c.ID, Failed: c.State == issuance.Failed, Email: v.organisation.Email,
+		Live: "state?shown=" + url.QueryEscape(at.shown), Position: at.position, Eta: at.eta, Done: at.percent}
+	if page.Sealing, err = s.sealingNotice(r.Context()); err != nil {
+		return err
+	}
+	page.Mark = strconv.Itoa(at.position)
+	if !page.Sealing.Paused {
+		page.Ring = 4
+	}
+	page.Steps = sealingSteps(c, page)
+	f := v.frame()
+	if !page.Failed {
+		f.Script, f.Refresh = liveScript, refreshSeconds
+	}
+	return s.show(w, r, http.StatusOK, view{name: "sealing", frame: f, page: &page})
+}
+
+func sealingSteps(c issuance.Claim, page sealingPage) []event {
+	wait := event{Kind: "now", Icon: "clock", Title: "Waiting for the seal", Words: "The token makes one seal after the other, in the order of the claims."}
+	switch {
+	case page.Sealing.Paused:
+		wait.Icon, wait.Words = "pause", "Sealing is paused. The claim is in the database and waits."
+	case c.State == issuance.Sealing:
+		wait.Title, wait.Words = "Being sealed now", "The content is checked, sealed, and the seal is checked again."
+	}
+	return []event{
+		{Kind: "ok", Icon: "check", Title: "You said yes", State: "done", Words: moment(c.ConsentAt.Time) + ". Your name and the content are kept with the claim."},
+		wait,
+		{Kind: "off", Icon: "lock", Title: "Sealed", State: "to come"},
+		{Kind: "off", Icon: "down", Title: "Yours to save", State: "to come"},
+	}
+}
+
+// secondsPerSeal is a slow token, so that what is promised is kept.
+const secondsPerSeal = 2
+
+// progress finds the place of a claim in the queue.
+func (s *Web) progress(ctx context.Context, c issuance.Claim) (progress, error) {
+	p := progress{shown: string(c.State), position: 1}
+	if c.State != issuance.Queued && c.State != issuance.Sealing {
+		return p, nil
+	}
+	ahead, err := s.deps.Desk.Ahead(ctx, c)
+	if err != nil {
+		return p, err
+	}
+	p.position = ahead + 1
+	p.percent = max(10, 80-10*ahead)
+	if c.State == issuance.Sealing {
+		p.percent = 90
+	}
+	if s.deps.Sealing().Paused {
+		p.shown = "paused"
+		p.eta = "as soon as sealing goes on"
+		return p, nil
+	}
+	p.shown = "waiting" // the step from queued to sealing is too short to render the page for
+	if minutes := (p.position*secondsPerSeal + 59) / 60; minutes <= 1 {
+		p.eta = "less than a minute"
+	} else {
+		p.eta = fmt.Sprintf("about %d minutes", minutes)
+	}
+	return p, nil
+}
+
+// liveState is what live.js reads.
+type liveState struct {
+	Done     bool   `json:"done"` // load the page anew
+	Position int    `json:"position"`
+	Eta      string `json:"eta"`
+	Percent  int    `json:"percent"`
+}
+
+// state answers one server-sent event and ends: the browser asks again after two seconds,
+// and no connection is held open while people wait.
+func (s *Web) state(w http.ResponseWriter, r *http.Request, v *visit) error {
+	a, err := s.deps.Grading.Launched(r.Context(), v.launch)
+	if err != nil {
+		return err
+	}
+	c, err := s.deps.Desk.OfLearner(r.Context(), v.organisation.ID, a.ID, v.launch.User.Subject)
+	if err != nil {
+		return err
+	}
+	at, err := s.progress(r.Context(), c)
+	if err != nil {
+		return err
+	}
+	data, err := json.Marshal(liveState{Done: at.shown != r.URL.Query().Get("shown"), Position: at.position, Eta: at.eta, Percent: at.percent})
+	if err != nil {
+		return fmt.Errorf("encode the state: %w", err)
+	}
+	w.Header().Set("Content-Type", "text/event-stream")
+	_, err = fmt.Fprintf(w, "retry: 2000\ndata: %s\n\n", data)
+	return s.gone(r, err)
+}

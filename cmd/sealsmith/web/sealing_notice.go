@@ -1,0 +1,25 @@
+package web
+
+import (
+	"context"
+	"strings"
+)
+
+// sealingNotice is said on every page where it matters.
+type sealingNotice struct {
+	Paused         bool
+	Reason, Detail string // Reason without a full stop
+	Waiting        int
+}
+
+func (s *Web) sealingNotice(ctx context.Context) (sealingNotice, error) {
+	status := s.deps.Sealing()
+	if !status.Paused {
+		return sealingNotice{}, nil
+	}
+	load, err := s.deps.Desk.Load(ctx)
+	if err != nil {
+		return sealingNotice{}, err
+	}
+	return sealingNotice{Paused: true, Reason: strings.TrimSuffix(status.Reason, "."), Detail: status.Detail, Waiting: load.Waiting}, nil
+}

@@ -1,0 +1,173 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/gorilla/mux"
+
+	"github.com/sealsmith/sealsmith/grading"
+	"github.com/sealsmith/sealsmith/hsm"
+	"github.com/sealsmith/sealsmith/issuance"
+	"github.com/sealsmith/sealsmith/lti"
+	"github.com/sealsmith/sealsmith/templates"
+)
+
+// Deps is what the pages need. All fields but Version are required.
+type Deps struct {
+	// PublicURL is the origin under which browsers see the server.
+	PublicURL *url.URL
+	// LTI finds the session of a request and signs deep linking responses: *lti.Tool.
+	LTI LTI
+	// Registrations finds the platform of a session, for the frames it may show us in:
+	// *ltistore.Store.
+	Registrations Registrations
+	Templates     *templates.Store
+	Grading       *grading.Store
+	Reader        *grading.Reader
+	Desk          *issuance.Desk
+	// Sealing says how the token is, without touching it.
+	Sealing func() SealingStatus
+	// Verify checks a sealed file, as the command line does.
+	Verify func(file []byte) issuance.Report
+	// Ready asks every part of the server how it is.
+	Ready func(ctx context.Context) []Component
+	// Now is the clock.
+	Now    func() time.Time
+	Logger *slog.Logger
+	// Version of the program, shown by /readyz.
+	Version string
+}
+
+// LTI is what the pages need of the LTI tool.
+type LTI interface {
+	// Session returns the session with this id when the request carries its cookie, or
+	// lti.ErrNoSession.
+	Session(r *http.Request, sessionID string) (lti.Session, error)
+	// DeepLinkingResponse signs the answer to a deep linking request, to be posted to
+	// returnURL as the field JWT. It may be called again.
+	DeepLinkingResponse(ctx context.Context, s lti.Session, items []lti.ContentItem, message string) (returnURL, jwt string, err error)
+}
+
+// Registrations finds platforms.
+type Registrations interface {
+	// Registration returns the registration of the organisation, or lti.ErrNotFound.
+	Registration(ctx context.Context, organisationID, id string) (lti.Registration, error)
+}
+
+// SealingStatus says whether credentials are being sealed.
+type SealingStatus struct {
+	Paused bool
+	Reason string // for everybody, the end of the sentence "Sealing is paused: …"; empty unless paused
+	Detail string // for administrators: what to do
+	// Issuer is what the seal certificate says of itself; zero while no token was seen.
+	Issuer hsm.SealFacts
+}
+
+// Component is one part of the server and how it is.
+type Component struct {
+	Name     string `json:"name"`
+	OK       bool   `json:"ok"`
+	Required bool   `json:"required"` // without it no page can be served
+	Words    string `json:"words"`    // what is so, and what to do
+}
+
+// Web serves the pages. It is safe for concurrent use.
+type Web struct {
+	deps     Deps
+	pages    *pages
+	problems problemWords
+	fields   map[string]string // names of the fields of the template form
+	guard    *http.CrossOriginProtection
+}
+
+// New checks d, parses all pages, and returns a Web. It starts nothing.
+func New(d Deps) (*Web, error) {
+	if d.PublicURL == nil || d.LTI == nil || d.Registrations == nil || d.Templates == nil || d.Grading == nil ||
+		d.Reader == nil || d.Desk == nil || d.Sealing == nil || d.Verify == nil || d.Ready == nil || d.Now == nil || d.Logger == nil {
+		return nil, errors.New("web: every field of Deps but Version is required")
+	}
+	pages, err := newPages()
+	if err != nil {
+		return nil, err
+	}
+	words, err := newLanguage()
+	if err != nil {
+		return nil, err
+	}
+	s := &Web{deps: d, pages: pages, problems: words.Problems, fields: words.Fields, guard: http.NewCrossOriginProtection()}
+	// The platform posts these from its own origin; the state cookie protects them.
+	s.guard.AddInsecureBypassPattern("POST /lti/login")
+	s.guard.AddInsecureBypassPattern("POST /lti/launch")
+	s.guard.SetDenyHandler(s.do(func(http.ResponseWriter, *http.Request) error { return errCrossOrigin }))
+	return s, nil
+}
+
+// Mount adds all pages to r, and to everything on r a note of the route for the log.
+func (s *Web) Mount(r *mux.Router) {
+	r.Use(noteRoute)
+	r.NotFoundHandler = s.do(func(http.ResponseWriter, *http.Request) error { return errNoPage })
+	r.MethodNotAllowedHandler = s.do(func(http.ResponseWriter, *http.Request) error { return errMethod })
+	s.routes(r)
+}
+
+// routes is the whole table.
+func (s *Web) routes(r *mux.Router) {
+	get := func(path string, a action) { r.Handle(path, s.do(a)).Methods(http.MethodGet, http.MethodHead) }
+	post := func(path string, a action) { r.Handle(path, s.do(a)).Methods(http.MethodPost) }
+
+	// Anybody.
+	get("/", s.front)
+	get("/verify", s.verifyForm)
+	post("/verify", s.verify)
+	get("/c/{link}", s.public)
+	get("/c/{link}/credential.jsonld", s.publicFile)
+	get("/brand/{slug}.css", s.brand)
+	get("/static/{version}/{path:.+}", s.static)
+	get("/favicon.ico", s.favicon)
+	get("/problems/", s.kinds)
+	get("/problems/{kind}", s.kind)
+	get("/livez", s.livez)
+	get("/readyz", s.readyz)
+
+	// Whoever came through the LMS.
+	get("/s/{sid}/", s.visit(anyRole, s.home))
+
+	// Teachers who choose, and teachers of an activity.
+	get("/s/{sid}/pick", s.visit(chooser, s.pick))
+	get("/s/{sid}/see", s.visit(chooser, s.see))
+	get("/s/{sid}/rule", s.visit(chooser, s.rule))
+	post("/s/{sid}/attach", s.visit(chooser, s.attach))
+	post("/s/{sid}/cancel", s.visit(chooser, s.cancel))
+	get("/s/{sid}/class", s.visit(teacher, s.class))
+	post("/s/{sid}/read", s.visit(teacher, s.read))
+
+	// Learners.
+	get("/s/{sid}/learn", s.visit(learner, s.learn))
+	post("/s/{sid}/claim", s.visit(learner, s.claim))
+	get("/s/{sid}/state", s.visit(learner, s.state))
+	get("/s/{sid}/credential.jsonld", s.visit(learner, s.ownFile))
+
+	// Administrators.
+	get("/s/{sid}/templates", s.visit(admin, s.templates))
+	get("/s/{sid}/templates/new", s.visit(admin, s.templateNew))
+	post("/s/{sid}/templates/new", s.visit(admin, s.templateAdd))
+	get("/s/{sid}/templates/{id}", s.visit(admin, s.templateEdit))
+	post("/s/{sid}/templates/{id}", s.visit(admin, s.templateSave))
+}
+
+// action is a handler that may fail; its error becomes a problem page.
+type action func(w http.ResponseWriter, r *http.Request) error
+
+// do makes a handler of an action.
+func (s *Web) do(a action) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := a(w, r); err != nil {
+			s.Problem(w, r, err)
+		}
+	})
+}
