@@ -339,9 +339,14 @@ func (w *Worker) input(ctx context.Context, c Claim, cred Credential, seal hsm.S
 	if err != nil {
 		return elm.Input{}, err
 	}
+	// In whole seconds, as issued; and never after it, also when two machines' clocks differ.
+	awarded := decision.At.Truncate(time.Second)
+	if awarded.After(cred.IssuedAt) {
+		awarded = cred.IssuedAt
+	}
 	return elm.Input{
 		CredentialID: cred.ID, Number: number(organisation.Slug, cred.ID, cred.IssuedAt.Year()),
-		IssuedAt: cred.IssuedAt.UTC(), AwardedAt: decision.At, Issuer: seal, Awarding: organisation, Version: version,
+		IssuedAt: cred.IssuedAt.UTC(), AwardedAt: awarded.UTC(), Issuer: seal, Awarding: organisation, Version: version,
 		Learner: elm.Learner{GivenName: c.GivenName, FamilyName: c.FamilyName, Identifier: c.Learner},
 		Score:   decision.Evidence.Score.Float64, Maximum: decision.Evidence.Maximum,
 		VerifyURL: w.PublicURL.JoinPath("c", cred.Link).String(),

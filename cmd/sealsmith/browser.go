@@ -127,6 +127,11 @@ func (b *browser) submit(ctx context.Context, button string, values map[string]s
 	if form == nil {
 		return fmt.Errorf("%w with a button %q on %s: %s", errNoForm, button, b.at.Redacted(), shorten(b.text()))
 	}
+	return b.send(ctx, form, values)
+}
+
+// send submits a form; values replace or add fields.
+func (b *browser) send(ctx context.Context, form *html.Node, values map[string]string) error {
 	fields := filled(form)
 	for name, value := range values {
 		fields.Set(name, value)

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -383,4 +382,3 @@ func (d *demo) printLinks() {
 	d.out.printf("    token        %s, %s\n", health.State, hsm.InspectSeal(d.token.Seal).CommonName)
 	d.out.printf("\nCtrl-C stops everything. The next `make demo` goes on from here; ARGS=--fresh starts anew.\n")
 }
-

@@ -10,6 +10,8 @@ import (
 	"os/exec"
 	"strings"
 	"time"
+
+	"golang.org/x/net/html"
 )
 
 // journey walks through the life of one credential as its people would, over HTTP, with a
@@ -99,14 +101,17 @@ func (j *journey) expect(sentences ...string) (string, error) {
 	return sentences[0], nil
 }
 
-// settle presses the buttons of pages that scripts would leave by themselves.
+// settle submits the forms that a script of the page would submit by itself, as a person
+// without scripts would press their buttons.
 func (j *journey) settle(ctx context.Context) error {
-	for range 5 {
-		err := j.browser.submit(ctx, "Continue to", nil)
-		if errors.Is(err, errNoForm) {
+	for range 8 {
+		form := find(j.browser.page, func(n *html.Node) bool {
+			return n.Data == "form" && (has(n, "data-submit") || has(n, "data-post"))
+		})
+		if form == nil {
 			return nil
 		}
-		if err != nil {
+		if err := j.browser.send(ctx, form, nil); err != nil {
 			return err
 		}
 	}
@@ -116,15 +121,17 @@ func (j *journey) settle(ctx context.Context) error {
 const (
 	journeyTeacher = "teacher"
 	journeyLearner = "maija"
+	journeyCourse  = "/course/2"
 	journeyTitle   = "Sustainable Food Systems"
 )
 
+// pick goes from the LMS into the tool and back, as a teacher does in six clicks.
 func (j *journey) pick(ctx context.Context) (string, error) {
 	b := j.browser
-	if err := j.as(ctx, journeyTeacher, "/course/2/add"); err != nil {
+	if err := j.as(ctx, journeyTeacher, journeyCourse+"/add"); err != nil {
 		return "", err
 	}
-	if err := b.submit(ctx, "Select content", nil); err != nil {
+	if err := b.follow(ctx, "Select content"); err != nil {
 		return "", err
 	}
 	if err := b.frame(ctx); err != nil {
@@ -133,17 +140,133 @@ func (j *journey) pick(ctx context.Context) (string, error) {
 	if err := j.settle(ctx); err != nil {
 		return "", err
 	}
-	return j.expect(journeyTitle)
+	choice := find(b.page, func(n *html.Node) bool {
+		return n.Data == "div" && attribute(n, "class") == "pick" && strings.Contains(text(n), journeyTitle)
+	})
+	if choice == nil {
+		return "", fmt.Errorf("the picker does not offer %s: %s", journeyTitle, shorten(b.text()))
+	}
+	radio := find(choice, func(n *html.Node) bool { return n.Data == "input" })
+	if err := b.submit(ctx, "Continue", map[string]string{"template": attribute(radio, "value")}); err != nil {
+		return "", err
+	}
+	if err := b.submit(ctx, "Add to my course", map[string]string{"percent": "55"}); err != nil {
+		return "", err
+	}
+	if err := j.settle(ctx); err != nil {
+		return "", err
+	}
+	return j.expect("The content was passed on.")
 }
 
-func (j *journey) save(context.Context) (string, error)       { return "", nil }
-func (j *journey) nothingYet(context.Context) (string, error) { return "", nil }
-func (j *journey) gradeLow(context.Context) (string, error)   { return "", nil }
-func (j *journey) tooLow(context.Context) (string, error)     { return "", nil }
-func (j *journey) gradeHigh(context.Context) (string, error)  { return "", nil }
-func (j *journey) canClaim(context.Context) (string, error)   { return "", nil }
-func (j *journey) claim(context.Context) (string, error)      { return "", nil }
-func (j *journey) sealed(context.Context) (string, error)     { return "", nil }
+func (j *journey) save(ctx context.Context) (string, error) {
+	if err := j.browser.follow(ctx, "Continue"); err != nil {
+		return "", err
+	}
+	title := journeyTitle
+	if err := j.browser.submit(ctx, "Save", map[string]string{"title": title}); err != nil {
+		return "", err
+	}
+	if said, err := j.expect("The activity was added."); err != nil {
+		return said, err
+	}
+	// The new activity is the last of the course.
+	each(j.browser.page, func(n *html.Node) {
+		if n.Data == "a" && strings.HasPrefix(attribute(n, "href"), "/activity/") {
+			j.activity = attribute(n, "href")
+		}
+	})
+	if j.activity == "" {
+		return "", errors.New("the course does not show the new activity")
+	}
+	return j.expect("The activity was added.")
+}
+
+// open opens the activity as the learner, in the frame of the LMS.
+func (j *journey) open(ctx context.Context, sentences ...string) (string, error) {
+	if err := j.as(ctx, journeyLearner, j.activity); err != nil {
+		return "", err
+	}
+	if err := j.browser.frame(ctx); err != nil {
+		return "", err
+	}
+	if err := j.settle(ctx); err != nil {
+		return "", err
+	}
+	return j.expect(sentences...)
+}
+
+func (j *journey) nothingYet(ctx context.Context) (string, error) {
+	return j.open(ctx, "You have no score yet. At least 55 % is asked.")
+}
+
+// grade types a score into the newest column of the gradebook.
+func (j *journey) grade(ctx context.Context, score string) (string, error) {
+	if err := j.as(ctx, journeyTeacher, journeyCourse+"/gradebook"); err != nil {
+		return "", err
+	}
+	row := find(j.browser.page, func(n *html.Node) bool {
+		return n.Data == "tr" && strings.Contains(text(n), "Maija")
+	})
+	if row == nil {
+		return "", errors.New("the gradebook does not list the learner")
+	}
+	field := ""
+	each(row, func(n *html.Node) {
+		if n.Data == "input" {
+			field = attribute(n, "name")
+		}
+	})
+	if err := j.browser.submit(ctx, "Save", map[string]string{field: score}); err != nil {
+		return "", err
+	}
+	return j.expect("The grades were saved.")
+}
+
+func (j *journey) gradeLow(ctx context.Context) (string, error)  { return j.grade(ctx, "40") }
+func (j *journey) gradeHigh(ctx context.Context) (string, error) { return j.grade(ctx, "80") }
+
+func (j *journey) tooLow(ctx context.Context) (string, error) {
+	return j.open(ctx, "Your score is 40 %. At least 55 % is asked; 15 % is missing.")
+}
+
+func (j *journey) canClaim(ctx context.Context) (string, error) {
+	return j.open(ctx, "Your micro-credential is ready", "Maija", "Your score is 80 %. At least 55 % is asked.")
+}
+
+func (j *journey) claim(ctx context.Context) (string, error) {
+	if err := j.browser.submit(ctx, "Claim my micro-credential", nil); err != nil {
+		return "", err
+	}
+	if said, err := j.expect("It is yours."); err == nil { // the token was faster than the page
+		return said, nil
+	}
+	return j.expect("Your credential is being sealed")
+}
+
+// sealed looks again, as the page does by itself, until the credential is there.
+func (j *journey) sealed(ctx context.Context) (string, error) {
+	ctx, stop := context.WithTimeout(ctx, 15*time.Second)
+	defer stop()
+	again := j.browser.at.String()
+	for {
+		said, err := j.expect("It is yours.")
+		if err == nil {
+			link := find(j.browser.page, func(n *html.Node) bool { return n.Data == "a" && has(n, "download") })
+			if link == nil {
+				return "", errors.New("the page offers no file")
+			}
+			j.file = attribute(link, "href")
+			return said, nil
+		}
+		if !sleep(ctx, 20*time.Millisecond) {
+			return "", err
+		}
+		if err := j.browser.open(ctx, again); err != nil {
+			return "", err
+		}
+	}
+}
 
 func (j *journey) download(ctx context.Context) (string, error) {
 	b := j.browser
