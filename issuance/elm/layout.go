@@ -13,15 +13,13 @@ import (
 	"github.com/sealsmith/sealsmith/templates/vocab"
 )
 
-// The four facts stand in columns.
-const factWidth = float64(measure) / 4
+// The four facts stand in columns between two rules.
+const (
+	factWidth = float64(measure) / 4
+	factsTop  = 618
+)
 
-func factX(i int) float64 {
-	if i == 0 {
-		return left
-	}
-	return left + float64(i)*factWidth + 14
-}
+func factX(i int) float64 { return left + float64(i)*factWidth + 14 }
 
 // drawing sets the words of one page onto a canvas.
 type drawing struct {
@@ -164,8 +162,8 @@ func (d *drawing) title() {
 
 func (d *drawing) facts() {
 	content, p := d.in.Version.Content, d.w.page
-	d.c.Rect(left, 618, measure, 2, engrave.Brand)
-	d.c.Rect(left, 708, measure, 2, engrave.Brand)
+	d.c.Rect(left, factsTop, measure, 2, engrave.Brand)
+	d.c.Rect(left, factsTop+90, measure, 2, engrave.Brand)
 	for i, f := range [][2]string{
 		{p.credits, fmt.Sprintf(p.creditUnit, d.w.number(content.ECTS))},
 		{p.workload, fmt.Sprintf(p.hours, content.Hours)},

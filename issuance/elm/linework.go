@@ -5,30 +5,28 @@ import "github.com/sealsmith/sealsmith/issuance/elm/internal/engrave"
 // Position of the frame: the middle of its bands. Periods are whole pixels, even along x, so
 // that the compressor finds every repetition.
 const (
-	frameLeft, frameRight   = 61.0, 989.0
-	frameTop, frameBottom   = 59.0, 1427.0
-	periodX, periodY        = 58.0, 57.0
+	frameLeft, frameRight   = 61, 989
+	frameTop, frameBottom   = 59, 1427
+	periodX, periodsX       = 58, 16
+	periodY, periodsY       = 57, 24
 	sealX, sealY            = 534.0, 1228.0
-	watermarkX, watermarkY  = 525.0, 710.0
-	watermarkStrength       = .095
+	paleStrength            = .12
 	frameStrength, hairline = .92, .95
 )
 
-// lineWork draws the engraving of the page: a pale rosette below everything, the frame with
-// its four corners, and the seal.
+// lineWork draws the engraving of the page: a pale band below the facts, the frame with its
+// four corners, and the seal.
 func lineWork(c *engrave.Canvas) {
-	mark := engrave.NewPlane(pageWidth, pageHeight)
-	mark.Ring(watermarkX, watermarkY, 310, 33, 24, 5, 3, 1.1)
-	mark.Loops(watermarkX, watermarkY, 197.5, 74, 16, 6, 3.75, 1.1)
-	mark.Ring(watermarkX, watermarkY, 95, 30, 9, 6, 6.67, 1.1)
-	c.Print(mark, engrave.Brand, watermarkStrength)
+	pale := engrave.NewPlane(pageWidth, pageHeight)
+	pale.Band(left, factsTop+45, 13, 60, 42, false, 1.1)
+	c.Print(pale, engrave.Brand, paleStrength, 2)
 
 	p := engrave.NewPlane(pageWidth, pageHeight)
 	for _, y := range []float64{frameTop, frameBottom} {
-		p.Band(frameLeft, y, frameRight-frameLeft, periodX, 16.5, false, hairline)
+		p.Band(frameLeft, int(y), periodsX, periodX, 16.5, false, hairline)
 	}
 	for _, x := range []float64{frameLeft, frameRight} {
-		p.Band(x, frameTop, frameBottom-frameTop, periodY, 16.5, true, hairline)
+		p.Band(int(x), frameTop, periodsY, periodY, 16.5, true, hairline)
 	}
 	for _, x := range []float64{frameLeft, frameRight} {
 		for _, y := range []float64{frameTop, frameBottom} {
@@ -38,7 +36,7 @@ func lineWork(c *engrave.Canvas) {
 			p.Circle(x, y, 36, hairline)
 		}
 	}
-	c.Print(p, engrave.Brand, frameStrength)
+	c.Print(p, engrave.Brand, frameStrength, 4)
 	frameRules(c)
 	seal(c)
 }
@@ -61,9 +59,9 @@ func frameRules(c *engrave.Canvas) {
 
 func seal(c *engrave.Canvas) {
 	p := engrave.NewPlane(pageWidth, pageHeight)
-	p.Ring(sealX, sealY, 89, 6, 36, 5, 2, 1)
-	p.Loops(sealX, sealY, 61, 17, 15, 6, 4, 1)
-	p.Ring(sealX, sealY, 39, 6.5, 12, 5, 6, 1)
+	p.Ring(sealX, sealY, 89, 6, 36, 4, 2.5, 1)
+	p.Loops(sealX, sealY, 61, 17, 15, 5, 4.8, 1)
+	p.Ring(sealX, sealY, 39, 6.5, 12, 4, 7.5, 1)
 	p.Circle(sealX, sealY, 98, 1)
 	p.Circle(sealX, sealY, 81, 1)
 	p.Clear(sealX, sealY, 31)
@@ -75,5 +73,5 @@ func seal(c *engrave.Canvas) {
 		p.Line(sealX-12, sealY+1+o, sealX-3.5, sealY+9.5+o, 1)
 		p.Line(sealX-3.5, sealY+9.5+o, sealX+13, sealY-8.5+o, 1)
 	}
-	c.Print(p, engrave.Brand, 1)
+	c.Print(p, engrave.Brand, 1, 3)
 }

@@ -136,6 +136,10 @@ func (c *Canvas) Rect(x, y, w, h int, ink Ink) {
 	}
 }
 
+// textSteps reduces the coverage of letters to four steps, which the eye cannot tell from
+// sixteen at this resolution but a compressor can.
+var textSteps = [16]uint8{0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 11, 11, 11, 15, 15, 15}
+
 // mask draws an alpha mask of width w whose first pixel lies at x, y.
 func (c *Canvas) mask(alpha []uint8, w, x, y int, ink Ink) {
 	table := &c.Palette.over[ink]
@@ -145,8 +149,8 @@ func (c *Canvas) mask(alpha []uint8, w, x, y int, ink Ink) {
 		}
 		line := c.Pix[(y-c.Top)*c.Width : (y-c.Top+1)*c.Width]
 		for i, a := range alpha[:w] {
-			if col := x + i; a >= 8 && col >= 0 && col < c.Width {
-				line[col] = table[(int(a)*15+127)/255][line[col]&15]
+			if col := x + i; a >= 32 && col >= 0 && col < c.Width {
+				line[col] = table[textSteps[a>>4]][line[col]&15]
 			}
 		}
 	}
@@ -232,23 +236,33 @@ func (p *Plane) Loops(cx, cy, radius, arm float64, k, n int, turn, width float64
 // Circle draws a circle.
 func (p *Plane) Circle(cx, cy, radius, width float64) { p.Ring(cx, cy, radius, 0, 0, 1, 0, width) }
 
-// Band draws one band of crossing sines along a straight line. The period should be a whole
-// number of pixels, even along x: the picture then repeats exactly and compresses well.
-func (p *Plane) Band(x, y, length, period, amp float64, vertical bool, width float64) {
+// Band draws one band of n periods of crossing sines along a straight line, the middle of
+// which begins at x, y. One period is drawn once and stamped n times, so that the picture
+// repeats exactly and compresses well; an even period along x repeats in whole bytes.
+func (p *Plane) Band(x, y, n, period int, amp float64, vertical bool, width float64) {
+	half := int(amp) + 3
+	tile := NewPlane(3*period, 2*half)
 	sine := func(amp, period, phase float64) {
-		p.curve(width, 0, length, func(t float64) (float64, float64) {
-			s := amp * math.Sin(2*math.Pi*t/period+phase)
-			if vertical {
-				return x + s, y + t
-			}
-			return x + t, y + s
+		tile.curve(width, 0, float64(tile.width), func(t float64) (float64, float64) {
+			return t, float64(half) + amp*math.Sin(2*math.Pi*t/period+phase)
 		})
 	}
 	for i := range 12 {
-		sine(amp, period, float64(i)*math.Pi/6)
+		sine(amp, float64(period), float64(i)*math.Pi/6)
 	}
 	for i := range 4 {
-		sine(amp*15/33, period/2, float64(i)*math.Pi/2)
+		sine(amp*15/33, float64(period)/2, float64(i)*math.Pi/2)
+	}
+	for along := range n * period {
+		for across := range 2 * half {
+			col, row := x+along, y-half+across
+			if vertical {
+				col, row = x-half+across, y+along
+			}
+			if col >= 0 && row >= 0 && col < p.width && row < p.height {
+				p.ink[row*p.width+col] += tile.ink[across*tile.width+period+along%period]
+			}
+		}
 	}
 }
 
@@ -263,10 +277,11 @@ func (p *Plane) Clear(cx, cy, radius float64) {
 	}
 }
 
-// Print draws the lines onto the canvas with an ink; strength 1 is full.
-func (c *Canvas) Print(p *Plane, ink Ink, strength float64) {
+// Print draws the lines onto the canvas with an ink at a strength from 0 to 1, in so many
+// steps of coverage: fewer steps make a smaller file.
+func (c *Canvas) Print(p *Plane, ink Ink, strength float64, steps int) {
 	for i, v := range p.ink {
-		cover := min(float64(v), 1) * strength
+		cover := math.Round(min(float64(v), 1)*float64(steps)) / float64(steps) * strength
 		if n := int(cover*15 + .5); n > 0 {
 			c.Pix[i] = c.Palette.over[ink][n][c.Pix[i]]
 		}
