@@ -55,6 +55,9 @@ func (s *supervisor) login(ctx context.Context, a *anchor) error {
 		return err
 	}
 	defer secret.wipe()
+	if err := s.allowed(ctx, info); err != nil {
+		return err
+	}
 	var outcome error
 	err = a.session.Do(func(c *pkcs11.Ctx) error {
 		outcome = s.guarded(ctx, serialOf(info), secret.fingerprint(s.t.cfg.PINSecret, serialOf(info), purposeLogin), func() error {
@@ -66,6 +69,24 @@ func (s *supervisor) login(ctx context.Context, a *anchor) error {
 		return err
 	}
 	return outcome
+}
+
+// allowed refuses a login on a token that reports wrong PINs, unless an operator said that
+// it may be tried. Somebody may be using up the tries, and it may be us.
+func (s *supervisor) allowed(ctx context.Context, info pkcs11.TokenInfo) error {
+	if info.Flags&pkcs11.CKF_USER_PIN_COUNT_LOW == 0 {
+		return nil
+	}
+	ok, err := s.t.cfg.Guard.Allowed(ctx, serialOf(info))
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err != nil:
+		return &stateError{StateSuspect, "the record of login attempts cannot be read, so no login is made: " + err.Error()}
+	case !ok:
+		return &stateError{StatePINBlocked, "the token reports that a wrong PIN was given; check the PIN file, then unblock the token " + serialOf(info)}
+	}
+	return nil
 }
 
 // guarded makes one login attempt between its two records. It runs inside a call into the
@@ -132,8 +153,6 @@ func flagsProblem(flags uint) string {
 		return "the token has locked its PIN; unlock it with the PUK or ask who issued the token"
 	case flags&pkcs11.CKF_USER_PIN_FINAL_TRY != 0:
 		return "one wrong PIN more would lock the token; log in once with the vendor's tool and the right PIN, which resets the count"
-	case flags&pkcs11.CKF_USER_PIN_COUNT_LOW != 0:
-		return "somebody gave the token a wrong PIN; log in once with the vendor's tool and the right PIN, which resets the count"
 	case flags&pkcs11.CKF_USER_PIN_INITIALIZED == 0:
 		return "the token has no user PIN yet; set one with the vendor's tool"
 	case flags&pkcs11.CKF_PROTECTED_AUTHENTICATION_PATH != 0:

@@ -23,6 +23,9 @@ type PINGuard interface {
 	Begin(ctx context.Context, serial, fingerprint, host string) error
 	// Finish records how the attempt ended.
 	Finish(ctx context.Context, serial, fingerprint string, good bool) error
+	// Allowed takes the permission of an operator to log in although the token reports
+	// wrong PINs (CKF_USER_PIN_COUNT_LOW): true once per permission.
+	Allowed(ctx context.Context, serial string) (bool, error)
 }
 
 // Queryer is what SQLGuard needs of a database: the methods of sqldb.DB.
@@ -53,6 +56,12 @@ const (
 	// crashed. C_Login on a slow card takes seconds.
 	pendingGrace = 30 * time.Second
 	pendingPoll  = 250 * time.Millisecond
+
+	// The permission of Unblock is a row with this fingerprint, which no PIN has, and state.
+	operator       = "operator"
+	attemptAllowed = "allowed"
+	// allowance is how long the permission lasts: the operator is waiting for the result.
+	allowance = time.Hour
 )
 
 // Begin implements PINGuard by compare-and-swap: of two processes one wins, the other
@@ -143,14 +152,33 @@ func (g *SQLGuard) Finish(ctx context.Context, serial, fingerprint string, good 
 	return nil
 }
 
-// Unblock lets each blocked PIN of the token be tried exactly once more. The operator
-// should know why the last attempt failed: a card locks after three wrong PINs. A PIN that
-// is not blocked keeps its record.
+// Unblock lets each blocked PIN of the token be tried exactly once more, within the hour
+// even when the token reports that wrong PINs were given; at the last try before it locks
+// no permission helps. The operator should know why the last attempt failed: a card locks
+// after three wrong PINs. A PIN that is not blocked keeps its record.
 func (g *SQLGuard) Unblock(ctx context.Context, serial string) error {
 	_, err := g.db.Exec(ctx, `delete from pin_attempts where token_serial = ? and state in (?, ?)`,
 		serial, attemptBad, attemptPending)
 	if err != nil {
 		return fmt.Errorf("unblock the token: %w", err)
 	}
+	_, err = g.db.Exec(ctx, `insert into pin_attempts (token_serial, fingerprint, state, host, at)
+		values (?, ?, ?, '', ?)
+		on conflict (token_serial, fingerprint) do update set state = excluded.state, at = excluded.at`,
+		serial, operator, attemptAllowed, g.now().UTC().Truncate(time.Microsecond))
+	if err != nil {
+		return fmt.Errorf("allow one login: %w", err)
+	}
 	return nil
+}
+
+// Allowed implements PINGuard: of two processes one gets the permission.
+func (g *SQLGuard) Allowed(ctx context.Context, serial string) (bool, error) {
+	rows, err := g.db.Exec(ctx, `delete from pin_attempts
+		where token_serial = ? and fingerprint = ? and state = ? and at > ?`,
+		serial, operator, attemptAllowed, g.now().Add(-allowance).UTC().Truncate(time.Microsecond))
+	if err != nil {
+		return false, fmt.Errorf("look for the operator's permission: %w", err)
+	}
+	return rows > 0, nil
 }
