@@ -95,8 +95,12 @@ func (b *builder) text(t templates.Text) text {
 			out[l] = []string{t[l]}
 		}
 	}
-	if len(out) == 0 && t.In("en") != "" {
-		out[b.langs[0]] = []string{t.In("en")}
+	if len(out) == 0 { // the name of an organisation may be in other languages than the course
+		for l, s := range t {
+			if s != "" {
+				out[l] = []string{s}
+			}
+		}
 	}
 	if len(out) == 0 {
 		return nil
