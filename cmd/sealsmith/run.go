@@ -35,6 +35,7 @@ type cli struct {
 	Organisations organisationsCommand `cmd:"" help:"Organisations that award micro-credentials."`
 	Templates     templatesCommand     `cmd:"" help:"Micro-credential templates."`
 	Token         tokenCommand         `cmd:"" help:"The eSeal token."`
+	Bench         benchCommand         `cmd:"" help:"Measure launches and sealing on this machine; JSON lines."`
 	Migrate       migrateCommand       `cmd:"" help:"Bring the database schema up to date."`
 	Version       versionCommand       `cmd:"" help:"Print the version."`
 }

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/sealsmith/sealsmith/hsm/demotoken"
+)
+
+// benchCommand measures this machine. It prints one JSON object per line; `make bench`
+// keeps nothing. Figures of a shared machine vary: compare ratios within one run.
+type benchCommand struct {
+	Launches int    `help:"Login and launch round trips." default:"2000"`
+	Claims   int    `help:"Credentials to seal." default:"400"`
+	Key      string `help:"Key of the token: rsa3072, rsa2048 or p256." default:"rsa3072" enum:"rsa3072,rsa2048,p256"`
+}
+
+// Run measures launches, then sealing.
+func (c benchCommand) Run(ctx context.Context, out streams) error {
+	dir, err := os.MkdirTemp("", "sealsmith-bench-")
+	if err != nil {
+		return fmt.Errorf("make a folder: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	b := bench{dir: dir, out: json.NewEncoder(out.out), err: out}
+	if err := b.launches(ctx, c.Launches); err != nil {
+		return fmt.Errorf("measure launches: %w", err)
+	}
+	if err := b.sealing(ctx, c.Key, c.Claims); err != nil {
+		return fmt.Errorf("measure sealing: %w", err)
+	}
+	return nil
+}
+
+type bench struct {
+	dir string
+	out *json.Encoder
+	err streams
+}
+
+// settings are those of a server with data of its own in dir.
+func (b bench) settings(dir string) Settings {
+	return Settings{Dir: filepath.Join(b.dir, dir), Listen: "127.0.0.1:0", PublicURL: "http://localhost:1"}
+}
+
+// sealLine is one measured line: how many credentials a second the whole way makes,
+// beside how many signatures a second the same key makes with nothing around it.
+type sealLine struct {
+	Bench           string  `json:"bench"`
+	Key             string  `json:"key"`
+	Credentials     int     `json:"credentials"`
+	PerSecond       float64 `json:"credentials_per_s"`
+	RawPerSecond    float64 `json:"raw_c_sign_per_s"`
+	Ratio           float64 `json:"ratio"`
+	CPUMicroseconds float64 `json:"cpu_us_per_credential"`
+	RawMicroseconds float64 `json:"cpu_us_per_c_sign"`
+	Sessions        int     `json:"sessions"`
+}
+
+// sealing confirms n claims while nothing seals, then lets a worker run and waits until
+// all are sealed: from the claim's row to the stored and verified seal.
+func (b bench) sealing(ctx context.Context, key string, n int) error {
+	s := b.settings("seal")
+	made, err := demotoken.Make(ctx, demotoken.Options{Dir: filepath.Join(s.Dir, "token"), Organisation: allianceName, CommonName: allianceName + " eSeal (demo)",
+		OrganisationIdentifier: allianceIdentifier, Country: allianceCountry, KeyType: key, Now: time.Now, Rand: rand.Reader})
+	if err != nil {
+		return err
+	}
+	s.Token = made.TokenURI
+	a, err := newApp(ctx, s, newLogger(b.err.err, 4))
+	if err != nil {
+		return err
+	}
+	err = b.sealAll(ctx, a, key, n)
+	return errors.Join(err, a.close())
+}
+
+func (b bench) sealAll(ctx context.Context, a *app, key string, n int) error {
+	running, stop := context.WithCancel(ctx)
+	wait := a.startParts(running) // Redis and the token
+	defer func() { stop(); wait() }()
+	d := demo{app: a}
+	if err := d.ready(ctx, nil); err != nil {
+		return err
+	}
+	if err := seedClaims(ctx, a, n); err != nil {
+		return err
+	}
+	begun, cpu := time.Now(), cpuTime()
+	worker, end := context.WithCancel(ctx)
+	finished := make(chan struct{})
+	go func() { defer close(finished); a.worker().Run(worker) }()
+	err := waitSealed(ctx, a)
+	took, used := time.Since(begun), cpuTime()-cpu
+	end()
+	<-finished
+	if err != nil {
+		return err
+	}
+	raw, err := rawSign(a.settings.Token, took)
+	if err != nil {
+		return err
+	}
+	line := sealLine{Bench: "seal", Key: key, Credentials: n, PerSecond: float64(n) / took.Seconds(), RawPerSecond: raw.perSecond,
+		CPUMicroseconds: float64(used.Microseconds()) / float64(n), RawMicroseconds: raw.cpu, Sessions: raw.sessions}
+	line.Ratio = line.PerSecond / line.RawPerSecond
+	return b.out.Encode(line)
+}
+
+func waitSealed(ctx context.Context, a *app) error {
+	for {
+		load, err := a.desk.Load(ctx)
+		if err != nil {
+			return err
+		}
+		if load.Failed > 0 {
+			return fmt.Errorf("%d claims failed", load.Failed)
+		}
+		if load.Waiting == 0 {
+			return nil
+		}
+		if !sleep(ctx, 5*time.Millisecond) {
+			return ctx.Err()
+		}
+	}
+}
