@@ -12,7 +12,9 @@ import (
 	"github.com/sealsmith/sealsmith/grading/agsresults"
 	"github.com/sealsmith/sealsmith/hsm"
 	"github.com/sealsmith/sealsmith/issuance"
+	"github.com/sealsmith/sealsmith/issuance/elm"
 	"github.com/sealsmith/sealsmith/lti"
+	"github.com/sealsmith/sealsmith/lti/fetch"
 	"github.com/sealsmith/sealsmith/templates"
 )
 
@@ -59,6 +61,8 @@ func sentinels() []sentinel {
 		{grading.ErrUndecided, "undecided"},
 		{grading.ErrRule, "form"},
 		{agsresults.ErrNoColumn, "grades-unread"},
+		{fetch.ErrBlocked, "grades-unread"},
+		{fetch.ErrTooLarge, "grades-unread"},
 
 		{issuance.ErrNotFound, "not-found"},
 		{issuance.ErrNotComplete, "not-complete"},
@@ -91,6 +95,7 @@ func (s *Web) classify(err error) problem {
 	service, called := errors.AsType[*lti.ServiceError](err)
 	_, invalid := errors.AsType[templates.Problems](err)
 	_, unsealable := errors.AsType[*issuance.CheckFailed](err)
+	_, unbuildable := errors.AsType[elm.Problems](err)
 	_, large := errors.AsType[*http.MaxBytesError](err)
 	switch {
 	case refused:
@@ -104,7 +109,7 @@ func (s *Web) classify(err error) problem {
 		p.kind = "grades-unread"
 	case invalid:
 		p.kind = "form"
-	case unsealable:
+	case unsealable, unbuildable:
 		p.kind = "internal"
 	case large:
 		p.kind = "too-large"

@@ -1,0 +1,19 @@
+package web_test
+
+import (
+	"html"
+	"regexp"
+	"strings"
+)
+
+var (
+	invisible = regexp.MustCompile(`(?s)<svg.*?</svg>|<head>.*?</head>`)
+	anyTag    = regexp.MustCompile(`<[^>]*>`)
+	spaces    = regexp.MustCompile(`\s+`)
+)
+
+// plain is the text of a page as it is read: without tags, pictures and head.
+func plain(page string) string {
+	text := anyTag.ReplaceAllString(invisible.ReplaceAllString(page, " "), "")
+	return strings.TrimSpace(spaces.ReplaceAllString(html.UnescapeString(text), " "))
+}
