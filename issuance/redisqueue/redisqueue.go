@@ -37,14 +37,15 @@ const takeOverAfter = time.Minute
 
 // Queue is a stream of claim ids. It is safe for concurrent use.
 type Queue struct {
-	client   redis.UniversalClient
-	consumer string
+	client        redis.UniversalClient
+	consumer      string
+	takeOverAfter time.Duration
 }
 
 // New returns a queue on client. consumer names this process within the group; it must
 // differ between processes.
 func New(client redis.UniversalClient, consumer string) *Queue {
-	return &Queue{client: client, consumer: consumer}
+	return &Queue{client: client, consumer: consumer, takeOverAfter: takeOverAfter}
 }
 
 // Push implements issuance.Queue: all ids in one round trip.
@@ -64,7 +65,7 @@ func (q *Queue) Push(ctx context.Context, ids ...string) error {
 // Next implements issuance.Jobs: first what dead workers left, then what is new.
 func (q *Queue) Next(ctx context.Context, limit int, wait time.Duration) ([]issuance.Job, error) {
 	old, _, err := q.client.XAutoClaim(ctx, &redis.XAutoClaimArgs{
-		Stream: stream, Group: group, Consumer: q.consumer, MinIdle: takeOverAfter, Start: "0", Count: int64(limit),
+		Stream: stream, Group: group, Consumer: q.consumer, MinIdle: q.takeOverAfter, Start: "0", Count: int64(limit),
 	}).Result()
 	if isNoGroup(err) {
 		if err := q.makeGroup(ctx); err != nil {
@@ -75,6 +76,9 @@ func (q *Queue) Next(ctx context.Context, limit int, wait time.Duration) ([]issu
 	}
 	if len(old) > 0 {
 		return q.jobs(ctx, old)
+	}
+	if wait < time.Millisecond {
+		wait = -1 // BLOCK 0 would wait for ever
 	}
 	read, err := q.client.XReadGroup(ctx, &redis.XReadGroupArgs{
 		Group: group, Consumer: q.consumer, Streams: []string{stream, ">"}, Count: int64(limit), Block: wait,
@@ -157,4 +161,8 @@ func (q *Queue) makeGroup(ctx context.Context) error {
 	return nil
 }
 
-func isNoGroup(err error) bool { return err != nil && strings.HasPrefix(err.Error(), "NOGROUP") }
+// isNoGroup reports that the stream or its group is not there: Redis before 7.2 says
+// UNBLOCKED to a client that was waiting while the stream vanished.
+func isNoGroup(err error) bool {
+	return err != nil && (strings.HasPrefix(err.Error(), "NOGROUP") || strings.HasPrefix(err.Error(), "UNBLOCKED"))
+}
