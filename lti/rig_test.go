@@ -208,9 +208,14 @@ func newRigAt(tb testing.TB, public string, reg lti.Registration) *rig {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	r.router = mux.NewRouter()
-	r.tool.Mount(r.router)
+	r.router = newRouter(r.tool)
 	return r
+}
+
+func newRouter(tool *lti.Tool) *mux.Router {
+	router := mux.NewRouter()
+	tool.Mount(router)
+	return router
 }
 
 func addOrganisation(tb testing.TB, db *sqldb.DB, id string) {
