@@ -2,8 +2,6 @@ package elm
 
 import (
 	"fmt"
-	"image"
-	"image/color"
 	"net/url"
 	"strings"
 	"unicode"
@@ -87,18 +85,18 @@ func (d *drawing) result() {
 }
 
 // issue sets what every copy has of its own: date, number and QR code.
-func (d *drawing) issue(code image.Image) {
-	d.line(serif(21), left, 1181, 290, d.w.day(d.in.IssuedAt), engrave.Dark)
-	d.line(serif(21), left, 1248, 290, d.in.Number, engrave.Dark)
-	n := code.Bounds().Dx()
-	scale := max(qrSize/n, 2)
+func (d *drawing) issue(code *engrave.Code) {
+	d.line(serif(21), left, 1181, 250, d.w.day(d.in.IssuedAt), engrave.Dark)
+	d.line(serif(21), left, 1248, 250, d.in.Number, engrave.Dark)
+	n := code.Size
+	scale := qrSize / n // at least 2: a code has at most 61 modules
 	size := n * scale
 	x0, y0 := right-size, qrBottom-size
 	d.c.Rect(x0-3*scale, y0-scale, size+3*scale, size+scale, engrave.White) // quiet zone; below and right is paper
 	for y := range n {
 		for x := 0; x < n; x++ {
 			run := x
-			for x < n && code.At(x, y) == color.Color(color.Black) {
+			for x < n && code.At(x, y) {
 				x++
 			}
 			if x > run {
@@ -114,6 +112,9 @@ const (
 	qrBottom = 1278
 )
 
+// sealedX is where the column of the seal holder begins.
+const sealedX = 400.0
+
 // constant sets everything that all learners share.
 func (d *drawing) constant() {
 	d.head()
@@ -124,6 +125,9 @@ func (d *drawing) constant() {
 	d.foot()
 }
 
+// headWidth is the room between the initial and the engraved seal.
+const headWidth = 510.0
+
 // head names the awarding body beside a square with its initial.
 func (d *drawing) head() {
 	name := d.in.Awarding.Name.In(d.lang)
@@ -132,9 +136,9 @@ func (d *drawing) head() {
 	st := serif(38)
 	s := string(unicode.ToUpper(initial))
 	d.t.Draw(d.c, st, left+30-d.t.Width(st, s)/2, 174, s, engrave.White)
-	d.line(serif(21), left+75, 156, measure-75, name, engrave.Dark)
+	d.line(serif(21), left+75, 156, headWidth, name, engrave.Dark)
 	if country, ok := vocab.Countries.Lookup(d.in.Awarding.Country); ok {
-		d.line(sans(16), left+75, 181, measure-75, country.Label(d.lang), engrave.Muted)
+		d.line(sans(16), left+75, 181, headWidth, country.Label(d.lang), engrave.Muted)
 	}
 }
 
@@ -242,10 +246,10 @@ func (d *drawing) foot() {
 	d.c.Rect(left, 1122, measure, 1, engrave.Rule)
 	d.t.Draw(d.c, sans(15), left, 1156, p.issued, engrave.Muted)
 	d.t.Draw(d.c, sans(15), left, 1223, p.number, engrave.Muted)
-	d.t.Draw(d.c, sans(15), left, 1292, p.sealedBy, engrave.Muted)
-	st, lines := d.block(serif(19), 12, d.in.Issuer.Organisation, 296, 2)
+	d.t.Draw(d.c, sans(15), sealedX, 1156, p.sealedBy, engrave.Muted)
+	st, lines := d.block(serif(21), 12, d.in.Issuer.Organisation, 320, 3)
 	for i, l := range lines {
-		d.t.Draw(d.c, st, left, 1316+float64(i)*20, l, engrave.Dark)
+		d.t.Draw(d.c, st, sealedX, 1181+float64(i)*st.Size*1.2, l, engrave.Dark)
 	}
 	d.toRight(sans(15), 1304, p.scan, engrave.Dark)
 	if u, err := url.Parse(d.in.VerifyURL); err == nil {

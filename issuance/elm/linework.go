@@ -2,14 +2,14 @@ package elm
 
 import "github.com/sealsmith/sealsmith/issuance/elm/internal/engrave"
 
-// Position of the frame: the middle of its bands. Periods are whole pixels, even along x, so
-// that the compressor finds every repetition.
+// Position of the frame: the middle of its bands. Periods are whole pixels, even along x, and
+// short, so that the compressor finds every repetition soon.
 const (
-	frameLeft, frameRight   = 61, 989
-	frameTop, frameBottom   = 59, 1427
-	periodX, periodsX       = 58, 16
-	periodY, periodsY       = 57, 24
-	sealX, sealY            = 534.0, 1228.0
+	frameLeft, frameRight   = 63, 987
+	frameTop, frameBottom   = 63, 1423
+	periodX, periodsX       = 42, 22
+	periodY, periodsY       = 40, 34
+	sealX, sealY            = 829.0, 217.0
 	paleStrength            = .12
 	frameStrength, hairline = .92, .95
 )
@@ -43,8 +43,8 @@ func lineWork(c *engrave.Canvas) {
 
 // frameRules draws the straight lines of the frame, leaving out the corners.
 func frameRules(c *engrave.Canvas) {
-	for _, r := range []struct{ inset, width int }{{36, 2}, {86, 2}, {92, 1}} {
-		x0, y0 := r.inset+2, r.inset
+	for _, r := range []struct{ inset, width int }{{39, 2}, {88, 2}, {94, 1}} {
+		x0, y0 := r.inset, r.inset
 		x1, y1 := pageWidth-x0, pageHeight-y0
 		gap := 0
 		if r.inset < 50 {
@@ -59,19 +59,19 @@ func frameRules(c *engrave.Canvas) {
 
 func seal(c *engrave.Canvas) {
 	p := engrave.NewPlane(pageWidth, pageHeight)
-	p.Ring(sealX, sealY, 89, 6, 36, 4, 2.5, 1)
-	p.Loops(sealX, sealY, 61, 17, 15, 5, 4.8, 1)
-	p.Ring(sealX, sealY, 39, 6.5, 12, 4, 7.5, 1)
-	p.Circle(sealX, sealY, 98, 1)
-	p.Circle(sealX, sealY, 81, 1)
-	p.Clear(sealX, sealY, 31)
-	for _, r := range []float64{30, 31} {
+	p.Ring(sealX, sealY, 78, 5.5, 32, 4, 2.8, 1)
+	p.Loops(sealX, sealY, 53, 15, 14, 5, 5.1, 1)
+	p.Ring(sealX, sealY, 34, 6, 12, 4, 7.5, 1)
+	p.Circle(sealX, sealY, 86, 1)
+	p.Circle(sealX, sealY, 70.5, 1)
+	p.Clear(sealX, sealY, 27)
+	for _, r := range []float64{26, 27} {
 		p.Circle(sealX, sealY, r, .9)
 	}
 	for i := range 4 { // the tick, four hairlines thick
 		o := float64(i) - 1.5
-		p.Line(sealX-12, sealY+1+o, sealX-3.5, sealY+9.5+o, 1)
-		p.Line(sealX-3.5, sealY+9.5+o, sealX+13, sealY-8.5+o, 1)
+		p.Line(sealX-10.5, sealY+1+o, sealX-3, sealY+8.5+o, 1)
+		p.Line(sealX-3, sealY+8.5+o, sealX+11.5, sealY-7.5+o, 1)
 	}
 	c.Print(p, engrave.Brand, 1, 3)
 }

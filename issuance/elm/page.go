@@ -9,8 +9,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/boombuler/barcode/qr"
-
 	"github.com/sealsmith/sealsmith/issuance/elm/internal/engrave"
 	"github.com/sealsmith/sealsmith/issuance/elm/internal/strip"
 )
@@ -53,7 +51,7 @@ type sheet struct {
 }
 
 // The rows that differ between learners: the name, the result, and date, number and QR code.
-var openSpans = []strip.Span{{Top: 478, Bottom: 548}, {Top: 660, Bottom: 694}, {Top: 1138, Bottom: 1280}}
+var openSpans = []strip.Span{{Top: 478, Bottom: 548}, {Top: 664, Bottom: 694}, {Top: 1140, Bottom: 1280}}
 
 // NewRenderer parses the fonts and returns a Renderer without pages.
 func NewRenderer() (*Renderer, error) {
@@ -76,8 +74,8 @@ func (r *Renderer) Page(in Input, lang string) ([]byte, error) {
 	if err := in.problems().err(); err != nil {
 		return nil, err
 	}
-	code, err := qr.Encode(in.VerifyURL, qr.M, qr.Auto)
-	if err != nil || code.Bounds().Dx() > 70 {
+	code, err := engrave.QR(in.VerifyURL)
+	if err != nil {
 		return nil, Problems{{Path: "VerifyURL", Sentence: "is too long for a QR code on the page"}}
 	}
 	s, err := r.sheet(in, lang)
@@ -163,13 +161,26 @@ func (r *Renderer) sheet(in Input, lang string) (*sheet, error) {
 	return s, s.err
 }
 
+// constantBudget is how large the constant part may be, so that a whole page stays below
+// 60 KB: what a learner adds is 10 to 15 KB.
+const constantBudget = 45_000
+
+// draw makes the constant part. A template with very much text gets coarser letters rather
+// than a larger file.
 func (s *sheet) draw(t *engrave.Typesetter, in Input, lang string) {
 	palette := engrave.NewPalette(brandOf(in.Awarding.Brand))
-	s.canvas = engrave.NewCanvas(pageWidth, pageHeight, palette)
-	lineWork(s.canvas)
-	d := drawing{c: s.canvas, t: t, w: wordsIn(lang), in: in, lang: lang}
-	d.constant()
-	s.strips, s.err = strip.NewSheet(pageWidth, pageHeight, perMetre, palette.Colors, s.canvas.Pix, openSpans)
+	blank := engrave.NewCanvas(pageWidth, pageHeight, palette)
+	lineWork(blank)
+	for coarse := range engrave.Coarsest + 1 {
+		s.canvas = blank.Rows(0, pageHeight, nil)
+		s.canvas.Coarse = coarse
+		d := drawing{c: s.canvas, t: t, w: wordsIn(lang), in: in, lang: lang}
+		d.constant()
+		s.strips, s.err = strip.NewSheet(pageWidth, pageHeight, perMetre, palette.Colors, s.canvas.Pix, openSpans)
+		if s.err != nil || s.strips.ConstantSize() <= constantBudget {
+			return
+		}
+	}
 }
 
 // brandOf reads #rrggbb.

@@ -84,7 +84,7 @@ var allWords = map[string]words{
 		date: "%[1]d %[2]s %[3]d", comma: true,
 		page: pageWords{
 			kind: "Microcredential", awardedTo: "uitgereikt aan",
-			showed:  "die deze korte cursus heeft afgerond en in beoordeeld werk heeft laten zien wat hieronder staat.",
+			showed:  "die deze korte cursus afrondde en in beoordeeld werk liet zien wat hieronder staat.",
 			credits: "Studiepunten", workload: "Studielast", hours: "%d uur", level: "Niveau", mark: "Resultaat",
 			outcomes: "De houder kan", assessed: "Beoordeeld door", taught: "Gegeven", quality: "Kwaliteit",
 			issued: "Uitgegeven op", number: "Nummer", sealedBy: "Verzegeld door", scan: "Scan om te controleren",

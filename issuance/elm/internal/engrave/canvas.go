@@ -113,6 +113,8 @@ type Canvas struct {
 	Width, Height, Top int
 	Pix                []uint8
 	Palette            *Palette
+	// Coarse makes the edges of letters coarser and the file smaller: 0 to Coarsest.
+	Coarse int
 }
 
 // NewCanvas returns an empty sheet of paper.
@@ -123,7 +125,7 @@ func NewCanvas(width, height int, p *Palette) *Canvas {
 // Rows returns a canvas of its own with a copy of some rows, drawn into buf when it is large enough.
 func (c *Canvas) Rows(top, bottom int, buf []uint8) *Canvas {
 	from := c.Pix[(top-c.Top)*c.Width : (bottom-c.Top)*c.Width]
-	return &Canvas{Width: c.Width, Height: bottom - top, Top: top, Pix: append(buf[:0], from...), Palette: c.Palette}
+	return &Canvas{Width: c.Width, Height: bottom - top, Top: top, Pix: append(buf[:0], from...), Palette: c.Palette, Coarse: c.Coarse}
 }
 
 // Rect fills whole pixels of a rectangle.
@@ -136,13 +138,20 @@ func (c *Canvas) Rect(x, y, w, h int, ink Ink) {
 	}
 }
 
-// textSteps reduces the coverage of letters to four steps, which the eye cannot tell from
-// sixteen at this resolution but a compressor can.
-var textSteps = [16]uint8{0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 11, 11, 11, 15, 15, 15}
+// textSteps reduces the coverage of letters to a few steps: four cannot be told from sixteen
+// at this resolution, but a compressor can. Canvas.Coarse picks the row.
+var textSteps = [...][16]uint8{
+	{0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 11, 11, 11, 15, 15, 15},
+	{0, 0, 0, 5, 5, 5, 5, 5, 10, 10, 10, 10, 15, 15, 15, 15},
+	{0, 0, 0, 0, 0, 7, 7, 7, 7, 7, 7, 15, 15, 15, 15, 15},
+}
+
+// Coarsest is the greatest value of Canvas.Coarse.
+const Coarsest = len(textSteps) - 1
 
 // mask draws an alpha mask of width w whose first pixel lies at x, y.
 func (c *Canvas) mask(alpha []uint8, w, x, y int, ink Ink) {
-	table := &c.Palette.over[ink]
+	table, steps := &c.Palette.over[ink], &textSteps[c.Coarse]
 	for ; len(alpha) >= w && w > 0; alpha, y = alpha[w:], y+1 {
 		if y < c.Top || y >= c.Top+c.Height {
 			continue
@@ -150,7 +159,7 @@ func (c *Canvas) mask(alpha []uint8, w, x, y int, ink Ink) {
 		line := c.Pix[(y-c.Top)*c.Width : (y-c.Top+1)*c.Width]
 		for i, a := range alpha[:w] {
 			if col := x + i; a >= 32 && col >= 0 && col < c.Width {
-				line[col] = table[textSteps[a>>4]][line[col]&15]
+				line[col] = table[steps[a>>4]][line[col]&15]
 			}
 		}
 	}
@@ -247,11 +256,11 @@ func (p *Plane) Band(x, y, n, period int, amp float64, vertical bool, width floa
 			return t, float64(half) + amp*math.Sin(2*math.Pi*t/period+phase)
 		})
 	}
-	for i := range 12 {
-		sine(amp, float64(period), float64(i)*math.Pi/6)
+	for i := range 8 {
+		sine(amp, float64(period), float64(i)*math.Pi/4)
 	}
-	for i := range 4 {
-		sine(amp*15/33, float64(period)/2, float64(i)*math.Pi/2)
+	for i := range 3 {
+		sine(amp*15/33, float64(period)/2, float64(i)*math.Pi*2/3)
 	}
 	for along := range n * period {
 		for across := range 2 * half {

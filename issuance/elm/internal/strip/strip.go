@@ -31,6 +31,9 @@ const (
 	openLevel     = flate.BestSpeed
 )
 
+// openBytes is about what the open spans of a page take, compressed.
+const openBytes = 24 << 10
+
 const signature = "\x89PNG\r\n\x1a\n"
 
 // ErrSize is returned when pixels, spans and the size of the image do not fit.
@@ -127,7 +130,7 @@ func (s *Sheet) Encode(fill func(i int, rows Span) []byte) ([]byte, error) {
 	}
 	defer s.deflate.Put(sc)
 	var out bytes.Buffer
-	out.Grow(s.estimate())
+	out.Grow(s.ConstantSize() + openBytes)
 	out.Write(s.header)
 	start := out.Len()
 	out.WriteString("\x00\x00\x00\x00IDAT\x78\x01") // zlib: deflate, 32 KiB window, no dictionary
@@ -159,14 +162,11 @@ func (s *Sheet) Encode(fill func(i int, rows Span) []byte) ([]byte, error) {
 	return append(file, chunk("IEND", nil)...), nil
 }
 
-// estimate is about the size of the file.
-func (s *Sheet) estimate() int {
-	n := len(s.header) + 64
+// ConstantSize is the number of bytes that every file of the sheet has in common.
+func (s *Sheet) ConstantSize() int {
+	n := len(s.header)
 	for _, p := range s.parts {
 		n += len(p.deflated)
-		if p.open {
-			n += (p.rows.Bottom - p.rows.Top) * stride(s.width) / 4
-		}
 	}
 	return n
 }
