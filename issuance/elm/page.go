@@ -38,6 +38,7 @@ type Renderer struct {
 	mu     sync.Mutex
 	sheets map[string]*sheet
 	order  []string // keys, least recently used first
+	keep   int      // most sheets
 
 	bufs sync.Pool // *personal
 }
@@ -59,7 +60,7 @@ func NewRenderer() (*Renderer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("prepare the certificate page: %w", err)
 	}
-	return &Renderer{type_: t, sheets: map[string]*sheet{}}, nil
+	return &Renderer{type_: t, sheets: map[string]*sheet{}, keep: maxSheets}, nil
 }
 
 // Missing returns the letters of a name that the page cannot show. When there are any, the
@@ -151,7 +152,7 @@ func (r *Renderer) sheet(in Input, lang string) (*sheet, error) {
 		s = &sheet{}
 		r.sheets[key] = s
 		r.order = append(r.order, key)
-		if len(r.order) > maxSheets {
+		if len(r.order) > r.keep {
 			delete(r.sheets, r.order[0])
 			r.order = r.order[1:]
 		}
