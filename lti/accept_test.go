@@ -96,8 +96,10 @@ func TestOddButValid(t *testing.T) {
 		{"M29 name that changes direction", set("name", "Ste\u202ella\u0000"), func(l lti.Launch) bool { return l.User.Name == "Stella" }},
 		{"M29 very long name", set("name", strings.Repeat("ü", 9000)), func(l lti.Launch) bool { return l.User.Name == strings.Repeat("ü", 255) }},
 		{"J32 broken UTF-8", set("name", json.RawMessage("\"St\xffella\"")), func(l lti.Launch) bool { return strings.Contains(l.User.Name, "ella") }},
-		{"M32 markup in the description", set(claim+"resource_link", map[string]any{"id": "1", "title": nil, "description": "<p>Read &amp; <b>learn</b></p> 1 < 2"}),
-			func(l lti.Launch) bool { return l.ResourceLink.Description == "Read & learn 1 < 2" }},
+		{
+			"M32 markup in the description", set(claim+"resource_link", map[string]any{"id": "1", "title": nil, "description": "<p>Read &amp; <b>learn</b></p> 1 < 2"}),
+			func(l lti.Launch) bool { return l.ResourceLink.Description == "Read & learn 1 < 2" },
+		},
 		{"M33 unresolved variables", custom(map[string]any{"x": "$Person.name.full"}), func(l lti.Launch) bool { return len(l.Custom) == 0 }},
 		{"C32 custom as a list", custom([]string{}), func(l lti.Launch) bool { return len(l.Custom) == 0 }},
 		{"C32 context as a text", set(claim+"context", "x"), func(l lti.Launch) bool { return l.Context.ID == "" }},

@@ -41,7 +41,7 @@ func (c cookieJar) stateName(state string) string {
 func (c cookieJar) sessionName(id string) string { return c.prefix + sessionCookie + id }
 
 func (c cookieJar) set(w http.ResponseWriter, name, value string, life time.Duration) {
-	http.SetCookie(w, &http.Cookie{
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // G124 wants SameSite Lax or Strict, with which no launch in a frame works.
 		Name:        name,
 		Value:       value,
 		Path:        "/",

@@ -207,7 +207,7 @@ func readLineItem(raw []byte) (LineItem, error) {
 	if err != nil {
 		return LineItem{}, fmt.Errorf("line item: %w", err)
 	}
-	item := LineItem{ID: o.url("id"), Label: o.plain("label", maxTitle)}
+	item := LineItem{ID: o.url("id"), Label: o.plain("label")}
 	item.ResourceID, _ = o.text("resourceId")
 	item.Tag, _ = o.text("tag")
 	item.ResourceLinkID = o.textOrNumber("resourceLinkId")

@@ -179,6 +179,7 @@ func TestToolKeys(t *testing.T) {
 		t.Errorf("got %v", first)
 	}
 	// A second key is published before it signs; the first stays for a day after it retired.
+	r.clock.advance(time.Second)
 	second := must(rsa.GenerateKey(rand.Reader, 2048))
 	r.addToolKey(t, second)
 	r.clock.advance(2 * time.Minute)

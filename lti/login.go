@@ -93,8 +93,11 @@ func readLogin(w http.ResponseWriter, r *http.Request) (loginParameters, error) 
 		name string
 		into *string
 	}{
-		{"iss", &p.issuer}, {"client_id", &p.clientID}, {"login_hint", &p.hint},
-		{"target_link_uri", &p.target}, {"lti_deployment_id", &p.deployment},
+		{"iss", &p.issuer},
+		{"client_id", &p.clientID},
+		{"login_hint", &p.hint},
+		{"target_link_uri", &p.target},
+		{"lti_deployment_id", &p.deployment},
 	} {
 		value, err := single(r.Form, f.name)
 		if err != nil {

@@ -22,11 +22,12 @@ func (t *Tool) checkMessage(ctx context.Context, c object, st LoginState, l *Lau
 		return err
 	}
 	roles, is := c.texts(claimRoles)
-	switch {
-	case is == absent:
+	switch is {
+	case absent:
 		return refuse(CodeRolesMissing, claimRoles, "")
-	case is == wrongType:
+	case wrongType:
 		return refuse(CodeClaimType, "roles as a list", "")
+	case present:
 	}
 	l.Roles = roles
 	if l.User.Subject, err = checkSubject(c); err != nil {
@@ -35,7 +36,6 @@ func (t *Tool) checkMessage(ctx context.Context, c object, st LoginState, l *Lau
 	if l.TargetLinkURI, err = t.checkTarget(c, l.MessageType); err != nil {
 		return err
 	}
-	var ignored []string
 	if l.MessageType == MessageDeepLinking {
 		l.DeepLinking, err = readDeepLinking(c)
 	} else {
@@ -44,8 +44,7 @@ func (t *Tool) checkMessage(ctx context.Context, c object, st LoginState, l *Lau
 	if err != nil {
 		return err
 	}
-	ignored = readOptional(c, st.Registration, l)
-	if len(ignored) > 0 {
+	if ignored := readOptional(c, st.Registration, l); len(ignored) > 0 {
 		t.deps.Logger.InfoContext(ctx, "optional claims of a launch ignored",
 			"registration", st.Registration.ID, "claims", ignored)
 	}

@@ -184,19 +184,23 @@ func TestMoodleRefusals(t *testing.T) {
 	}{
 		{
 			"launch-aud-is-activity-resourcekey-not-client-id", "http://localhost:8910",
-			lti.Registration{ClientID: "crosssiteclient", Deployments: []string{"3"}}, lti.CodeAudienceMismatch, "Consumer key",
+			lti.Registration{ClientID: "crosssiteclient", Deployments: []string{"3"}},
+			lti.CodeAudienceMismatch, "Consumer key",
 		},
 		{
 			"launch-submission-review", "http://127.0.0.1:8910",
-			lti.Registration{ClientID: moodleClient, Deployments: []string{"1"}}, lti.CodeMessageTypeNotOffered, "",
+			lti.Registration{ClientID: moodleClient, Deployments: []string{"1"}},
+			lti.CodeMessageTypeNotOffered, "",
 		},
 		{
 			"launch-student", "http://127.0.0.1:8910",
-			lti.Registration{ClientID: moodleClient, Deployments: []string{"2"}}, lti.CodeDeploymentUnknown, "--deployment '1'",
+			lti.Registration{ClientID: moodleClient, Deployments: []string{"2"}},
+			lti.CodeDeploymentUnknown, "--deployment '1'",
 		},
 		{
 			"launch-student", "https://tool.example.edu",
-			lti.Registration{ClientID: moodleClient, Deployments: []string{"1"}}, lti.CodeTargetForeign, "another address",
+			lti.Registration{ClientID: moodleClient, Deployments: []string{"1"}},
+			lti.CodeTargetForeign, "another address",
 		},
 	} {
 		t.Run(tt.capture+" "+tt.code, func(t *testing.T) {

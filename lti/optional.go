@@ -37,8 +37,8 @@ func (r *optionalReader) object(name string) object {
 	return o
 }
 
-func (r *optionalReader) text(name string, limit int) string {
-	return clean(r.exact(name), limit)
+func (r *optionalReader) text(name string) string {
+	return clean(r.exact(name), maxTitle)
 }
 
 func (r *optionalReader) exact(name string) string {
@@ -52,21 +52,21 @@ func (r *optionalReader) exact(name string) string {
 // readOptional fills the optional parts of l and returns the names of ignored claims.
 func readOptional(c object, reg Registration, l *Launch) []string {
 	r := &optionalReader{claims: c}
-	l.User.Name = r.text("name", maxTitle)
-	l.User.GivenName = r.text("given_name", maxTitle)
-	l.User.FamilyName = r.text("family_name", maxTitle)
+	l.User.Name = r.text("name")
+	l.User.GivenName = r.text("given_name")
+	l.User.FamilyName = r.text("family_name")
 	l.User.Email = email(r.exact("email"))
-	l.User.Locale = locale(r.text("locale", maxTitle))
+	l.User.Locale = locale(r.text("locale"))
 
 	course := r.object(claimContext)
-	l.Context = Context{ID: course.id("id"), Label: course.plain("label", maxTitle), Title: course.plain("title", maxTitle)}
+	l.Context = Context{ID: course.id("id"), Label: course.plain("label"), Title: course.plain("title")}
 
 	platform := r.object(claimPlatform)
 	l.Platform = Platform{
 		GUID:          platform.id("guid"),
-		Name:          platform.plain("name", maxTitle),
-		ProductFamily: platform.plain("product_family_code", maxTitle),
-		Version:       platform.plain("version", maxTitle),
+		Name:          platform.plain("name"),
+		ProductFamily: platform.plain("product_family_code"),
+		Version:       platform.plain("version"),
 	}
 	platformURL, _ := platform.text("url")
 
@@ -74,8 +74,8 @@ func readOptional(c object, reg Registration, l *Launch) []string {
 	returnURL, _ := p.text("return_url")
 	l.Presentation = Presentation{
 		ReturnURL:      ofPlatform(returnURL, reg.Issuer, reg.AuthURL, platformURL),
-		Locale:         locale(p.plain("locale", maxTitle)),
-		DocumentTarget: documentTarget(p.plain("document_target", maxTitle)),
+		Locale:         locale(p.plain("locale")),
+		DocumentTarget: documentTarget(p.plain("document_target")),
 	}
 	l.Custom = custom(r.object(claimCustom))
 	l.AGS = ags(r.object(claimAGS))
@@ -92,9 +92,9 @@ func (o object) id(name string) string {
 	return s
 }
 
-func (o object) plain(name string, limit int) string {
+func (o object) plain(name string) string {
 	s, _ := o.text(name)
-	return plain(s, limit)
+	return plain(s, maxTitle)
 }
 
 func (o object) url(name string) string {

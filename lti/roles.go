@@ -1,6 +1,9 @@
 package lti
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Role vocabularies (Core 1.3, appendix A.2). The addresses are http, not https: a role
 // written with https is an unknown role.
@@ -45,12 +48,7 @@ func (l Launch) IsAdmin() bool {
 // IsTestUser reports whether this is a preview with a made-up user ("student view").
 // Nothing real may come of it, whatever other roles are present.
 func (l Launch) IsTestUser() bool {
-	for _, r := range l.Roles {
-		if r == testUserRole {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(l.Roles, testUserRole)
 }
 
 func (l Launch) hasContextRole(name string) bool {

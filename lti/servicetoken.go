@@ -104,8 +104,6 @@ func (s *Services) token(ctx context.Context, r Registration, scope string) (str
 	}
 }
 
-const opToken = "ask for an access token"
-
 func (s *Services) requestToken(ctx context.Context, r Registration, scope string) (accessToken, error) {
 	assertion, err := s.assertion(ctx, r)
 	if err != nil {
@@ -119,7 +117,7 @@ func (s *Services) requestToken(ctx context.Context, r Registration, scope strin
 	}
 	now := s.deps.Now()
 	answer, err := s.send(ctx, call{
-		op: opToken, method: http.MethodPost, address: r.TokenURL,
+		op: "ask for an access token", method: http.MethodPost, address: r.TokenURL,
 		accept: "application/json", contentType: "application/x-www-form-urlencoded",
 		body: []byte(form.Encode()), limit: tokenMaxBytes,
 	})

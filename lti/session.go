@@ -3,6 +3,7 @@ package lti
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/http"
@@ -46,10 +47,9 @@ func sessionID(spentAt time.Time, stateHash string) string {
 	sum := sha256.Sum256([]byte("session " + stateHash))
 	var id uuid.UUID
 	copy(id[:], sum[:])
-	ms := uint64(max(0, spentAt.UnixMilli()))
-	for i := range 6 {
-		id[i] = byte(ms >> (40 - 8*i))
-	}
+	var ms [8]byte
+	binary.BigEndian.PutUint64(ms[:], uint64(max(0, spentAt.UnixMilli())))
+	copy(id[:6], ms[2:])
 	id[6] = id[6]&0x0F | 0x70
 	id[8] = id[8]&0x3F | 0x80
 	return id.String()
