@@ -74,8 +74,10 @@ func (s *Store) Attach(ctx context.Context, l lti.Launch, version templates.Vers
 		if err != nil {
 			return err
 		}
-		return sqldb.Audit(ctx, tx, sqldb.Event{OrganisationID: a.OrganisationID, At: a.CreatedAt,
-			Actor: actor(l), Action: "micro-credential attached", Subject: a.ID, Detail: "template version " + a.VersionID})
+		return sqldb.Audit(ctx, tx, sqldb.Event{
+			OrganisationID: a.OrganisationID, At: a.CreatedAt,
+			Actor: actor(l), Action: "micro-credential attached", Subject: a.ID, Detail: "template version " + a.VersionID,
+		})
 	})
 	if err != nil {
 		return Attachment{}, fmt.Errorf("attach template: %w", err)

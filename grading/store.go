@@ -91,8 +91,10 @@ func (s *Store) Record(ctx context.Context, a Attachment, source string, o Obser
 	if err != nil && !errors.Is(err, ErrUndecided) {
 		return Decided{}, err
 	}
-	d := Decided{Decision: Decide(a.Rule(), e), ID: uuid.Must(uuid.NewV7()).String(), VersionID: a.VersionID,
-		Learner: o.Learner, Evidence: e, At: e.ObservedAt}
+	d := Decided{
+		Decision: Decide(a.Rule(), e), ID: uuid.Must(uuid.NewV7()).String(), VersionID: a.VersionID,
+		Learner: o.Learner, Evidence: e, At: e.ObservedAt,
+	}
 	err = s.db.InTx(ctx, func(tx *sqldb.Tx) error { return s.store(ctx, tx, a, &d) })
 	if err != nil {
 		return Decided{}, fmt.Errorf("store decision: %w", err)
@@ -133,8 +135,10 @@ func (s *Store) store(ctx context.Context, tx *sqldb.Tx, a Attachment, d *Decide
 	if !d.Complete {
 		return nil
 	}
-	return s.claims.Open(ctx, tx, Completion{OrganisationID: a.OrganisationID, AttachmentID: a.ID, DecisionID: d.ID,
-		VersionID: d.VersionID, RegistrationID: a.RegistrationID, Learner: d.Learner, At: d.At})
+	return s.claims.Open(ctx, tx, Completion{
+		OrganisationID: a.OrganisationID, AttachmentID: a.ID, DecisionID: d.ID,
+		VersionID: d.VersionID, RegistrationID: a.RegistrationID, Learner: d.Learner, At: d.At,
+	})
 }
 
 // ErrUndecided is returned when nothing was ever decided about the learner.

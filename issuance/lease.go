@@ -78,23 +78,27 @@ func (w *Worker) intent(ctx context.Context, c Claim, cred Credential) (Credenti
 		if err := tx.Get(ctx, &cred, `select `+credentialNames+` from credentials where organisation_id = ? and claim_id = ?`, c.OrganisationID, c.ID); err != nil {
 			return fmt.Errorf("read intent: %w", err)
 		}
-		return sqldb.Audit(ctx, tx, sqldb.Event{OrganisationID: c.OrganisationID, At: w.Now(), Actor: "worker", Action: "sealing begun",
-			Subject: c.ID, Detail: "credential " + cred.ID + " sha256 " + cred.PayloadSHA256})
+		return sqldb.Audit(ctx, tx, sqldb.Event{
+			OrganisationID: c.OrganisationID, At: w.Now(), Actor: "worker", Action: "sealing begun",
+			Subject: c.ID, Detail: "credential " + cred.ID + " sha256 " + cred.PayloadSHA256,
+		})
 	})
 	return cred, err
 }
 
 // rewrite replaces the payload of an intent that was never sealed, keeping id and
 // link: the seal certificate has changed since, and the issuer is taken from it, or the
-// intent has grown old.
-func (w *Worker) rewrite(ctx context.Context, cred Credential) error {
-	n, err := w.DB.Exec(ctx, `update credentials set payload = ?, payload_sha256 = ?, issued_at = ? where organisation_id = ? and id = ? and sealed_at is null`,
-		cred.Payload, cred.PayloadSHA256, cred.IssuedAt, cred.OrganisationID, cred.ID)
+// intent has grown old. A worker that has lost its lease must not: the new holder may be
+// sealing the payload that stands.
+func (w *Worker) rewrite(ctx context.Context, c Claim, cred Credential) error {
+	n, err := w.DB.Exec(ctx, `update credentials set payload = ?, payload_sha256 = ?, issued_at = ? where organisation_id = ? and id = ? and sealed_at is null
+		and exists (select 1 from claims where claims.id = credentials.claim_id and claims.state = ? and claims.lease_token = ?)`,
+		cred.Payload, cred.PayloadSHA256, cred.IssuedAt, cred.OrganisationID, cred.ID, Sealing, c.LeaseToken)
 	if err != nil {
 		return fmt.Errorf("rewrite intent: %w", err)
 	}
 	if n == 0 {
-		return ErrState
+		return errLeaseLost
 	}
 	return nil
 }
@@ -122,8 +126,10 @@ func (w *Worker) keep(ctx context.Context, c Claim, cred Credential) error {
 		if n == 0 && !cred.SealedAt.Valid {
 			return fmt.Errorf("store sealed credential %s: %w", cred.ID, ErrState)
 		}
-		return sqldb.Audit(ctx, tx, sqldb.Event{OrganisationID: c.OrganisationID, At: now, Actor: "worker", Action: "credential sealed",
-			Subject: c.ID, Detail: "credential " + cred.ID + " key " + cred.KeyID})
+		return sqldb.Audit(ctx, tx, sqldb.Event{
+			OrganisationID: c.OrganisationID, At: now, Actor: "worker", Action: "credential sealed",
+			Subject: c.ID, Detail: "credential " + cred.ID + " key " + cred.KeyID,
+		})
 	})
 }
 

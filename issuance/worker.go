@@ -253,8 +253,10 @@ func (w *Worker) prepare(ctx context.Context, c Claim, seal *x509.Certificate) (
 			return Credential{}, Checked{}, err
 		}
 		now := sqldb.UTC(w.Now())
-		cred = Credential{ID: uuid.Must(uuid.NewRandom()).String(), OrganisationID: c.OrganisationID, ClaimID: c.ID,
-			IssuedAt: now.Truncate(time.Second), Link: link, CreatedAt: now}
+		cred = Credential{
+			ID: uuid.Must(uuid.NewRandom()).String(), OrganisationID: c.OrganisationID, ClaimID: c.ID,
+			IssuedAt: now.Truncate(time.Second), Link: link, CreatedAt: now,
+		}
 	}
 	in, err := w.input(ctx, c, cred, hsm.InspectSeal(seal))
 	if err != nil {
@@ -263,7 +265,7 @@ func (w *Worker) prepare(ctx context.Context, c Claim, seal *x509.Certificate) (
 	if fresh {
 		return w.begin(ctx, c, cred, in)
 	}
-	return w.resume(ctx, cred, in)
+	return w.resume(ctx, c, cred, in)
 }
 
 func (w *Worker) begin(ctx context.Context, c Claim, cred Credential, in elm.Input) (Credential, Checked, error) {
@@ -287,7 +289,7 @@ func (w *Worker) begin(ctx context.Context, c Claim, cred Credential, in elm.Inp
 	return stored, checked, nil
 }
 
-func (w *Worker) resume(ctx context.Context, cred Credential, in elm.Input) (Credential, Checked, error) {
+func (w *Worker) resume(ctx context.Context, c Claim, cred Credential, in elm.Input) (Credential, Checked, error) {
 	if cred.SealedAt.Valid {
 		return cred, Checked{}, nil
 	}
@@ -308,7 +310,7 @@ func (w *Worker) resume(ctx context.Context, cred Credential, in elm.Input) (Cre
 	if checked, err = Check(cred.Payload, in); err != nil {
 		return Credential{}, Checked{}, err
 	}
-	return cred, checked, w.rewrite(ctx, cred)
+	return cred, checked, w.rewrite(ctx, c, cred)
 }
 
 func (w *Worker) build(cred *Credential, in elm.Input) error {

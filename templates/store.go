@@ -165,8 +165,10 @@ func (s *Store) Save(ctx context.Context, organisationID, templateID string, con
 		if err := insertVersion(ctx, tx, v, encoded); err != nil {
 			return err
 		}
-		return sqldb.Audit(ctx, tx, sqldb.Event{OrganisationID: organisationID, At: v.CreatedAt, Actor: by,
-			Action: "template version saved", Subject: templateID, Detail: fmt.Sprintf("version %d", v.Number)})
+		return sqldb.Audit(ctx, tx, sqldb.Event{
+			OrganisationID: organisationID, At: v.CreatedAt, Actor: by,
+			Action: "template version saved", Subject: templateID, Detail: fmt.Sprintf("version %d", v.Number),
+		})
 	})
 	if sqldb.IsDuplicate(err) {
 		return Version{}, fmt.Errorf("somebody else saved this template at the same moment; open it again: %w", ErrDuplicate)
@@ -185,8 +187,10 @@ func (s *Store) version(organisationID string, content Content, by string) (Vers
 	if err != nil {
 		return Version{}, nil, fmt.Errorf("encode template: %w", err)
 	}
-	return Version{ID: uuid.Must(uuid.NewV7()).String(), OrganisationID: organisationID, Content: content,
-		CreatedBy: by, CreatedAt: sqldb.UTC(s.now())}, encoded, nil
+	return Version{
+		ID: uuid.Must(uuid.NewV7()).String(), OrganisationID: organisationID, Content: content,
+		CreatedBy: by, CreatedAt: sqldb.UTC(s.now()),
+	}, encoded, nil
 }
 
 func insertVersion(ctx context.Context, tx *sqldb.Tx, v Version, content []byte) error {
@@ -208,8 +212,10 @@ type versionRow struct {
 }
 
 func (r versionRow) version() (Version, error) {
-	v := Version{ID: r.ID, OrganisationID: r.OrganisationID, TemplateID: r.TemplateID, Number: r.Number,
-		CreatedBy: r.CreatedBy, CreatedAt: r.CreatedAt.UTC()}
+	v := Version{
+		ID: r.ID, OrganisationID: r.OrganisationID, TemplateID: r.TemplateID, Number: r.Number,
+		CreatedBy: r.CreatedBy, CreatedAt: r.CreatedAt.UTC(),
+	}
 	if err := json.Unmarshal([]byte(r.Content), &v.Content); err != nil {
 		return Version{}, fmt.Errorf("decode template version %s: %w", r.ID, err)
 	}

@@ -182,8 +182,10 @@ func (noToken) Sign(context.Context, string, []byte) ([]byte, error) { return ni
 
 // worker returns the worker of this process.
 func (a *app) worker() *issuance.Worker {
-	return &issuance.Worker{DB: a.db, Templates: a.templates, Jobs: a.queue, Sealer: a.sealer(), Pages: a.pages, PublicURL: a.public,
-		Parallel: runtime.NumCPU() + 1, Lease: 2 * time.Minute, Sweep: 2 * time.Second, Now: time.Now, Logger: a.logger}
+	return &issuance.Worker{
+		DB: a.db, Templates: a.templates, Jobs: a.queue, Sealer: a.sealer(), Pages: a.pages, PublicURL: a.public,
+		Parallel: runtime.NumCPU() + 1, Lease: 2 * time.Minute, Sweep: 2 * time.Second, Now: time.Now, Logger: a.logger,
+	}
 }
 
 // handler joins LTI and the pages into one router.

@@ -67,8 +67,10 @@ type sealLine struct {
 // all are sealed: from the claim's row to the stored and verified seal.
 func (b bench) sealing(ctx context.Context, key string, n int) error {
 	s := b.settings("seal")
-	made, err := demotoken.Make(ctx, demotoken.Options{Dir: filepath.Join(s.Dir, "token"), Organisation: allianceName, CommonName: allianceName + " eSeal (demo)",
-		OrganisationIdentifier: allianceIdentifier, Country: allianceCountry, KeyType: key, Now: time.Now, Rand: rand.Reader})
+	made, err := demotoken.Make(ctx, demotoken.Options{
+		Dir: filepath.Join(s.Dir, "token"), Organisation: allianceName, CommonName: allianceName + " eSeal (demo)",
+		OrganisationIdentifier: allianceIdentifier, Country: allianceCountry, KeyType: key, Now: time.Now, Rand: rand.Reader,
+	})
 	if err != nil {
 		return err
 	}
@@ -107,8 +109,10 @@ func (b bench) sealAll(ctx context.Context, a *app, key string, n int) error {
 	if err != nil {
 		return err
 	}
-	line := sealLine{Bench: "seal", Key: key, Credentials: n, PerSecond: float64(n) / took.Seconds(), RawPerSecond: raw.perSecond,
-		CPUMicroseconds: float64(used.Microseconds()) / float64(n), RawMicroseconds: raw.cpu, Sessions: raw.sessions}
+	line := sealLine{
+		Bench: "seal", Key: key, Credentials: n, PerSecond: float64(n) / took.Seconds(), RawPerSecond: raw.perSecond,
+		CPUMicroseconds: float64(used.Microseconds()) / float64(n), RawMicroseconds: raw.cpu, Sessions: raw.sessions,
+	}
 	line.Ratio = line.PerSecond / line.RawPerSecond
 	return b.out.Encode(line)
 }

@@ -73,8 +73,10 @@ func (b bench) launches(ctx context.Context, n int) error {
 	if err := errors.Join(err, stopProcess(server)); err != nil {
 		return err
 	}
-	return b.out.Encode(launchLine{Bench: "launch", RoundTrips: n, PerSecond: float64(n) / took.Seconds(),
-		CPUMicroseconds: float64(used.Microseconds()) / float64(n), Concurrency: launchConcurrency})
+	return b.out.Encode(launchLine{
+		Bench: "launch", RoundTrips: n, PerSecond: float64(n) / took.Seconds(),
+		CPUMicroseconds: float64(used.Microseconds()) / float64(n), Concurrency: launchConcurrency,
+	})
 }
 
 // seedLaunch adds organisation, platform and an attached activity without a grade column,
@@ -90,8 +92,10 @@ func (b bench) seedLaunch(ctx context.Context, lms *demolms.LMS) (string, error)
 		return "", errors.Join(err, a.close())
 	}
 	auth, token, jwks := lms.URLs()
-	_, err = a.lti.AddRegistration(ctx, lti.Registration{OrganisationID: o.ID, Name: "bench", Issuer: lms.Issuer(), ClientID: "bench",
-		AuthURL: auth, TokenURL: token, JWKSURL: jwks, Deployments: []string{"1"}})
+	_, err = a.lti.AddRegistration(ctx, lti.Registration{
+		OrganisationID: o.ID, Name: "bench", Issuer: lms.Issuer(), ClientID: "bench",
+		AuthURL: auth, TokenURL: token, JWKSURL: jwks, Deployments: []string{"1"},
+	})
 	if err := errors.Join(err, a.close()); err != nil {
 		return "", err
 	}
@@ -180,38 +184,32 @@ func (d launchDriver) many(ctx context.Context, n int) error {
 func (d launchDriver) once(ctx context.Context) error {
 	browser := &http.Client{Jar: &cookies{}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	login := url.Values{"iss": {d.lms.Issuer()}, "client_id": {"bench"}, "login_hint": {"7"}, "target_link_uri": {d.tool + "/lti/launch"}, "lti_deployment_id": {"1"}}
-	response, err := d.post(ctx, browser, "/lti/login", login)
+	auth, err := d.post(ctx, browser, "/lti/login", login)
 	if err != nil {
 		return err
-	}
-	auth, err := response.Location()
-	if err != nil {
-		return fmt.Errorf("login answered %d without a redirect: %w", response.StatusCode, err)
 	}
 	token, err := d.lms.SignLaunch("maija", d.activity, auth.Query().Get("nonce"), nil)
 	if err != nil {
 		return err
 	}
-	response, err = d.post(ctx, browser, "/lti/launch", url.Values{"id_token": {token}, "state": {auth.Query().Get("state")}})
+	page, err := d.post(ctx, browser, "/lti/launch", url.Values{"id_token": {token}, "state": {auth.Query().Get("state")}})
 	if err != nil {
 		return err
-	}
-	page, err := response.Location()
-	if err != nil {
-		return fmt.Errorf("launch answered %d without a redirect: %w", response.StatusCode, err)
 	}
 	browser.CheckRedirect = nil
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, page.String(), http.NoBody)
 	if err != nil {
 		return fmt.Errorf("open page: %w", err)
 	}
-	if response, err = browser.Do(request); err != nil {
+	response, err := browser.Do(request)
+	if err != nil {
 		return fmt.Errorf("open page: %w", err)
 	}
 	return drain(response)
 }
 
-func (d launchDriver) post(ctx context.Context, browser *http.Client, path string, form url.Values) (*http.Response, error) {
+// post sends a form and returns where its answer leads.
+func (d launchDriver) post(ctx context.Context, browser *http.Client, path string, form url.Values) (*url.URL, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, d.tool+path, strings.NewReader(form.Encode()))
 	if err != nil {
 		return nil, fmt.Errorf("post %s: %w", path, err)
@@ -221,7 +219,14 @@ func (d launchDriver) post(ctx context.Context, browser *http.Client, path strin
 	if err != nil {
 		return nil, fmt.Errorf("post %s: %w", path, err)
 	}
-	return response, drain(response)
+	if err := drain(response); err != nil {
+		return nil, err
+	}
+	next, err := response.Location()
+	if err != nil {
+		return nil, fmt.Errorf("%s answered %d without a redirect: %w", path, response.StatusCode, err)
+	}
+	return next, nil
 }
 
 func drain(response *http.Response) error {

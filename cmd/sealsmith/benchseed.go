@@ -26,20 +26,26 @@ func seedClaims(ctx context.Context, a *app, n int) error {
 		return err
 	}
 	const lms = "https://lms.example"
-	r, err := a.lti.AddRegistration(ctx, lti.Registration{OrganisationID: o.ID, Name: "bench", Issuer: lms, ClientID: "bench",
-		AuthURL: lms + "/auth", TokenURL: lms + "/token", JWKSURL: lms + "/jwks", Deployments: []string{"1"}})
+	r, err := a.lti.AddRegistration(ctx, lti.Registration{
+		OrganisationID: o.ID, Name: "bench", Issuer: lms, ClientID: "bench",
+		AuthURL: lms + "/auth", TokenURL: lms + "/token", JWKSURL: lms + "/jwks", Deployments: []string{"1"},
+	})
 	if err != nil {
 		return err
 	}
-	attachment, err := a.grading.Attach(ctx, lti.Launch{RegistrationID: r.ID, OrganisationID: o.ID, DeploymentID: "1",
-		Context: lti.Context{ID: "2"}, User: lti.User{Subject: "3"}}, versions[0], versions[0].Content.Rule)
+	attachment, err := a.grading.Attach(ctx, lti.Launch{
+		RegistrationID: r.ID, OrganisationID: o.ID, DeploymentID: "1",
+		Context: lti.Context{ID: "2"}, User: lti.User{Subject: "3"},
+	}, versions[0], versions[0].Content.Rule)
 	if err != nil {
 		return err
 	}
 	for i := range n {
 		learner := fmt.Sprint(1000 + i)
-		_, err := a.grading.Record(ctx, attachment, "bench", grading.Observation{Learner: learner,
-			Score: sql.NullFloat64{Float64: 80, Valid: true}, Maximum: 100, Raw: []byte(`{"userId":"` + learner + `"}`)})
+		_, err := a.grading.Record(ctx, attachment, "bench", grading.Observation{
+			Learner: learner,
+			Score:   sql.NullFloat64{Float64: 80, Valid: true}, Maximum: 100, Raw: []byte(`{"userId":"` + learner + `"}`),
+		})
 		if err != nil {
 			return err
 		}

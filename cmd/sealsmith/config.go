@@ -29,8 +29,10 @@ type Settings struct {
 
 // knownSettings are the environment variables that mean something to us.
 func knownSettings() []string {
-	return []string{"SEALSMITH_DATABASE", "SEALSMITH_DEBUG", "SEALSMITH_DIR", "SEALSMITH_LISTEN", "SEALSMITH_PUBLIC_URL",
-		"SEALSMITH_REDIS", "SEALSMITH_TOKEN", "SEALSMITH_TRUST"}
+	return []string{
+		"SEALSMITH_DATABASE", "SEALSMITH_DEBUG", "SEALSMITH_DIR", "SEALSMITH_LISTEN", "SEALSMITH_PUBLIC_URL",
+		"SEALSMITH_REDIS", "SEALSMITH_TOKEN", "SEALSMITH_TRUST",
+	}
 }
 
 // unknownSettings finds misspelt settings in an environment: one that is silently not
