@@ -158,9 +158,14 @@ func TestUnknownDeploymentNamesTheCommand(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	got := r.launch(set(claim+"deployment_id", "x'; rm -rf / #")).check(t)
-	want := `sealsmith platforms add --issuer 'https://lms.example.edu' --client-id 'client-1' --deployment 'x'\''; rm -rf / #'`
+	want := `sealsmith platforms add --name='Test platform' --issuer='https://lms.example.edu' --client-id='client-1' ` +
+		`--auth-url='https://lms.example.edu/auth?tenant=7' --token-url='https://lms.example.edu/token' ` +
+		`--jwks-url='` + r.reg.JWKSURL + `' --deployment='x'\''; rm -rf / #'`
 	if !strings.Contains(got.Advice, want) {
 		t.Errorf("got advice %q, want it to hold %q", got.Advice, want)
+	}
+	if got := r.launch(set(claim+"deployment_id", "a\u202eb")).check(t); strings.Contains(got.Advice, "platforms add") {
+		t.Errorf("a command to be copied hides a character: %q", got.Advice)
 	}
 }
 

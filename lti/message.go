@@ -89,12 +89,31 @@ func (t *Tool) checkDeployment(ctx context.Context, c object, st LoginState) (st
 	return id, nil
 }
 
-// deploymentUnknown names the command by which an operator lets the deployment in. The id
-// comes from outside and the command is made to be copied, so it is quoted for the shell.
+// deploymentUnknown names the command by which an operator lets the deployment in. It
+// repeats the registration as it is, because adding it again updates it. The id comes from
+// outside and the command is made to be copied, so everything is quoted for the shell.
 func deploymentUnknown(reg Registration, id string) error {
 	e := refuse(CodeDeploymentUnknown, "", id)
-	e.Advice += fmt.Sprintf(" An operator of this tool can allow it: sealsmith platforms add --issuer %s --client-id %s --deployment %s",
-		shellQuoted(reg.Issuer), shellQuoted(reg.ClientID), shellQuoted(e.Received))
+	if show(id) != id { // too long or not printable: not to be copied
+		return e
+	}
+	var command strings.Builder
+	command.WriteString("sealsmith platforms add")
+	for _, f := range []struct{ flag, value string }{
+		{"name", reg.Name},
+		{"issuer", reg.Issuer},
+		{"client-id", reg.ClientID},
+		{"auth-url", reg.AuthURL},
+		{"token-url", reg.TokenURL},
+		{"jwks-url", reg.JWKSURL},
+		{"audience", reg.TokenAudience},
+		{"deployment", id},
+	} {
+		if f.value != "" {
+			command.WriteString(" --" + f.flag + "=" + shellQuoted(f.value))
+		}
+	}
+	e.Advice += " An operator of this tool can allow it: " + command.String()
 	return e
 }
 

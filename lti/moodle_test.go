@@ -195,7 +195,7 @@ func TestMoodleRefusals(t *testing.T) {
 		{
 			"launch-student", "http://127.0.0.1:8910",
 			lti.Registration{ClientID: moodleClient, Deployments: []string{"2"}},
-			lti.CodeDeploymentUnknown, "--deployment '1'",
+			lti.CodeDeploymentUnknown, "--deployment='1'",
 		},
 		{
 			"launch-student", "https://tool.example.edu",
