@@ -133,12 +133,16 @@ func (d *drawing) head() {
 	name := d.in.Awarding.Name.In(d.lang)
 	d.c.Rect(left, 131, 60, 60, engrave.Brand)
 	initial, _ := utf8.DecodeRuneInString(name)
-	st := serif(38)
 	s := string(unicode.ToUpper(initial))
-	d.t.Draw(d.c, st, left+30-d.t.Width(st, s)/2, 174, s, engrave.White)
-	d.line(serif(21), left+75, 156, headWidth, name, engrave.Dark)
+	d.t.Draw(d.c, serif(38), left+30-d.t.Width(serif(38), s)/2, 174, s, engrave.White)
+	st, lines := d.block(serif(21), 12, name, headWidth, 2)
+	y := 156 - float64(len(lines)-1)*10
+	for _, l := range lines {
+		d.t.Draw(d.c, st, left+75, y, l, engrave.Dark)
+		y += st.Size * 1.15
+	}
 	if country, ok := vocab.Countries.Lookup(d.in.Awarding.Country); ok {
-		d.line(sans(16), left+75, 181, headWidth, country.Label(d.lang), engrave.Muted)
+		d.line(sans(16), left+75, y+1, headWidth, country.Label(d.lang), engrave.Muted)
 	}
 }
 
