@@ -98,7 +98,7 @@ func TestTemplateFormShowsProblemsAtTheirFields(t *testing.T) {
 	want(t, got, http.StatusUnprocessableEntity)
 	says(t, got, "4 things have to be mended before this can be saved.", "Title: write this text in Dutch", "Outcome 2: write this text in English", "Hours of work: write a number; “sixty” is none", "EQF level: choose a level from 1 to 8")
 	silent(t, got, "<script>alert")
-	for _, mark := range []string{`value="sixty"`, `id="title.en" name="title.en" aria-describedby="title.en-e" aria-invalid="true"`, `href="#hours"`, `href="#outcomes%5b1%5d.title.en"`, "Alleen Nederlands"} {
+	for _, mark := range []string{`value="sixty"`, `id="title.nl" name="title.nl" aria-describedby="title.nl-e" aria-invalid="true"`, `href="#hours"`, `href="#outcomes%5b1%5d.title.en"`, "Alleen Nederlands"} {
 		if !strings.Contains(got.Body.String(), mark) {
 			t.Errorf("the page lacks %s", mark)
 		}

@@ -14,6 +14,7 @@ import (
 type claimPage struct {
 	Title, AwardingBody         Words
 	Name, Given, Family         string
+	Sealer                      string // who seals, empty while no token was seen
 	NameTrouble                 bool
 	GivenTrouble, FamilyTrouble string
 	Percent, Need               float64
@@ -57,10 +58,14 @@ func (s *Web) showClaim(w http.ResponseWriter, r *http.Request, v *visit, at sta
 	if page.Name == "" || form.refused {
 		learner = elm.Learner{FamilyName: "–", Identifier: u.Subject}
 	}
-	page.Rows, err = s.preview(draft{organisation: v.organisation, version: version, learner: learner,
+	var content elm.Content
+	page.Rows, content, err = s.preview(draft{organisation: v.organisation, version: version, learner: learner,
 		score: at.decided.Evidence.Score.Float64, maximum: at.decided.Evidence.Maximum})
 	if err != nil {
 		return err
+	}
+	if s.deps.Sealing().Issuer.Organisation != "" {
+		page.Sealer = content.IssuerName
 	}
 	page.Rows = without(page.Rows, "learner", "issued") // the name stands above, the day is that of sealing
 	return s.show(w, r, status, view{name: "claim", frame: v.frame(), page: &page})

@@ -40,10 +40,10 @@ const (
 	previewPage = "\x89PNG\r\n\x1a\n"
 )
 
-// preview returns what will be read from the credential once it is sealed. It builds the
+// preview returns the elements and the content that will be read from the credential once it is sealed. It builds the
 // very payload and reads it as a verifier would: what a learner agrees to cannot differ
 // from what is sealed.
-func (s *Web) preview(d draft) ([]row, error) {
+func (s *Web) preview(d draft) ([]row, elm.Content, error) {
 	now := s.deps.Now().UTC().Truncate(time.Second)
 	lang := pageLanguage
 	if len(d.version.Content.Languages) > 0 {
@@ -54,13 +54,13 @@ func (s *Web) preview(d draft) ([]row, error) {
 		Version: d.version, Learner: d.learner, Score: d.score, Maximum: d.maximum, VerifyURL: s.deps.PublicURL.JoinPath("c", "-").String(),
 	}, elm.Page{Language: lang, PNG: []byte(previewPage)})
 	if err != nil {
-		return nil, fmt.Errorf("build the preview: %w", err)
+		return nil, elm.Content{}, fmt.Errorf("build the preview: %w", err)
 	}
-	content, err := elm.Read(payload)
+	content, err := elm.ReadIn(payload, pageLanguage)
 	if err != nil {
-		return nil, fmt.Errorf("read the preview: %w", err)
+		return nil, elm.Content{}, fmt.Errorf("read the preview: %w", err)
 	}
-	return contentRows(&content), nil
+	return contentRows(&content), content, nil
 }
 
 // issuer is whoever seals. While no token was seen, the awarding organisation stands in,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -107,7 +108,7 @@ func (s *Web) showProgress(w http.ResponseWriter, r *http.Request, v *visit, at 
 	}
 	page := newProgressPage(version, at)
 	page.Preview = v.launch.IsTestUser()
-	page.Rows, err = s.preview(draft{organisation: v.organisation, version: version, learner: nameOf(v), score: at.attachment.MinPercent, maximum: 100})
+	page.Rows, _, err = s.preview(draft{organisation: v.organisation, version: version, learner: nameOf(v), score: at.attachment.MinPercent, maximum: 100})
 	if err != nil {
 		return err
 	}
@@ -129,7 +130,7 @@ func newProgressPage(version templates.Version, at standing) progressPage {
 	if page.Scored {
 		// Three rings are the way, the outer one is the seal.
 		page.Ink = min(2, int(3*page.Percent/page.Need))
-		page.Mark = percent(page.Percent)
+		page.Mark = strconv.Itoa(int(page.Percent)) // rounded down, as there is room for two digits
 	}
 	return page
 }

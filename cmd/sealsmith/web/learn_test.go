@@ -36,7 +36,7 @@ func TestLearnerClaimsAndGetsTheCredential(t *testing.T) {
 	got := b.get("learn")
 	want(t, got, http.StatusOK)
 	says(t, got, "Your micro-credential is ready", "This is exactly what will be sealed", "Maija Meikäläinen", "Your score is 85 %. At least 55 % is asked.",
-		"By claiming you agree that Polder University of Technology seals this record", "Claim my micro-credential", "Level", "Notional workload", "Type of assessment")
+		"By claiming you agree that Polder University of Technology has this record sealed by Alliance of Challenge-driven Universities", "Alliance of Challenge-driven Universities, on behalf of Polder University of Technology", "Claim my micro-credential", "Level", "Notional workload", "Type of assessment")
 	if !strings.Contains(got.Body.String(), `value="Meikäläinen"`) {
 		t.Error("the family name of the platform is not filled in")
 	}

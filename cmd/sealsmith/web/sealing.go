@@ -97,7 +97,7 @@ func (s *Web) progress(ctx context.Context, c issuance.Claim) (progress, error) 
 		return p, err
 	}
 	p.position = ahead + 1
-	p.percent = max(10, 80-10*ahead)
+	p.percent = max(10, 60-10*ahead)
 	if c.State == issuance.Sealing {
 		p.percent = 90
 	}

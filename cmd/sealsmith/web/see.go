@@ -24,7 +24,7 @@ func (s *Web) see(w http.ResponseWriter, r *http.Request, v *visit) error {
 		return err
 	}
 	c := version.Content
-	rows, err := s.preview(draft{organisation: v.organisation, version: version, learner: elm.Learner{FamilyName: exampleLearner},
+	rows, _, err := s.preview(draft{organisation: v.organisation, version: version, learner: elm.Learner{FamilyName: exampleLearner},
 		score: c.Rule.MinPercent, maximum: 100})
 	if err != nil {
 		return err

@@ -22,7 +22,7 @@ func TestPick(t *testing.T) {
 	b := w.enter(w.polder.choosing("teacher", roleTeacher))
 	got := b.get("pick")
 	want(t, got, http.StatusOK)
-	says(t, got, "Which micro-credential does this course lead to?", "Search 2 templates", "All 2", "Sustainable Food Systems", "English, Dutch · version 1 of 20 November 2026", "A learner who earns it")
+	says(t, got, "Which micro-credential does this course lead to?", "Search 2 templates", "All 2", "Sustainable Food Systems", "English, Dutch · version 1 of 20 November 2026", "A learner who earns it can")
 
 	got = b.get("pick?q=food+systems")
 	says(t, got, "1 found for “food systems”")

@@ -74,15 +74,25 @@ func (s *Web) newEditPage(c templates.Content, problems templates.Problems) *edi
 // refuse notes a problem of a field.
 func (p *editPage) refuse(field, sentence string) {
 	p.problems[field] = append(p.problems[field], sentence)
-	p.Trouble = append(p.Trouble, formTrouble{Anchor: p.anchor(field), Label: p.Label(field), Sentence: sentence})
+	p.Trouble = append(p.Trouble, formTrouble{Anchor: p.anchor(field, sentence), Label: p.Label(field), Sentence: sentence})
+}
+
+// languageOf is the index of the language that a problem of a text names, else the first.
+func (p *editPage) languageOf(problem string) int {
+	for i, lang := range p.languages {
+		if strings.Contains(problem, languageNames([]string{lang})[0]) {
+			return i
+		}
+	}
+	return 0
 }
 
 // anchor is the id of the input that a field's problem is shown at.
-func (p *editPage) anchor(field string) string {
+func (p *editPage) anchor(field, problem string) string {
 	last := field[strings.LastIndexByte(field, '.')+1:]
 	switch last {
 	case "title", "description", "grading", "agency", "prerequisites", "into", "note", "further", "label":
-		return field + "." + p.languages[0]
+		return field + "." + p.languages[p.languageOf(problem)]
 	case "outcomes":
 		return outcomePath(0) + ".title." + p.languages[0]
 	}
@@ -121,13 +131,16 @@ func (p *editPage) Err(field string) string {
 	return strings.Join(out, " ")
 }
 
-// Texts are the inputs of a text, one per language; a problem stands at the first.
+// Texts are the inputs of a text, one per language; a problem stands at the language that
+// it names, else at the first.
 func (p *editPage) Texts(field string) []textInput {
 	out := make([]textInput, 0, len(p.languages))
 	for i, lang := range p.languages {
 		in := textInput{Name: field + "." + lang, Lang: lang, Language: languageNames([]string{lang})[0], Value: p.Value(field + "." + lang)}
-		if i == 0 {
-			in.Err = p.Err(field)
+		for _, problem := range p.problems[field] {
+			if p.languageOf(problem) == i {
+				in.Err = strings.TrimSpace(in.Err + " " + sentence(problem))
+			}
 		}
 		out = append(out, in)
 	}

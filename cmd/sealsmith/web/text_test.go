@@ -14,6 +14,7 @@ var (
 
 // plain is the text of a page as it is read: without tags, pictures and head.
 func plain(page string) string {
+	page = strings.ReplaceAll(strings.ReplaceAll(page, "&nbsp;", " "), "\u00a0", " ")
 	text := anyTag.ReplaceAllString(invisible.ReplaceAllString(page, " "), "")
 	return strings.TrimSpace(spaces.ReplaceAllString(html.UnescapeString(text), " "))
 }
