@@ -252,7 +252,7 @@ func (j *journey) sealed(ctx context.Context) (string, error) {
 	for {
 		said, err := j.expect("It is yours.")
 		if err == nil {
-			link := find(j.browser.page, func(n *html.Node) bool { return n.Data == "a" && has(n, "download") })
+			link := find(j.browser.page, func(n *html.Node) bool { return n.Data == "a" && strings.HasSuffix(attribute(n, "href"), ".jsonld") })
 			if link == nil {
 				return "", errors.New("the page offers no file")
 			}

@@ -145,7 +145,7 @@ func start(t *testing.T, settings []string, args ...string) *process {
 	}()
 	t.Cleanup(func() {
 		p.end(t, syscall.SIGTERM)
-		if t.Failed() {
+		if t.Failed() && p.err.String() != "" {
 			t.Logf("sealsmith %s\n%s%s", strings.Join(args, " "), p.out.String(), p.err.String())
 		}
 	})
@@ -203,12 +203,13 @@ type rig struct {
 	journey *journey
 
 	settings []string
+	command  []string // what the server is started by
 }
 
 // newRig makes everything and starts nothing.
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	r := &rig{dir: t.TempDir()}
+	r := &rig{dir: t.TempDir(), command: []string{"serve"}}
 	var err error
 	r.token, err = demotoken.Make(t.Context(), demotoken.Options{
 		Dir: tokenFolder, Label: fmt.Sprintf("rig-%d", time.Now().UnixNano()), KeyType: "p256", Now: time.Now, Rand: rand.Reader,
@@ -256,7 +257,7 @@ func freePort(t *testing.T) string {
 // until it answers.
 func (r *rig) serve(t *testing.T, settings ...string) {
 	t.Helper()
-	r.server = start(t, append(r.settings[:len(r.settings):len(r.settings)], settings...), "serve")
+	r.server = start(t, append(r.settings[:len(r.settings):len(r.settings)], settings...), r.command...)
 	eventually(t, func() string {
 		select {
 		case <-r.server.ended:

@@ -202,9 +202,12 @@ func (s *Settings) withOrganisation(ctx context.Context, slug string, do func(*s
 // table aligns columns for people.
 type table struct{ *tabwriter.Writer }
 
+// newTable begins a table; without head it has none.
 func newTable(w io.Writer, head ...any) table {
 	t := table{tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)}
-	t.row(head...)
+	if len(head) > 0 {
+		t.row(head...)
+	}
 	return t
 }
 

@@ -55,10 +55,16 @@ func (s *Settings) printPlatform(out streams, o templates.Organisation, r lti.Re
 		return err
 	}
 	out.printf("Platform %s of %s\n", r.ID, o.Slug)
-	t := newTable(out.out, "", "")
+	t := newTable(out.out)
 	for _, row := range [][2]string{
-		{"name", r.Name}, {"issuer", r.Issuer}, {"client id", r.ClientID}, {"authentication request URL", r.AuthURL}, {"access token URL", r.TokenURL},
-		{"public key set URL", r.JWKSURL}, {"token audience", r.TokenAudience}, {"deployments", strings.Join(r.Deployments, ", ")},
+		{"name", r.Name},
+		{"issuer", r.Issuer},
+		{"client id", r.ClientID},
+		{"authentication request URL", r.AuthURL},
+		{"access token URL", r.TokenURL},
+		{"public key set URL", r.JWKSURL},
+		{"token audience", r.TokenAudience},
+		{"deployments", strings.Join(r.Deployments, ", ")},
 	} {
 		if row[1] != "" {
 			t.row("  "+row[0], row[1])
@@ -68,7 +74,7 @@ func (s *Settings) printPlatform(out streams, o templates.Organisation, r lti.Re
 		return fmt.Errorf("print: %w", err)
 	}
 	out.printf("\nWhat the administrator of the LMS enters (LTI 1.3):\n")
-	t = newTable(out.out, "", "")
+	t = newTable(out.out)
 	for _, row := range [][2]string{
 		{"tool URL", "lti/launch"}, {"initiate login URL", "lti/login"}, {"redirection URI", "lti/launch"}, {"content selection URL (deep linking)", "lti/launch"}, {"public keyset URL", "lti/jwks"},
 	} {
