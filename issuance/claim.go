@@ -89,7 +89,8 @@ func (n Name) Clean() (Name, error) {
 // hidden reports characters that would let a name show as something else than it is:
 // control characters, bidirectional overrides and other invisible ones.
 func hidden(r rune) bool {
-	return unicode.IsControl(r) || (unicode.Is(unicode.Cf, r) && r != '\u200c' && r != '\u200d') || unicode.Is(unicode.Co, r)
+	return unicode.IsControl(r) || (unicode.Is(unicode.Cf, r) && r != '\u200c' && r != '\u200d') ||
+		unicode.In(r, unicode.Co, unicode.Other_Default_Ignorable_Code_Point) // Hangul fillers are letters, and show as nothing
 }
 
 // Queue carries the ids of claims to workers. It may lose or double them.
@@ -161,6 +162,10 @@ func (d *Desk) claim(ctx context.Context, q sqldb.Queryer, query string, args ..
 	return c, nil
 }
 
+func (d *Desk) byID(ctx context.Context, q sqldb.Queryer, organisationID, id string) (Claim, error) {
+	return d.claim(ctx, q, `select `+claimNames+` from claims where organisation_id = ? and id = ?`, organisationID, id)
+}
+
 // Confirm is the learner's claim: the name is kept, the claim is queued, and after the
 // commit its id is offered to the queue. Confirming again what is queued or further does
 // nothing and returns the claim as it is. It fails with ErrNotComplete when the decision
@@ -194,8 +199,9 @@ func (d *Desk) Confirm(ctx context.Context, organisationID, attachmentID, learne
 		if err != nil {
 			return fmt.Errorf("queue claim: %w", err)
 		}
-		if n == 0 {
-			return ErrState
+		if n == 0 { // confirmed at the same moment from another tab
+			c, err = d.byID(ctx, tx, organisationID, c.ID)
+			return err
 		}
 		fresh = true
 		c.State, c.GivenName, c.FamilyName, c.ConsentAt, c.NotBefore, c.UpdatedAt = Queued, name.Given, name.Family, sql.NullTime{Time: at, Valid: true}, at, at
@@ -239,7 +245,8 @@ func (d *Desk) credential(ctx context.Context, q sqldb.Queryer, query string, ar
 	return c, nil
 }
 
-// MarkDelivered notes that the learner has fetched the sealed file. Doing it again changes nothing.
+// MarkDelivered notes that the learner has fetched the sealed file. Doing it again, or
+// before there is one, changes nothing.
 func (d *Desk) MarkDelivered(ctx context.Context, organisationID, claimID string) error {
 	return d.db.InTx(ctx, func(tx *sqldb.Tx) error {
 		at := sqldb.UTC(d.now())
@@ -248,7 +255,8 @@ func (d *Desk) MarkDelivered(ctx context.Context, organisationID, claimID string
 			return fmt.Errorf("mark delivered: %w", err)
 		}
 		if n == 0 {
-			return nil
+			_, err := d.byID(ctx, tx, organisationID, claimID)
+			return err
 		}
 		return sqldb.Audit(ctx, tx, sqldb.Event{OrganisationID: organisationID, At: at, Actor: "learner", Action: "credential fetched", Subject: claimID})
 	})
@@ -281,7 +289,8 @@ func (d *Desk) Ahead(ctx context.Context, c Claim) (int, error) {
 	return n, nil
 }
 
-// Retry puts a failed claim back into the queue, by hand.
+// Retry puts a failed claim back into the queue, by hand. A claim that has not failed is
+// ErrState.
 func (d *Desk) Retry(ctx context.Context, organisationID, claimID, by string) error {
 	err := d.db.InTx(ctx, func(tx *sqldb.Tx) error {
 		at := sqldb.UTC(d.now())
@@ -291,6 +300,9 @@ func (d *Desk) Retry(ctx context.Context, organisationID, claimID, by string) er
 			return fmt.Errorf("retry claim: %w", err)
 		}
 		if n == 0 {
+			if _, err := d.byID(ctx, tx, organisationID, claimID); err != nil {
+				return err
+			}
 			return ErrState
 		}
 		return sqldb.Audit(ctx, tx, sqldb.Event{OrganisationID: organisationID, At: at, Actor: by, Action: "claim retried", Subject: claimID})
