@@ -37,8 +37,15 @@ type Content struct {
 	VerifyURL string
 	// Elements are those of Annex I that the payload contains, mandatory ones first.
 	Elements []Element
-	// Pages are the pictures of the first page, as they stand in the payload.
-	Pages []Page
+	// Pages are the pictures of the first page, one per language, as they stand in the payload.
+	Pages []Picture
+}
+
+// Picture is a picture found in a payload: a PNG, as we write it, or a JPEG of other issuers.
+type Picture struct {
+	Language  string // ISO 639-1, "" when unknown
+	MediaType string // image/png or image/jpeg, by the first bytes
+	Data      []byte
 }
 
 // Element is one element of Annex I with its values in plain words.
@@ -149,17 +156,30 @@ func languagesOf(display node) []string {
 	return out
 }
 
-func pagesOf(display node) []Page {
-	var out []Page
+func pagesOf(display node) []Picture {
+	var out []Picture
 	for _, d := range display.nodes("individualDisplay") {
 		for _, detail := range d.nodes("displayDetail") {
-			png, err := base64.StdEncoding.DecodeString(detail.node("image").str("content"))
-			if err == nil && bytes.HasPrefix(png, []byte(pngMagic)) && detail.str("page") == "1" {
-				out = append(out, Page{Language: languageCode(d.node("language")), PNG: png})
+			data, err := base64.StdEncoding.DecodeString(detail.node("image").str("content"))
+			kind := mediaType(data)
+			if err == nil && kind != "" && detail.str("page") == "1" {
+				out = append(out, Picture{Language: languageCode(d.node("language")), MediaType: kind, Data: data})
 			}
 		}
 	}
 	return out
+}
+
+// mediaType knows the two kinds of picture by their first bytes; others are not shown.
+func mediaType(data []byte) string {
+	switch {
+	case bytes.HasPrefix(data, []byte(pngMagic)):
+		return "image/png"
+	case bytes.HasPrefix(data, []byte("\xff\xd8\xff")):
+		return "image/jpeg"
+	default:
+		return ""
+	}
 }
 
 func learnerName(subject node, lang string) string {
