@@ -47,9 +47,11 @@ func (s *Web) attach(w http.ResponseWriter, r *http.Request, v *visit) error {
 		return err
 	}
 	c := version.Content
-	return s.showRule(w, r, v, http.StatusUnprocessableEntity, rulePage{Template: version.TemplateID, Version: version.ID, Title: words(c.Title),
+	return s.showRule(w, r, v, http.StatusUnprocessableEntity, rulePage{
+		Template: version.TemplateID, Version: version.ID, Title: words(c.Title),
 		ECTS: c.ECTS, Number: version.Number, Percent: r.PostForm.Get("percent"), Back: withQuery("pick", "template", version.TemplateID),
-		Trouble: "Write a number above 0 and up to 100, such as 55 or 62.5."})
+		Trouble: "Write a number above 0 and up to 100, such as 55 or 62.5.",
+	})
 }
 
 // columnMaximum is the maximum of the grade column that the platform is asked to make.

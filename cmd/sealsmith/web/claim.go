@@ -59,8 +59,10 @@ func (s *Web) showClaim(w http.ResponseWriter, r *http.Request, v *visit, at sta
 		learner = elm.Learner{FamilyName: "–", Identifier: u.Subject}
 	}
 	var content elm.Content
-	page.Rows, content, err = s.preview(draft{organisation: v.organisation, version: version, learner: learner,
-		score: at.decided.Evidence.Score.Float64, maximum: at.decided.Evidence.Maximum})
+	page.Rows, content, err = s.preview(draft{
+		organisation: v.organisation, version: version, learner: learner,
+		score: at.decided.Evidence.Score.Float64, maximum: at.decided.Evidence.Maximum,
+	})
 	if err != nil {
 		return err
 	}

@@ -94,8 +94,10 @@ func newClassPage(version templates.Version, a grading.Attachment, standing []gr
 }
 
 func newClassRow(d grading.Decided, c issuance.Claim) classRow {
-	row := classRow{Subject: d.Learner, Reasons: d.Reasons, State: string(c.State), Scored: d.Evidence.Score.Valid,
-		Name: strings.TrimSpace(c.GivenName + " " + c.FamilyName)}
+	row := classRow{
+		Subject: d.Learner, Reasons: d.Reasons, State: string(c.State), Scored: d.Evidence.Score.Valid,
+		Name: strings.TrimSpace(c.GivenName + " " + c.FamilyName),
+	}
 	if len(d.Reasons) > 0 {
 		row.Percent = d.Reasons[0].Percent
 	}

@@ -38,15 +38,17 @@ func (s *Web) showCredential(w http.ResponseWriter, r *http.Request, v *visit, c
 		return err
 	}
 	content := version.Content
-	page := credentialPage{Title: words(content.Title), AwardingBody: words(v.organisation.Name), ECTS: content.ECTS, EQF: content.EQF,
+	page := credentialPage{
+		Title: words(content.Title), AwardingBody: words(v.organisation.Name), ECTS: content.ECTS, EQF: content.EQF,
 		Name: strings.TrimSpace(c.GivenName + " " + c.FamilyName), Claim: c.ID, Email: v.organisation.Email, SealedAt: credential.SealedAt.Time,
-		Bytes: len(credential.Sealed), Link: s.deps.PublicURL.JoinPath("c", credential.Link).String()}
-	switch c.State { //nolint:exhaustive // all other states that come here are in force
+		Bytes: len(credential.Sealed), Link: s.deps.PublicURL.JoinPath("c", credential.Link).String(),
+	}
+	switch c.State {
 	case issuance.Revoked:
 		page.Withdrawn = "WITHDRAWN"
 	case issuance.Replaced:
 		page.Withdrawn = "REPLACED"
-	default:
+	default: // in force
 		if page.QR, err = newQRCode(page.Link); err != nil {
 			return err
 		}

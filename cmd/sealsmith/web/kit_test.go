@@ -108,8 +108,10 @@ func newWorld(t *testing.T) *world {
 	pages, err := elm.NewRenderer()
 	must(t, err)
 	w.worker = &issuance.Worker{DB: w.db, Templates: w.templates, Sealer: seal, Pages: pages, PublicURL: public, Lease: time.Minute, Now: now, Logger: logger}
-	tool, err := lti.New(lti.Deps{PublicURL: public, Store: w.store, HTTP: http.DefaultClient, Now: now, Rand: rand.Reader, Logger: logger,
-		Enter: func(http.ResponseWriter, *http.Request, lti.Session) {}, Problem: func(http.ResponseWriter, *http.Request, error) {}})
+	tool, err := lti.New(lti.Deps{
+		PublicURL: public, Store: w.store, HTTP: http.DefaultClient, Now: now, Rand: rand.Reader, Logger: logger,
+		Enter: func(http.ResponseWriter, *http.Request, lti.Session) {}, Problem: func(http.ResponseWriter, *http.Request, error) {},
+	})
 	must(t, err)
 	reader := &grading.Reader{Store: w.grading, Source: w.grades, Now: now, Logger: logger}
 	w.pages, err = web.New(web.Deps{
@@ -150,11 +152,15 @@ func (w *world) pause() {
 func (w *world) newHouse(slug, name, identifier, platform, brand string) house {
 	w.t.Helper()
 	ctx := w.t.Context()
-	org, err := w.templates.AddOrganisation(ctx, templates.Organisation{Slug: slug, Name: templates.Text{"en": name}, Country: "NL",
-		Identifier: identifier, Brand: brand, Email: "office@" + slug + ".example"})
+	org, err := w.templates.AddOrganisation(ctx, templates.Organisation{
+		Slug: slug, Name: templates.Text{"en": name}, Country: "NL",
+		Identifier: identifier, Brand: brand, Email: "office@" + slug + ".example",
+	})
 	must(w.t, err)
-	reg, err := w.store.AddRegistration(ctx, lti.Registration{OrganisationID: org.ID, Name: slug, Issuer: platform, ClientID: slug,
-		AuthURL: platform + "/auth", TokenURL: platform + "/token", JWKSURL: platform + "/jwks", Deployments: []string{"1"}})
+	reg, err := w.store.AddRegistration(ctx, lti.Registration{
+		OrganisationID: org.ID, Name: slug, Issuer: platform, ClientID: slug,
+		AuthURL: platform + "/auth", TokenURL: platform + "/token", JWKSURL: platform + "/jwks", Deployments: []string{"1"},
+	})
 	must(w.t, err)
 	starters, err := starter.All()
 	must(w.t, err)
@@ -204,8 +210,10 @@ func (w *world) enter(l lti.Launch) browser {
 	id, state, secret := uuid.Must(uuid.NewV7()).String(), uuid.NewString(), uuid.NewString()
 	reg, err := w.store.Registration(w.t.Context(), l.OrganisationID, l.RegistrationID)
 	must(w.t, err)
-	must(w.t, w.store.CreateState(w.t.Context(), lti.LoginState{StateHash: state, NonceHash: "n", BrowserHash: "b", Registration: reg,
-		CreatedAt: noon, ExpiresAt: noon.Add(time.Minute)}))
+	must(w.t, w.store.CreateState(w.t.Context(), lti.LoginState{
+		StateHash: state, NonceHash: "n", BrowserHash: "b", Registration: reg,
+		CreatedAt: noon, ExpiresAt: noon.Add(time.Minute),
+	}))
 	sum := sha256.Sum256([]byte(secret))
 	must(w.t, w.store.OpenSession(w.t.Context(), state, lti.Session{ID: id, Launch: l, CreatedAt: noon, ExpiresAt: noon.Add(lti.SessionLifetime)}, hex.EncodeToString(sum[:])))
 	return browser{w: w, sid: id, cookie: &http.Cookie{Name: "sealsmith-s-" + id, Value: secret}}
@@ -334,8 +342,10 @@ func (g *grades) Read(_ context.Context, a grading.Attachment, learner string) (
 	var all []grading.Observation
 	for who, score := range g.score {
 		if learner == "" || learner == who {
-			all = append(all, grading.Observation{Learner: who, Score: sql.NullFloat64{Float64: score, Valid: true}, Maximum: 100,
-				Raw: fmt.Appendf(nil, `{"userId":%q,"resultScore":%v}`, who, score)})
+			all = append(all, grading.Observation{
+				Learner: who, Score: sql.NullFloat64{Float64: score, Valid: true}, Maximum: 100,
+				Raw: fmt.Appendf(nil, `{"userId":%q,"resultScore":%v}`, who, score),
+			})
 		}
 	}
 	return a.LineItemURL, all, nil
@@ -358,8 +368,10 @@ func newSeal(tb testing.TB) seal {
 	tb.Helper()
 	ca, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(tb, err)
-	root := certificate(tb, &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Example Trust Service"}, IsCA: true,
-		KeyUsage: x509.KeyUsageCertSign}, nil, ca.Public(), ca)
+	root := certificate(tb, &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Example Trust Service"}, IsCA: true,
+		KeyUsage: x509.KeyUsageCertSign,
+	}, nil, ca.Public(), ca)
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(tb, err)
 	leaf := certificate(tb, &x509.Certificate{SerialNumber: big.NewInt(2), KeyUsage: x509.KeyUsageContentCommitment, Subject: pkix.Name{

@@ -118,8 +118,10 @@ func (s *Web) showProgress(w http.ResponseWriter, r *http.Request, v *visit, at 
 
 func newProgressPage(version templates.Version, at standing) progressPage {
 	c := version.Content
-	page := progressPage{Title: words(c.Title), ECTS: c.ECTS, EQF: c.EQF, Need: at.attachment.MinPercent, Unread: at.unread,
-		Decided: at.decided.ID != "", At: at.decided.At, Lost: at.claim.State == issuance.Open && !at.decided.Complete}
+	page := progressPage{
+		Title: words(c.Title), ECTS: c.ECTS, EQF: c.EQF, Need: at.attachment.MinPercent, Unread: at.unread,
+		Decided: at.decided.ID != "", At: at.decided.At, Lost: at.claim.State == issuance.Open && !at.decided.Complete,
+	}
 	if len(at.decided.Reasons) > 0 {
 		reason := at.decided.Reasons[0]
 		page.Scored = reason.Code != grading.BecauseNoScore

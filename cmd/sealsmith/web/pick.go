@@ -82,8 +82,10 @@ func (s *Web) showPick(w http.ResponseWriter, r *http.Request, v *visit, unchose
 
 func newPickItem(version templates.Version, chosen string) pickItem {
 	c := version.Content
-	return pickItem{ID: version.TemplateID, Title: words(c.Title), ECTS: c.ECTS, Hours: c.Hours, EQF: c.EQF, Languages: languageNames(c.Languages),
-		Number: version.Number, At: version.CreatedAt, Outcomes: outcomeWords(c), On: version.TemplateID == chosen}
+	return pickItem{
+		ID: version.TemplateID, Title: words(c.Title), ECTS: c.ECTS, Hours: c.Hours, EQF: c.EQF, Languages: languageNames(c.Languages),
+		Number: version.Number, At: version.CreatedAt, Outcomes: outcomeWords(c), On: version.TemplateID == chosen,
+	}
 }
 
 func languageNames(codes []string) []string {

@@ -239,12 +239,7 @@ func (s *Web) window(r *http.Request) (address, host string) {
 
 func (s *Web) problemJSON(w http.ResponseWriter, r *http.Request, p problem, trace string) {
 	words := s.problems[p.kind]
-	detail := words.Detail
-	for _, more := range []string{p.cause, p.advice} {
-		if more != "" {
-			detail += " " + more
-		}
-	}
+	detail := strings.TrimSpace(strings.Join([]string{words.Detail, p.cause, p.advice}, " "))
 	err := s.json(w, r, p.status, "application/problem+json", problemDocument{
 		Type: s.problemType(p.kind), Title: words.Title, Status: p.status, Detail: detail, Instance: trace, Code: p.code,
 	})

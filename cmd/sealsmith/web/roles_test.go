@@ -43,6 +43,7 @@ func TestRoles(t *testing.T) {
 	for _, who := range people {
 		for _, page := range pages {
 			t.Run(who.name+" "+page, func(t *testing.T) {
+				t.Parallel()
 				status := http.StatusForbidden
 				for may := range strings.FieldsSeq(who.may) {
 					if may == page {
@@ -55,6 +56,7 @@ func TestRoles(t *testing.T) {
 	}
 	for _, post := range []string{"attach", "cancel", "read", "claim", "templates/new", "templates/" + w.polder.version.TemplateID} {
 		t.Run("mentor posts "+post, func(t *testing.T) {
+			t.Parallel()
 			want(t, people[6].b.post(post, url.Values{"family": {"X"}}), http.StatusForbidden)
 		})
 	}
@@ -85,6 +87,7 @@ func TestHomeSendsEverybodyToTheirPage(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			b := w.enter(test.launch)
 			got := b.get("")
 			want(t, got, test.status)
@@ -120,8 +123,10 @@ func TestTenancy(t *testing.T) {
 	want(t, chooser.post("attach", url.Values{"version": {w.polder.version.ID}, "percent": {"55"}}), http.StatusNotFound)
 
 	// A second registration of the same organisation reads nothing of the first.
-	reg, err := w.store.AddRegistration(t.Context(), lti.Registration{OrganisationID: w.polder.org.ID, Name: "second", Issuer: "https://second.example",
-		ClientID: "c", AuthURL: "https://second.example/a", TokenURL: "https://second.example/t", JWKSURL: "https://second.example/k", Deployments: []string{"1"}})
+	reg, err := w.store.AddRegistration(t.Context(), lti.Registration{
+		OrganisationID: w.polder.org.ID, Name: "second", Issuer: "https://second.example",
+		ClientID: "c", AuthURL: "https://second.example/a", TokenURL: "https://second.example/t", JWKSURL: "https://second.example/k", Deployments: []string{"1"},
+	})
 	must(t, err)
 	second := ours
 	second.RegistrationID = reg.ID
@@ -143,6 +148,7 @@ func TestSessionNeedsItsCookie(t *testing.T) {
 	wrong.Value = thief.cookie.Value
 	for name, cookie := range map[string]*http.Cookie{"none": nil, "of another session": thief.cookie, "wrong secret": &wrong} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, origin+b.path("learn"), nil)
 			if cookie != nil {
 				r.AddCookie(cookie)

@@ -32,8 +32,10 @@ func (s *Web) rule(w http.ResponseWriter, r *http.Request, v *visit) error {
 		return err
 	}
 	c := version.Content
-	page := rulePage{Template: id, Version: version.ID, Title: words(c.Title), ECTS: c.ECTS, Number: version.Number,
-		Percent: number(c.Rule.MinPercent), Back: withQuery("pick", "q", r.URL.Query().Get("q"), "template", id)}
+	page := rulePage{
+		Template: id, Version: version.ID, Title: words(c.Title), ECTS: c.ECTS, Number: version.Number,
+		Percent: number(c.Rule.MinPercent), Back: withQuery("pick", "q", r.URL.Query().Get("q"), "template", id),
+	}
 	return s.showRule(w, r, v, http.StatusOK, page)
 }
 

@@ -50,8 +50,10 @@ func (s *Web) showSealing(w http.ResponseWriter, r *http.Request, v *visit, c is
 	if err != nil {
 		return err
 	}
-	page := sealingPage{Title: words(version.Content.Title), Claim: c.ID, Failed: c.State == issuance.Failed, Email: v.organisation.Email,
-		Live: "state?shown=" + url.QueryEscape(at.shown), Position: at.position, Eta: at.eta, Done: at.percent}
+	page := sealingPage{
+		Title: words(version.Content.Title), Claim: c.ID, Failed: c.State == issuance.Failed, Email: v.organisation.Email,
+		Live: "state?shown=" + url.QueryEscape(at.shown), Position: at.position, Eta: at.eta, Done: at.percent,
+	}
 	if page.Sealing, err = s.sealingNotice(r.Context()); err != nil {
 		return err
 	}

@@ -24,12 +24,16 @@ func (s *Web) see(w http.ResponseWriter, r *http.Request, v *visit) error {
 		return err
 	}
 	c := version.Content
-	rows, _, err := s.preview(draft{organisation: v.organisation, version: version, learner: elm.Learner{FamilyName: exampleLearner},
-		score: c.Rule.MinPercent, maximum: 100})
+	rows, _, err := s.preview(draft{
+		organisation: v.organisation, version: version, learner: elm.Learner{FamilyName: exampleLearner},
+		score: c.Rule.MinPercent, maximum: 100,
+	})
 	if err != nil {
 		return err
 	}
-	page := seePage{Title: words(c.Title), Description: words(c.Description), Number: version.Number, Rows: rows,
-		Back: withQuery("pick", "q", query, "template", id), Choose: withQuery("rule", "q", query, "template", id)}
+	page := seePage{
+		Title: words(c.Title), Description: words(c.Description), Number: version.Number, Rows: rows,
+		Back: withQuery("pick", "q", query, "template", id), Choose: withQuery("rule", "q", query, "template", id),
+	}
 	return s.show(w, r, http.StatusOK, view{name: "see", frame: v.frame(), page: &page})
 }

@@ -165,9 +165,11 @@ func (p *editPage) Outcomes() []outcomeForm {
 
 // Options are the choices of a field. Lists that are not mandatory begin with an empty one.
 func (p *editPage) Options(list, field string) []option {
-	tables := map[string]*vocab.List{"modes": vocab.Modes, "assessments": vocab.AssessmentTypes, "supervisions": vocab.Supervisions,
+	tables := map[string]*vocab.List{
+		"modes": vocab.Modes, "assessments": vocab.AssessmentTypes, "supervisions": vocab.Supervisions,
 		"qualities": vocab.QualityTypes, "levels": vocab.EQF, "subjects": vocab.Subjects, "languages": vocab.Languages, "countries": vocab.Countries,
-		"kinds": vocab.SkillTypes, "reuses": vocab.ReuseLevels}
+		"kinds": vocab.SkillTypes, "reuses": vocab.ReuseLevels,
+	}
 	value := p.Value(field)
 	options := []option{{Word: "–", On: value == ""}}
 	if list == "cycles" {

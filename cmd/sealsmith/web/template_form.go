@@ -14,8 +14,10 @@ import (
 // has one input per language: title.en, outcomes[0].skills[1].label.nl.
 
 // textFields are the texts that are one input per language.
-var textFields = []string{"title", "description", "assessment.title", "assessment.grading", "quality.title", "quality.agency",
-	"prerequisites", "stackability.into", "stackability.note", "further"}
+var textFields = []string{
+	"title", "description", "assessment.title", "assessment.grading", "quality.title", "quality.agency",
+	"prerequisites", "stackability.into", "stackability.note", "further",
+}
 
 func outcomePath(i int) string { return "outcomes[" + strconv.Itoa(i) + "]" }
 
@@ -104,14 +106,18 @@ const (
 // become problems here, everything else is judged by Validate.
 func formContent(f url.Values) (templates.Content, templates.Problems) {
 	var problems templates.Problems
-	c := templates.Content{Languages: languageCodes(f.Get("languages")), Cycle: f.Get("cycle"), ISCED: f.Get("isced"), Instruction: f.Get("instruction"),
-		Participation: f.Get("participation"), Homepage: strings.TrimSpace(f.Get("homepage"))}
+	c := templates.Content{
+		Languages: languageCodes(f.Get("languages")), Cycle: f.Get("cycle"), ISCED: f.Get("isced"), Instruction: f.Get("instruction"),
+		Participation: f.Get("participation"), Homepage: strings.TrimSpace(f.Get("homepage")),
+	}
 	c.ECTS = formFigure(f, "ects", &problems)
 	c.Rule.MinPercent = formFigure(f, "rule.min_percent", &problems)
 	c.Hours = int(formFigure(f, "hours", &problems))
 	c.EQF, _ = strconv.Atoi(f.Get("eqf")) // a choice; Validate says what to choose
-	c.Assessment = templates.Assessment{Type: f.Get("assessment.type"), Mode: f.Get("assessment.mode"), Supervision: f.Get("assessment.supervision"),
-		ShowGrade: f.Get("assessment.show_grade") == "yes"}
+	c.Assessment = templates.Assessment{
+		Type: f.Get("assessment.type"), Mode: f.Get("assessment.mode"), Supervision: f.Get("assessment.supervision"),
+		ShowGrade: f.Get("assessment.show_grade") == "yes",
+	}
 	c.Quality = templates.Quality{Type: f.Get("quality.type"), AgencyCountry: f.Get("quality.agency_country")}
 	for _, name := range textFields {
 		*textField(&c, name) = formText(f, name, c.Languages)

@@ -33,8 +33,10 @@ func (s *Web) templateNew(w http.ResponseWriter, r *http.Request, v *visit) erro
 		if one.Slug == from {
 			return s.showNew(w, r, v, one)
 		}
-		page.Starters = append(page.Starters, starterItem{Name: one.Slug, Title: words(one.Content.Title), ECTS: one.Content.ECTS,
-			EQF: one.Content.EQF, Outcomes: len(one.Content.Outcomes)})
+		page.Starters = append(page.Starters, starterItem{
+			Name: one.Slug, Title: words(one.Content.Title), ECTS: one.Content.ECTS,
+			EQF: one.Content.EQF, Outcomes: len(one.Content.Outcomes),
+		})
 	}
 	if from == emptyStarter {
 		return s.showNew(w, r, v, starter.Starter{Content: templates.Content{Languages: []string{pageLanguage}, Instruction: pageLanguage}})

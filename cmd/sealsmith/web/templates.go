@@ -32,8 +32,10 @@ func (s *Web) templates(w http.ResponseWriter, r *http.Request, v *visit) error 
 	page := templatesPage{}
 	for _, version := range all {
 		c := version.Content
-		page.Items = append(page.Items, templateItem{ID: version.TemplateID, Title: words(c.Title), ECTS: c.ECTS, Hours: c.Hours, EQF: c.EQF,
-			Number: version.Number, At: version.CreatedAt})
+		page.Items = append(page.Items, templateItem{
+			ID: version.TemplateID, Title: words(c.Title), ECTS: c.ECTS, Hours: c.Hours, EQF: c.EQF,
+			Number: version.Number, At: version.CreatedAt,
+		})
 	}
 	if page.Sealing, err = s.sealingNotice(r.Context()); err != nil {
 		return err
