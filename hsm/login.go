@@ -29,17 +29,12 @@ type attemptEnd struct {
 	good                bool
 }
 
-// login is the only place that logs the user in. A process that is logged in already,
+// login is the only place that logs the user in; attach holds the module's login lock. A process that is logged in already,
 // through another Token, spends no attempt.
 func (s *supervisor) login(ctx context.Context, a *anchor) error {
 	if a.info.Flags&pkcs11.CKF_LOGIN_REQUIRED == 0 {
 		return nil
 	}
-	unlock, err := a.module.LockLogin(ctx)
-	if err != nil {
-		return fmt.Errorf("wait to log in: %w", err)
-	}
-	defer unlock()
 	if in, err := a.session.LoggedIn(); in || err != nil {
 		return err
 	}

@@ -179,7 +179,6 @@ func TestEndOfLoginIsRecordedLater(t *testing.T) {
 
 func TestPINFileRefused(t *testing.T) {
 	t.Parallel()
-	made := makeToken(t, "pin-file", "p256")
 	tests := []struct {
 		name, content string
 		mode          os.FileMode
@@ -197,6 +196,7 @@ func TestPINFileRefused(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
+			made := makeToken(t, unique("pin"), "p256") // a login is the whole process's
 			text, path := otherPIN(t, made, test.content, test.mode)
 			token := start(t, config(text))
 			token.await(t, hsm.StateMisconfigured)
@@ -213,11 +213,13 @@ func TestPINFileRefused(t *testing.T) {
 	}
 	t.Run("missing", func(t *testing.T) {
 		t.Parallel()
+		made := makeToken(t, unique("pin"), "p256")
 		text := uri(t, made, func(u *hsm.URI) { u.PINSource = filepath.Join(t.TempDir(), "pin") })
 		start(t, config(text)).await(t, hsm.StateMisconfigured)
 	})
 	t.Run("a folder", func(t *testing.T) {
 		t.Parallel()
+		made := makeToken(t, unique("pin"), "p256")
 		dir := t.TempDir()
 		if err := os.Chmod(dir, 0o700); err != nil {
 			t.Fatal(err)
@@ -226,6 +228,7 @@ func TestPINFileRefused(t *testing.T) {
 	})
 	t.Run("with a line break at its end", func(t *testing.T) {
 		t.Parallel()
+		made := makeToken(t, unique("pin"), "p256")
 		right, err := os.ReadFile(made.PINFile)
 		if err != nil {
 			t.Fatal(err)

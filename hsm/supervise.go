@@ -129,8 +129,15 @@ func (s *supervisor) drop() {
 	}
 }
 
-// attach finds the token, opens the anchor session and logs in.
+// attach finds the token, opens the anchor session and logs in. It does so alone in the
+// process: a second Token must find the login done, and a token that is being set up here
+// (demotoken) tolerates no other session.
 func (s *supervisor) attach(ctx context.Context) (*anchor, error) {
+	unlock, err := s.module.LockLogin(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("wait to log in: %w", err)
+	}
+	defer unlock()
 	a := &anchor{module: s.module, epoch: s.module.Epoch()}
 	if err := s.locate(a); err != nil {
 		return nil, err

@@ -62,6 +62,8 @@ static _Atomic uint64_t *word = no_control;
 static CK_FUNCTION_LIST *real;
 static CK_FUNCTION_LIST shim;
 static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER;
+/* SoftHSM crashes when sessions are closed under a call: losses wait for calls to end. */
+static pthread_rwlock_t inside = PTHREAD_RWLOCK_INITIALIZER;
 static uint64_t seen_loss;
 static _Atomic int hanging;
 static struct session {
@@ -80,14 +82,25 @@ static void forget_sessions(void) {
   word[SESSIONS_OPEN] = 0;
 }
 
+/* within calls the real module, held against losses */
+#define within(call)               \
+  ({                               \
+    pthread_rwlock_rdlock(&inside); \
+    CK_RV rv_ = real->call;        \
+    pthread_rwlock_unlock(&inside); \
+    rv_;                           \
+  })
+
 /* A loss takes effect at the next call, like a cable that was pulled in between. */
 static void apply_loss(void) {
   if (word[LOSS] == seen_loss) return;
   seen_loss = word[LOSS];
   CK_SLOT_ID slots[SESSIONS];
   CK_ULONG n = SESSIONS;
+  pthread_rwlock_wrlock(&inside);
   if (real->C_GetSlotList(CK_TRUE, slots, &n) == CKR_OK)
     for (CK_ULONG i = 0; i < n; i++) real->C_CloseAllSessions(slots[i]);
+  pthread_rwlock_unlock(&inside);
   forget_sessions();
 }
 
@@ -148,7 +161,7 @@ static CK_RV f_OpenSession(CK_SLOT_ID slot, CK_FLAGS flags, CK_VOID_PTR app, CK_
   CK_RV rv = slot_gate();
   if (rv != CKR_OK) return rv;
   if (word[MAX_SESSIONS] && word[SESSIONS_OPEN] >= word[MAX_SESSIONS]) return CKR_SESSION_COUNT;
-  rv = real->C_OpenSession(slot, flags, app, notify, handle);
+  rv = within(C_OpenSession(slot, flags, app, notify, handle));
   if (rv != CKR_OK) return rv;
   pthread_mutex_lock(&mu);
   struct session *s = session_of(0);
@@ -169,30 +182,33 @@ static CK_RV f_CloseSession(CK_SESSION_HANDLE handle) {
   s->handle = 0;
   word[SESSIONS_OPEN]--;
   pthread_mutex_unlock(&mu);
-  return real->C_CloseSession(handle);
+  return within(C_CloseSession(handle));
 }
 
 static CK_RV f_CloseAllSessions(CK_SLOT_ID slot) {
   /* Sessions of other slots stay open but are forgotten: the tests use one at a time. */
   pthread_mutex_lock(&mu);
   forget_sessions();
+  pthread_rwlock_wrlock(&inside);
+  CK_RV rv = real->C_CloseAllSessions(slot);
+  pthread_rwlock_unlock(&inside);
   pthread_mutex_unlock(&mu);
-  return real->C_CloseAllSessions(slot);
+  return rv;
 }
 
 static CK_RV f_GetSessionInfo(CK_SESSION_HANDLE handle, CK_SESSION_INFO_PTR info) {
   CK_RV rv = session_gate(handle, 0);
-  return rv != CKR_OK ? rv : real->C_GetSessionInfo(handle, info);
+  return rv != CKR_OK ? rv : within(C_GetSessionInfo(handle, info));
 }
 
 static CK_RV f_Login(CK_SESSION_HANDLE handle, CK_USER_TYPE user, CK_UTF8CHAR_PTR pin, CK_ULONG length) {
   CK_RV rv = session_gate(handle, 0);
   if (rv != CKR_OK) return rv;
-  if (user == CKU_SO) return real->C_Login(handle, user, pin, length);
+  if (user == CKU_SO) return within(C_Login(handle, user, pin, length));
   word[LOGINS]++;
   if (word[LOGIN_RV]) return word[LOGIN_RV];
   if (word[PIN_MAX] && word[PIN_LEFT] == 0) return CKR_PIN_LOCKED;
-  rv = real->C_Login(handle, user, pin, length);
+  rv = within(C_Login(handle, user, pin, length));
   if (rv == CKR_PIN_INCORRECT) {
     word[LOGINS_BAD]++;
     if (word[PIN_MAX]) word[PIN_LEFT]--;
@@ -203,12 +219,12 @@ static CK_RV f_Login(CK_SESSION_HANDLE handle, CK_USER_TYPE user, CK_UTF8CHAR_PT
 
 static CK_RV f_FindObjectsInit(CK_SESSION_HANDLE handle, CK_ATTRIBUTE_PTR template, CK_ULONG count) {
   CK_RV rv = session_gate(handle, 0);
-  return rv != CKR_OK ? rv : real->C_FindObjectsInit(handle, template, count);
+  return rv != CKR_OK ? rv : within(C_FindObjectsInit(handle, template, count));
 }
 
 static CK_RV f_SignInit(CK_SESSION_HANDLE handle, CK_MECHANISM_PTR mechanism, CK_OBJECT_HANDLE key) {
   CK_RV rv = session_gate(handle, 0);
-  return rv != CKR_OK ? rv : real->C_SignInit(handle, mechanism, key);
+  return rv != CKR_OK ? rv : within(C_SignInit(handle, mechanism, key));
 }
 
 /* The word goes down by one; true when it was not 0 yet. */
@@ -235,7 +251,7 @@ static CK_RV f_Sign(CK_SESSION_HANDLE handle, CK_BYTE_PTR data, CK_ULONG length,
   struct session *s;
   CK_RV rv = session_gate(handle, &s);
   if (rv != CKR_OK) return rv;
-  if (sig == 0) return real->C_Sign(handle, data, length, sig, sig_length);
+  if (sig == 0) return within(C_Sign(handle, data, length, sig, sig_length));
   if (atomic_fetch_add(&s->busy, 1)) word[RACES]++;
   word[SIGNS]++;
   delay();
@@ -244,12 +260,12 @@ static CK_RV f_Sign(CK_SESSION_HANDLE handle, CK_BYTE_PTR data, CK_ULONG length,
   else if (word[SIGN_RV] && take(SIGN_RV_COUNT))
     rv = word[SIGN_RV];
   if (rv == CKR_OK) {
-    rv = real->C_Sign(handle, data, length, sig, sig_length);
+    rv = within(C_Sign(handle, data, length, sig, sig_length));
     if (rv == CKR_OK && take(WRONG_SIG)) sig[0] ^= 1;
   } else {
     CK_BYTE end[1024]; /* leave no operation open in the real session */
     CK_ULONG end_length = sizeof end;
-    real->C_Sign(handle, data, length, end, &end_length);
+    within(C_Sign(handle, data, length, end, &end_length));
   }
   atomic_fetch_sub(&s->busy, 1);
   return rv;
