@@ -22,7 +22,10 @@ func (s *Web) secure(h http.Header, r *http.Request) {
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Permissions-Policy", "camera=(), microphone=(), geolocation=(), payment=(), usb=(), interest-cohort=()")
-	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	if !inFrame(r) {
+		// A platform that opens us in a window needs its opener again when we return to it.
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	}
 	if s.deps.PublicURL.Scheme == "https" {
 		h.Set("Strict-Transport-Security", "max-age=31536000")
 	}

@@ -270,6 +270,9 @@ func headers(t *testing.T, h http.Header, inSession bool) {
 	if inSession && !strings.Contains(policy, "frame-ancestors 'self' https://moodle.polder.example") {
 		t.Errorf("the platform cannot show the page: %s", policy)
 	}
+	if inSession && h.Get("Cross-Origin-Opener-Policy") != "" {
+		t.Error("a platform that opened a window would lose it")
+	}
 	for name, value := range map[string]string{"Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"} {
 		if h.Get(name) != value {
 			t.Errorf("%s is %q", name, h.Get(name))
