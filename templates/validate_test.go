@@ -14,11 +14,11 @@ import (
 )
 
 // content is a valid content of its own: the starter on food systems.
-func content(t testing.TB) templates.Content {
-	t.Helper()
+func content(tb testing.TB) templates.Content {
+	tb.Helper()
 	all, err := starter.All()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return all[1].Content
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -69,12 +70,7 @@ type builder struct {
 }
 
 func (b *builder) speaks(lang string) bool {
-	for _, l := range b.langs {
-		if l == lang {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(b.langs, lang)
 }
 
 // id returns the next id of a kind, urn:epass:<kind>:<n>. Nodes of different content never
@@ -181,8 +177,10 @@ func (b *builder) credential(pages []Page) credential {
 	if in.ByMandate() {
 		c.CredentialProfiles = append(c.CredentialProfiles, b.concept(vocab.CredentialProfiles, "mandated", "credentialProfiles"))
 		c.CredentialSchema = append(c.CredentialSchema, schema{ID: schemaMandate, Type: schemaType})
-		c.Evidence = []evidence{{ID: "urn:epass:evidence:" + in.CredentialID, Type: "Evidence",
-			DcType: b.concept(vocab.EvidenceTypes, "mandate", "evidence"), EvidenceTarget: body, EvidenceStatement: mandateStatement}}
+		c.Evidence = []evidence{{
+			ID: "urn:epass:evidence:" + in.CredentialID, Type: "Evidence",
+			DcType: b.concept(vocab.EvidenceTypes, "mandate", "evidence"), EvidenceTarget: body, EvidenceStatement: mandateStatement,
+		}}
 	}
 	return c
 }
@@ -202,10 +200,14 @@ func (b *builder) display(pages []Page) displayParameter {
 		d.IndividualDisplay = append(d.IndividualDisplay, individualDisplay{
 			ID: b.id("individualDisplay"), Type: "IndividualDisplay",
 			Language: b.concept(vocab.Languages, page.Language, "languages"),
-			DisplayDetail: []displayDetail{{ID: b.id("displayDetail"), Type: "DisplayDetail", Page: 1,
-				Image: mediaObject{ID: b.id("mediaObject"), Type: "MediaObject", Content: page.PNG,
+			DisplayDetail: []displayDetail{{
+				ID: b.id("displayDetail"), Type: "DisplayDetail", Page: 1,
+				Image: mediaObject{
+					ID: b.id("mediaObject"), Type: "MediaObject", Content: page.PNG,
 					ContentEncoding: b.concept(vocab.Encodings, "base64", "pages"),
-					ContentType:     b.concept(vocab.FileTypes, "png", "pages")}}},
+					ContentType:     b.concept(vocab.FileTypes, "png", "pages"),
+				},
+			}},
 		})
 	}
 	return d
@@ -247,10 +249,14 @@ func (b *builder) issuer(body organisation) organisation {
 	org := organisation{
 		ID: "urn:epass:org:" + issuerID(facts), Type: "Organisation",
 		LegalName: b.plain(facts.Organisation),
-		Location: []location{{ID: "urn:certificateLocation:1", Type: "Location",
-			Address: []address{{ID: "urn:certificateAddress:1", Type: "Address", CountryCode: country}}}},
-		EIDASIdentifier: &legalIdentifier{ID: "urn:certificateIdentifier:1", Type: "LegalIdentifier",
-			Notation: facts.OrganisationIdentifier, Spatial: country},
+		Location: []location{{
+			ID: "urn:certificateLocation:1", Type: "Location",
+			Address: []address{{ID: "urn:certificateAddress:1", Type: "Address", CountryCode: country}},
+		}},
+		EIDASIdentifier: &legalIdentifier{
+			ID: "urn:certificateIdentifier:1", Type: "LegalIdentifier",
+			Notation: facts.OrganisationIdentifier, Spatial: country,
+		},
 	}
 	if facts.CommonName != "" {
 		org.AltLabel = b.plain(facts.CommonName)
@@ -266,13 +272,15 @@ func (b *builder) issuer(body organisation) organisation {
 // organisation known from elsewhere, which may have another legal name.
 func issuerID(f hsm.SealFacts) string {
 	sum := sha256.Sum256([]byte(strings.Join([]string{f.Organisation, f.CommonName, f.OrganisationIdentifier, f.Country}, "\x00")))
-	id, _ := uuid.FromBytes(sum[:16]) //nolint:errcheck // 16 bytes are always a UUID
+	id, _ := uuid.FromBytes(sum[:16]) // 16 bytes are always a UUID
 	return id.String()
 }
 
 func (b *builder) contact(email string) []contactPoint {
-	return []contactPoint{{ID: b.id("contactPoint"), Type: "ContactPoint",
-		EmailAddress: []reference{{ID: mailto(email), Type: "Mailbox"}}}}
+	return []contactPoint{{
+		ID: b.id("contactPoint"), Type: "ContactPoint",
+		EmailAddress: []reference{{ID: mailto(email), Type: "Mailbox"}},
+	}}
 }
 
 // mailto escapes what an address may contain and an IRI may not (RFC 6068, section 2).
@@ -300,8 +308,10 @@ func (b *builder) subject(body organisation) person {
 		p.FamilyName = b.plain(l.FamilyName)
 	}
 	if l.Identifier != "" {
-		p.Identifier = []identifier{{ID: b.id("identifier"), Type: "Identifier", Notation: l.Identifier,
-			SchemeName: "Identifier in the learning platform"}}
+		p.Identifier = []identifier{{
+			ID: b.id("identifier"), Type: "Identifier", Notation: l.Identifier,
+			SchemeName: "Identifier in the learning platform",
+		}}
 	}
 	if l.Email != "" {
 		p.ContactPoint = b.contact(l.Email)

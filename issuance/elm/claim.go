@@ -13,8 +13,10 @@ import (
 // whom it was awarded, and the qualification that specifies it.
 func (b *builder) achievement(body organisation) achievement {
 	content := b.in.Version.Content
-	awarded := awardingProcess{ID: b.id("awardingProcess"), Type: "AwardingProcess",
-		AwardingBody: []organisation{body}, AwardingDate: moment(b.in.AwardedAt)}
+	awarded := awardingProcess{
+		ID: b.id("awardingProcess"), Type: "AwardingProcess",
+		AwardingBody: []organisation{body}, AwardingDate: moment(b.in.AwardedAt),
+	}
 	a := achievement{
 		ID: b.id("learningAchievement"), Type: "LearningAchievement",
 		Title: b.text(content.Title),
@@ -34,8 +36,10 @@ func (b *builder) achievement(body organisation) achievement {
 		a.AdditionalNote = append(a.AdditionalNote, *b.note(b.text(content.Further),
 			b.free(b.say(func(w words, _ string) string { return w.further }))))
 	}
-	a.SupplementaryDocument = []webResource{{ID: b.id("webResource"), Type: "WebResource",
-		Title: b.say(func(w words, _ string) string { return w.verify }), ContentURL: b.in.VerifyURL}}
+	a.SupplementaryDocument = []webResource{{
+		ID: b.id("webResource"), Type: "WebResource",
+		Title: b.say(func(w words, _ string) string { return w.verify }), ContentURL: b.in.VerifyURL,
+	}}
 	return a
 }
 
@@ -86,9 +90,11 @@ func (b *builder) activity(awarded awardingProcess) activity {
 }
 
 func (b *builder) credits() creditPoint {
-	return creditPoint{ID: b.id("creditPoint"), Type: "CreditPoint",
+	return creditPoint{
+		ID: b.id("creditPoint"), Type: "CreditPoint",
 		Framework: b.concept(vocab.CreditFrameworks, "ects", "ects"),
-		Point:     strconv.FormatFloat(b.in.Version.Content.ECTS, 'f', -1, 64)}
+		Point:     strconv.FormatFloat(b.in.Version.Content.ECTS, 'f', -1, 64),
+	}
 }
 
 func (b *builder) qualification(body organisation) qualification {
@@ -151,9 +157,13 @@ func (b *builder) accreditation(body organisation) accreditation {
 		ID: b.id("accreditation"), Type: "Accreditation",
 		Title:  b.text(quality.Title),
 		DcType: b.concept(vocab.QualityTypes, quality.Type, "quality.type"),
-		AccreditingAgent: organisation{ID: b.id("org"), Type: "Organisation", LegalName: b.text(quality.Agency),
-			Location: []location{{ID: b.id("location"), Type: "Location", Address: []address{{ID: b.id("address"), Type: "Address",
-				CountryCode: b.concept(vocab.Countries, quality.AgencyCountry, "quality.agency_country")}}}}},
+		AccreditingAgent: organisation{
+			ID: b.id("org"), Type: "Organisation", LegalName: b.text(quality.Agency),
+			Location: []location{{ID: b.id("location"), Type: "Location", Address: []address{{
+				ID: b.id("address"), Type: "Address",
+				CountryCode: b.concept(vocab.Countries, quality.AgencyCountry, "quality.agency_country"),
+			}}}},
+		},
 	}
 	if strings.HasPrefix(quality.Type, "institutional") {
 		a.Organisation = []organisation{body}

@@ -22,13 +22,17 @@ func polder() templates.Organisation {
 }
 
 func ownSeal() hsm.SealFacts {
-	return hsm.SealFacts{Organisation: "Polder University of Technology", CommonName: "Polder University of Technology eSeal",
-		OrganisationIdentifier: "NTRNL-12345678", Country: "NL"}
+	return hsm.SealFacts{
+		Organisation: "Polder University of Technology", CommonName: "Polder University of Technology eSeal",
+		OrganisationIdentifier: "NTRNL-12345678", Country: "NL",
+	}
 }
 
 func alliance() hsm.SealFacts {
-	return hsm.SealFacts{Organisation: "Alliance of Challenge-driven Universities AISBL", CommonName: "ACU AISBL eSeal",
-		OrganisationIdentifier: "NTRBE-0123456789", Country: "BE"}
+	return hsm.SealFacts{
+		Organisation: "Alliance of Challenge-driven Universities AISBL", CommonName: "ACU AISBL eSeal",
+		OrganisationIdentifier: "NTRBE-0123456789", Country: "BE",
+	}
 }
 
 // input is a complete Input on a starter.

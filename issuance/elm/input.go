@@ -141,8 +141,10 @@ func (in Input) namesOK(p *Problems) {
 	if in.Learner.FullName() == "" {
 		p.add("Learner", "has no name")
 	}
-	for _, text := range []string{in.Learner.GivenName, in.Learner.FamilyName, in.Learner.Email, in.Learner.Identifier,
-		in.Number, in.Issuer.Organisation, in.Issuer.CommonName} {
+	for _, text := range []string{
+		in.Learner.GivenName, in.Learner.FamilyName, in.Learner.Email, in.Learner.Identifier,
+		in.Number, in.Issuer.Organisation, in.Issuer.CommonName,
+	} {
 		if !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
 			p.add("Input", "%q contains control characters", text)
 		}

@@ -33,7 +33,7 @@ const maxSheets = 64
 // version, language, awarding body and seal is drawn once and kept, the newest 64 of them.
 // It is safe for concurrent use.
 type Renderer struct {
-	type_ *engrave.Typesetter
+	text *engrave.Typesetter
 
 	mu     sync.Mutex
 	sheets map[string]*sheet
@@ -60,12 +60,12 @@ func NewRenderer() (*Renderer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("prepare the certificate page: %w", err)
 	}
-	return &Renderer{type_: t, sheets: map[string]*sheet{}, keep: maxSheets}, nil
+	return &Renderer{text: t, sheets: map[string]*sheet{}, keep: maxSheets}, nil
 }
 
 // Missing returns the letters of a name that the page cannot show. When there are any, the
 // page says that the name stands in the sealed file, which has no such limit.
-func (r *Renderer) Missing(name string) []rune { return r.type_.Missing(engrave.Serif, name) }
+func (r *Renderer) Missing(name string) []rune { return r.text.Missing(engrave.Serif, name) }
 
 // Page returns the page as a PNG image with the words of lang; the texts of the template are
 // shown in lang where it has them. The same Input gives the same bytes. It returns Problems
@@ -88,7 +88,7 @@ func (r *Renderer) Page(in Input, lang string) ([]byte, error) {
 		p = &personal{}
 	}
 	defer r.bufs.Put(p)
-	d := drawing{t: r.type_, w: wordsIn(lang), in: in, lang: lang}
+	d := drawing{t: r.text, w: wordsIn(lang), in: in, lang: lang}
 	png, err := s.strips.Encode(func(i int, rows strip.Span) []byte {
 		d.c = s.canvas.Rows(rows.Top, rows.Bottom, p.bufs[i])
 		p.bufs[i] = d.c.Pix
@@ -158,7 +158,7 @@ func (r *Renderer) sheet(in Input, lang string) (*sheet, error) {
 		}
 	}
 	r.mu.Unlock()
-	s.once.Do(func() { s.draw(r.type_, in, lang) })
+	s.once.Do(func() { s.draw(r.text, in, lang) })
 	return s, s.err
 }
 
@@ -190,5 +190,5 @@ func brandOf(s string) color.RGBA {
 	if err != nil || len(s) != 7 {
 		return houseBlue
 	}
-	return color.RGBA{R: uint8(n >> 16), G: uint8(n >> 8 & 0xff), B: uint8(n & 0xff), A: 255} //nolint:gosec // 24 bits
+	return color.RGBA{R: uint8(n >> 16), G: uint8(n >> 8 & 0xff), B: uint8(n & 0xff), A: 255}
 }

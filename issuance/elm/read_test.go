@@ -16,8 +16,10 @@ import (
 )
 
 // mandatory are the elements that Annex I demands, in its order.
-var mandatory = []string{"learner", "title", "country", "awarding_body", "issued", "outcomes", "workload", "level",
-	"assessment", "participation", "quality"}
+var mandatory = []string{
+	"learner", "title", "country", "awarding_body", "issued", "outcomes", "workload", "level",
+	"assessment", "participation", "quality",
+}
 
 func keys(c elm.Content, only func(elm.Element) bool) (out []string) {
 	for _, e := range c.Elements {
@@ -41,11 +43,18 @@ func TestReadOwn(t *testing.T) {
 			if diff := cmp.Diff(mandatory, keys(c, func(e elm.Element) bool { return e.Mandatory })); diff != "" {
 				t.Errorf("mandatory elements (-want +got):\n%s", diff)
 			}
-			got := []any{c.ID, c.Title, c.Number, c.Learner, c.IssuerName, c.IssuerIdentifier, c.AwardingBody, c.IssuedAt, c.ValidFrom,
-				c.ValidUntil, c.VerifyURL, c.Mandate != "", c.Languages, len(c.Pages)}
-			want := []any{"urn:credential:" + in.CredentialID, in.Version.Content.Title["en"], in.Number, in.Learner.FullName(),
+			got := []any{
+				c.ID, c.Title, c.Number, c.Learner, c.IssuerName, c.IssuerIdentifier, c.AwardingBody, c.IssuedAt, c.ValidFrom,
+				c.ValidUntil, c.VerifyURL, c.Mandate != "", c.Languages, len(c.Pages),
+			}
+			want := []any{
+				"urn:credential:" + in.CredentialID, in.Version.Content.Title["en"], in.Number, in.Learner.FullName(),
 				in.Issuer.Organisation, in.Issuer.OrganisationIdentifier, in.Awarding.Name["en"], in.IssuedAt, in.IssuedAt,
-				time.Time{}, in.VerifyURL, in.ByMandate(), []string{"en", "nl"}, len(g.langs)}
+				time.Time{},
+				in.VerifyURL, in.ByMandate(),
+				[]string{"en", "nl"},
+				len(g.langs),
+			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("content (-want +got):\n%s", diff)
 			}
@@ -68,8 +77,10 @@ func TestReadInDutch(t *testing.T) {
 		"supervision":   {"Onder toezicht, identiteit gecontroleerd"},
 		"stackability":  {"Master Voedsel en Milieu, keuzeruimte", "Telt mee voor 3 EC bij toelating binnen vijf jaar na de datum van uitgifte."},
 		"prerequisites": {"Een bacheloropleiding in een verwant vakgebied, of werkervaring op hetzelfde niveau."},
-		"further": {"https://polder-university.example/micro-credentials/sustainable-food-systems",
-			"Tien weken, om de week een dag op de campus; een regionale partner brengt de casus in."},
+		"further": {
+			"https://polder-university.example/micro-credentials/sustainable-food-systems",
+			"Tien weken, om de week een dag op de campus; een regionale partner brengt de casus in.",
+		},
 	}
 	for _, e := range c.Elements {
 		if w, ok := want[e.Key]; ok {
@@ -105,8 +116,10 @@ func TestReadForeign(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := map[string]string{"": strings.Join([]string{c.Language, c.Title, c.Learner, c.IssuerName, c.IssuerIdentifier, c.AwardingBody,
-		c.IssuedAt.Format(time.RFC3339), c.ValidUntil.Format(time.DateOnly)}, " | ")}
+	got := map[string]string{"": strings.Join([]string{
+		c.Language, c.Title, c.Learner, c.IssuerName, c.IssuerIdentifier, c.AwardingBody,
+		c.IssuedAt.Format(time.RFC3339), c.ValidUntil.Format(time.DateOnly),
+	}, " | ")}
 	for _, e := range c.Elements {
 		got[e.Key] = strings.Join(e.Values, " | ")
 	}

@@ -48,10 +48,14 @@ var allWords = map[string]words{
 		verifyAt:  "The issuer shows the state of this credential, and whether it was withdrawn, at %s",
 		stackable: "Integration and stackability",
 		further:   "Further information",
-		cycles: map[string]string{"short": "Short cycle (QF-EHEA)", "first": "First cycle (QF-EHEA)",
-			"second": "Second cycle (QF-EHEA)", "third": "Third cycle (QF-EHEA)"},
-		months: [12]string{"January", "February", "March", "April", "May", "June", "July", "August", "September",
-			"October", "November", "December"},
+		cycles: map[string]string{
+			"short": "Short cycle (QF-EHEA)", "first": "First cycle (QF-EHEA)",
+			"second": "Second cycle (QF-EHEA)", "third": "Third cycle (QF-EHEA)",
+		},
+		months: [12]string{
+			"January", "February", "March", "April", "May", "June", "July", "August", "September",
+			"October", "November", "December",
+		},
 		date: "%[1]d %[2]s %[3]d",
 		page: pageWords{
 			kind: "Micro-credential", awardedTo: "awarded to",
@@ -64,10 +68,14 @@ var allWords = map[string]words{
 			footer2:    "it carries an electronic seal and cannot be changed without breaking it.",
 			creditUnit: "%s ECTS", levelUnit: "EQF %d", passed: "Passed", more: "and %d more, in the sealed file",
 		},
-		identityOK: map[string]string{"supervised-with-id": "supervised, identity checked",
-			"unsupervised-with-id": "unsupervised, identity checked", "unsupervised-without-id": "unsupervised, identity not checked"},
-		participate: map[string]string{"online": "online", "blended": "on campus and online", "on-site": "on site",
-			"project-based": "in projects", "work-based": "in the workplace", "research-lab": "in the research lab"},
+		identityOK: map[string]string{
+			"supervised-with-id":   "supervised, identity checked",
+			"unsupervised-with-id": "unsupervised, identity checked", "unsupervised-without-id": "unsupervised, identity not checked",
+		},
+		participate: map[string]string{
+			"online": "online", "blended": "on campus and online", "on-site": "on site",
+			"project-based": "in projects", "work-based": "in the workplace", "research-lab": "in the research lab",
+		},
 	},
 	"nl": {
 		completed: "Heeft de microcredential %s met succes afgerond.",
@@ -77,10 +85,14 @@ var allWords = map[string]words{
 		verifyAt:  "De uitgever toont de staat van dit bewijs, ook of het is ingetrokken, op %s",
 		stackable: "Inpassing en stapelbaarheid",
 		further:   "Meer informatie",
-		cycles: map[string]string{"short": "Korte cyclus (QF-EHEA)", "first": "Eerste cyclus (QF-EHEA)",
-			"second": "Tweede cyclus (QF-EHEA)", "third": "Derde cyclus (QF-EHEA)"},
-		months: [12]string{"januari", "februari", "maart", "april", "mei", "juni", "juli", "augustus", "september",
-			"oktober", "november", "december"},
+		cycles: map[string]string{
+			"short": "Korte cyclus (QF-EHEA)", "first": "Eerste cyclus (QF-EHEA)",
+			"second": "Tweede cyclus (QF-EHEA)", "third": "Derde cyclus (QF-EHEA)",
+		},
+		months: [12]string{
+			"januari", "februari", "maart", "april", "mei", "juni", "juli", "augustus", "september",
+			"oktober", "november", "december",
+		},
 		date: "%[1]d %[2]s %[3]d", comma: true,
 		page: pageWords{
 			kind: "Microcredential", awardedTo: "uitgereikt aan",
@@ -93,10 +105,14 @@ var allWords = map[string]words{
 			footer2:    "is het origineel: het draagt een elektronisch zegel en kan niet ongemerkt worden gewijzigd.",
 			creditUnit: "%s EC", levelUnit: "EQF %d", passed: "Geslaagd", more: "en nog %d, in het verzegelde bestand",
 		},
-		identityOK: map[string]string{"supervised-with-id": "onder toezicht, identiteit gecontroleerd",
-			"unsupervised-with-id": "zonder toezicht, identiteit gecontroleerd", "unsupervised-without-id": "zonder toezicht, identiteit niet gecontroleerd"},
-		participate: map[string]string{"online": "online", "blended": "op locatie en online", "on-site": "op locatie",
-			"project-based": "in projecten", "work-based": "op de werkplek", "research-lab": "in het onderzoekslab"},
+		identityOK: map[string]string{
+			"supervised-with-id":   "onder toezicht, identiteit gecontroleerd",
+			"unsupervised-with-id": "zonder toezicht, identiteit gecontroleerd", "unsupervised-without-id": "zonder toezicht, identiteit niet gecontroleerd",
+		},
+		participate: map[string]string{
+			"online": "online", "blended": "op locatie en online", "on-site": "op locatie",
+			"project-based": "in projecten", "work-based": "op de werkplek", "research-lab": "in het onderzoekslab",
+		},
 	},
 }
 

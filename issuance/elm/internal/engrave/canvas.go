@@ -92,7 +92,7 @@ func (p *Palette) nearest(c color.RGBA) uint8 {
 			best, at = d, i
 		}
 	}
-	return uint8(at) //nolint:gosec // below 16
+	return uint8(at)
 }
 
 // contrastOnPaper is the contrast ratio of c to white as WCAG defines it.
@@ -195,7 +195,7 @@ func (p *Plane) dot(x, y float64, weight float32) {
 // Line draws a straight line of a width in pixels.
 func (p *Plane) Line(x0, y0, x1, y1, width float64) {
 	length := math.Hypot(x1-x0, y1-y0)
-	p.curve(width, 0, length, func(t float64) (float64, float64) {
+	p.curve(width, length, func(t float64) (float64, float64) {
 		return x0 + (x1-x0)*t/length, y0 + (y1-y0)*t/length
 	})
 }
@@ -203,11 +203,11 @@ func (p *Plane) Line(x0, y0, x1, y1, width float64) {
 // step is the distance of two dots of a line, in pixels.
 const step = .4
 
-// curve draws the points at(t) for t from t0 to t1. Steps follow the speed of the curve, so
+// curve draws the points at(t) for t from 0 to end. Steps follow the speed of the curve, so
 // that the line has the same weight everywhere.
-func (p *Plane) curve(width, t0, t1 float64, at func(t float64) (x, y float64)) {
+func (p *Plane) curve(width, end float64, at func(t float64) (x, y float64)) {
 	const probe = 1e-4
-	for t := t0; t < t1; {
+	for t := 0.0; t < end; {
 		x, y := at(t)
 		nx, ny := at(t + probe)
 		speed := math.Hypot(nx-x, ny-y) / probe
@@ -222,7 +222,7 @@ func (p *Plane) curve(width, t0, t1 float64, at func(t float64) (x, y float64)) 
 func (p *Plane) Ring(cx, cy, radius, amp float64, waves, n int, turn, width float64) {
 	for i := range n {
 		o := float64(i) * turn * math.Pi / 180
-		p.curve(width, 0, 2*math.Pi, func(t float64) (float64, float64) {
+		p.curve(width, 2*math.Pi, func(t float64) (float64, float64) {
 			r := radius + amp*math.Sin(float64(waves)*t)
 			return cx + r*math.Cos(t+o), cy + r*math.Sin(t+o)
 		})
@@ -234,7 +234,7 @@ func (p *Plane) Loops(cx, cy, radius, arm float64, k, n int, turn, width float64
 	for i := range n {
 		o := float64(i) * turn * math.Pi / 180
 		sin, cos := math.Sincos(o)
-		p.curve(width, 0, 2*math.Pi, func(t float64) (float64, float64) {
+		p.curve(width, 2*math.Pi, func(t float64) (float64, float64) {
 			x := radius*math.Cos(t) + arm*math.Cos(float64(k-1)*t)
 			y := radius*math.Sin(t) - arm*math.Sin(float64(k-1)*t)
 			return cx + x*cos - y*sin, cy + x*sin + y*cos
@@ -252,7 +252,7 @@ func (p *Plane) Band(x, y, n, period int, amp float64, vertical bool, width floa
 	half := int(amp) + 3
 	tile := NewPlane(3*period, 2*half)
 	sine := func(amp, period, phase float64) {
-		tile.curve(width, 0, float64(tile.width), func(t float64) (float64, float64) {
+		tile.curve(width, float64(tile.width), func(t float64) (float64, float64) {
 			return t, float64(half) + amp*math.Sin(2*math.Pi*t/period+phase)
 		})
 	}

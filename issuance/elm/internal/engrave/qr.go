@@ -38,14 +38,31 @@ func (c *Code) At(x, y int) bool { return c.dark.rows[y]>>x&1 == 1 }
 // qrBlocks holds, for error correction level M, the code words per block of error correction
 // and the number and size of the data blocks (ISO/IEC 18004:2015, table 9).
 var qrBlocks = [...]struct{ check, n1, size1, n2, size2 int }{
-	{10, 1, 16, 0, 0}, {16, 1, 28, 0, 0}, {26, 1, 44, 0, 0}, {18, 2, 32, 0, 0}, {24, 2, 43, 0, 0},
-	{16, 4, 27, 0, 0}, {18, 4, 31, 0, 0}, {22, 2, 38, 2, 39}, {22, 3, 36, 2, 37}, {26, 4, 43, 1, 44},
+	{10, 1, 16, 0, 0},
+	{16, 1, 28, 0, 0},
+	{26, 1, 44, 0, 0},
+	{18, 2, 32, 0, 0},
+	{24, 2, 43, 0, 0},
+	{16, 4, 27, 0, 0},
+	{18, 4, 31, 0, 0},
+	{22, 2, 38, 2, 39},
+	{22, 3, 36, 2, 37},
+	{26, 4, 43, 1, 44},
 	{30, 1, 50, 4, 51},
 }
 
 // qrAlignment holds the rows and columns of the alignment patterns (annex E).
 var qrAlignment = [...][]int{
-	{}, {6, 18}, {6, 22}, {6, 26}, {6, 30}, {6, 34}, {6, 22, 38}, {6, 24, 42}, {6, 26, 46}, {6, 28, 50},
+	{},
+	{6, 18},
+	{6, 22},
+	{6, 26},
+	{6, 30},
+	{6, 34},
+	{6, 22, 38},
+	{6, 24, 42},
+	{6, 26, 46},
+	{6, 28, 50},
 	{6, 30, 54},
 }
 

@@ -66,7 +66,7 @@ func FuzzSplice(f *testing.F) {
 		r := rand.New(rand.NewPCG(seed, 7))
 		pix := make([]byte, width*height)
 		for i := range pix {
-			pix[i] = byte(r.IntN(16)) & byte(r.IntN(16)) // runs and noise
+			pix[i] = byte(r.Uint32() & r.Uint32() & 15) // runs and noise
 		}
 		spans := spansFrom(cuts, height)
 		sheet, err := NewSheet(width, height, 5000, greys(16), pix, spans)
