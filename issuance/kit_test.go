@@ -3,6 +3,7 @@ package issuance_test
 import (
 	"context"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"database/sql"
 	"encoding/json"
 	"fmt"
@@ -23,16 +24,27 @@ import (
 	"github.com/sealsmith/sealsmith/templates/starter"
 )
 
-// clock is set by hand.
+// clock is set by hand, until it runs.
 type clock struct {
-	mu sync.Mutex
-	at time.Time
+	mu    sync.Mutex
+	at    time.Time
+	since time.Time
 }
 
 func (c *clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.at
+	if c.since.IsZero() {
+		return c.at
+	}
+	return c.at.Add(time.Since(c.since))
+}
+
+// run lets the clock go, in a bubble of synctest.
+func (c *clock) run() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.since = time.Now()
 }
 
 func (c *clock) add(d time.Duration) {
@@ -218,4 +230,12 @@ func (o *office) audits(tb testing.TB, action, subject string) int {
 	var n int
 	check(tb, o.db.Get(tb.Context(), &n, `select count(*) from audit where action = ? and subject = ?`, action, subject))
 	return n
+}
+
+// nameOwner changes whom a seal certificate belongs to.
+func nameOwner(organisation, id, country string) func(*x509.Certificate) {
+	return func(c *x509.Certificate) {
+		c.Subject.Organization, c.Subject.Country = []string{organisation}, []string{country}
+		c.Subject.ExtraNames = []pkix.AttributeTypeAndValue{identifier(id)}
+	}
 }

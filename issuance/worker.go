@@ -199,6 +199,9 @@ func (w *Worker) afterwards(c Claim, err error) (State, time.Time) {
 // nothing given back.
 type stopped struct{ error }
 
+// Unwrap returns what Step said.
+func (s *stopped) Unwrap() error { return s.error }
+
 func (w *Worker) step(name string) error {
 	if w.Step == nil {
 		return nil
