@@ -5,6 +5,7 @@ package hsm_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -150,7 +151,7 @@ func TestTokenRemovedWhileSigning(t *testing.T) {
 	failed := make(chan error, 1)
 	go func() { failed <- token.sign(t) }()
 	for word[signs].Load() == before { // the call is inside the module now
-		time.Sleep(time.Millisecond)
+		runtime.Gosched()
 	}
 	word[removed].Store(1)
 	if err := <-failed; !errors.Is(err, hsm.ErrPaused) {

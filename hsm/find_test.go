@@ -136,17 +136,19 @@ func TestTwoTokensMatch(t *testing.T) {
 	start(t, config(made.TokenURI)).await(t, hsm.StateReady)
 }
 
-// TestObjects is about what lies on the token. Each case begins with a key and its
-// certificate as demotoken makes them.
-func TestObjects(t *testing.T) {
-	t.Parallel()
-	other := []byte{7}
-	tests := []struct {
-		name   string
-		change func(*testing.T, *cryptoki.Session, *pkcs11.Ctx) error
-		id     []byte // in the URI
-		want   hsm.State
-	}{
+// object is a case of TestObjects.
+type object struct {
+	name   string
+	change func(*testing.T, *cryptoki.Session, *pkcs11.Ctx) error
+	id     []byte // in the URI
+	want   hsm.State
+}
+
+// otherID is the CKA_ID of the keys that the cases add.
+var otherID = []byte{7}
+
+func keyCases() []object {
+	return []object{
 		{
 			name: "no private key",
 			change: func(_ *testing.T, s *cryptoki.Session, c *pkcs11.Ctx) error {
@@ -172,59 +174,64 @@ func TestObjects(t *testing.T) {
 		{
 			name: "two keys that can seal",
 			change: func(t *testing.T, s *cryptoki.Session, c *pkcs11.Ctx) error {
-				return importCert(c, s.Handle, selfIssued(t, generateEC(t, c, s.Handle, other), certChange{}), other)
+				return importCert(c, s.Handle, selfIssued(t, generateEC(t, c, s.Handle, otherID), certChange{}), otherID)
 			},
 			want: hsm.StateKeyMissing,
 		},
 		{
 			name: "two keys, one named",
 			change: func(t *testing.T, s *cryptoki.Session, c *pkcs11.Ctx) error {
-				return importCert(c, s.Handle, selfIssued(t, generateEC(t, c, s.Handle, other), certChange{}), other)
+				return importCert(c, s.Handle, selfIssued(t, generateEC(t, c, s.Handle, otherID), certChange{}), otherID)
 			},
-			id:   other,
+			id:   otherID,
 			want: hsm.StateReady,
 		},
 		{
 			name: "certificate of another key",
 			change: func(t *testing.T, s *cryptoki.Session, c *pkcs11.Ctx) error {
 				stranger := selfIssued(t, generateEC(t, c, s.Handle, []byte{8}), certChange{})
-				generateEC(t, c, s.Handle, other)
+				generateEC(t, c, s.Handle, otherID)
 				if err := destroy(s, c, pkcs11.CKO_CERTIFICATE); err != nil {
 					return err
 				}
-				return importCert(c, s.Handle, stranger, other)
+				return importCert(c, s.Handle, stranger, otherID)
 			},
-			id:   other,
+			id:   otherID,
 			want: hsm.StateCertInvalid,
 		},
 		{
 			// Estonian seals on eToken 5110 come with ids of zeros.
 			name: "certificate under another id",
 			change: func(t *testing.T, s *cryptoki.Session, c *pkcs11.Ctx) error {
-				return importCert(c, s.Handle, selfIssued(t, generateEC(t, c, s.Handle, other), certChange{}), []byte{0, 0, 0, 0})
+				return importCert(c, s.Handle, selfIssued(t, generateEC(t, c, s.Handle, otherID), certChange{}), []byte{0, 0, 0, 0})
 			},
-			id:   other,
+			id:   otherID,
 			want: hsm.StateReady,
 		},
+	}
+}
+
+func certificateCases() []object {
+	return []object{
 		{
 			name:   "certificate ended",
-			change: withCert(other, func(cert *x509.Certificate) { cert.NotAfter = time.Now().Add(-time.Second) }),
-			id:     other, want: hsm.StateCertInvalid,
+			change: withCert(otherID, func(cert *x509.Certificate) { cert.NotAfter = time.Now().Add(-time.Second) }),
+			id:     otherID, want: hsm.StateCertInvalid,
 		},
 		{
 			name:   "certificate not valid yet",
-			change: withCert(other, func(cert *x509.Certificate) { cert.NotBefore = time.Now().Add(time.Hour) }),
-			id:     other, want: hsm.StateCertInvalid,
+			change: withCert(otherID, func(cert *x509.Certificate) { cert.NotBefore = time.Now().Add(time.Hour) }),
+			id:     otherID, want: hsm.StateCertInvalid,
 		},
 		{
 			name:   "certificate for encryption",
-			change: withCert(other, func(cert *x509.Certificate) { cert.KeyUsage = x509.KeyUsageKeyEncipherment }),
-			id:     other, want: hsm.StateCertInvalid,
+			change: withCert(otherID, func(cert *x509.Certificate) { cert.KeyUsage = x509.KeyUsageKeyEncipherment }),
+			id:     otherID, want: hsm.StateCertInvalid,
 		},
 		{
 			name:   "certificate of a CA",
-			change: withCert(other, func(cert *x509.Certificate) { cert.IsCA, cert.KeyUsage = true, x509.KeyUsageCertSign }),
-			id:     other, want: hsm.StateCertInvalid,
+			change: withCert(otherID, func(cert *x509.Certificate) { cert.IsCA, cert.KeyUsage = true, x509.KeyUsageCertSign }),
+			id:     otherID, want: hsm.StateCertInvalid,
 		},
 		{
 			name: "certificate that does not parse beside a good one",
@@ -239,7 +246,13 @@ func TestObjects(t *testing.T) {
 			want: hsm.StateReady,
 		},
 	}
-	for _, test := range tests {
+}
+
+// TestObjects is about what lies on the token. Each case begins with a key and its
+// certificate as demotoken makes them.
+func TestObjects(t *testing.T) {
+	t.Parallel()
+	for _, test := range append(keyCases(), certificateCases()...) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			made := makeToken(t, unique("obj"), "p256")

@@ -4,14 +4,15 @@ package hsm
 
 import (
 	"context"
+	"log/slog"
 )
 
 // withoutCgo is the whole truth about a Token in a build without cgo.
 const withoutCgo = "this binary was built without cgo and cannot load the token's driver; build it with CGO_ENABLED=1 and a C compiler"
 
 // Token stands in for the token in a build without cgo: everything else of the server
-// works, sealing is paused.
-type Token struct{ cfg Config }
+// works, sealing is paused. It keeps nothing of its Config that must not be printed.
+type Token struct{ logger *slog.Logger }
 
 // New checks cfg as the real one does.
 func New(cfg Config) (*Token, error) {
@@ -19,12 +20,12 @@ func New(cfg Config) (*Token, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Token{cfg: cfg}, nil
+	return &Token{logger: cfg.Logger}, nil
 }
 
 // Start logs what is missing.
 func (t *Token) Start(ctx context.Context) {
-	t.cfg.Logger.ErrorContext(ctx, "token cannot be used", "reason", withoutCgo)
+	t.logger.ErrorContext(ctx, "token cannot be used", "reason", withoutCgo)
 }
 
 // Close does nothing.

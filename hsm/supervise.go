@@ -263,7 +263,7 @@ func (s *supervisor) sessions(key *sealKey) int {
 	const noLimit = 1 << 20
 	n := s.t.cfg.Sessions
 	if most := s.anchor.info.MaxSessionCount; most > 0 && most < noLimit {
-		n = min(n, int(most)-1) //nolint:gosec // G115: less than noLimit
+		n = min(n, int(most)-1)
 	}
 	if key.pin != nil {
 		n = 1 // the token takes one PIN and one signature at a time

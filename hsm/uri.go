@@ -44,7 +44,7 @@ func ParseURI(text string) (URI, error) {
 	}
 	rest, ok := strings.CutPrefix(text, "pkcs11:")
 	if !ok {
-		return URI{}, fmt.Errorf("%w: it must begin with pkcs11:", ErrURI)
+		return URI{}, fmt.Errorf("%w: it must begin with pkcs11: and go on", ErrURI)
 	}
 	path, query, asked := strings.Cut(rest, "?")
 	uri, seen := URI{}, map[string]bool{}

@@ -13,7 +13,7 @@ import (
 
 // job is one signature that somebody waits for.
 type job struct {
-	ctx   context.Context //nolint:containedctx // the job lives as long as the call of Sign it stands for
+	ctx   context.Context // of the call of Sign that the job stands for
 	keyID string
 	input []byte
 	done  chan result // of capacity 1: the first answer counts

@@ -250,11 +250,16 @@ func secret(path string, source io.Reader) (string, error) {
 	return pin, writeFile(path, []byte(pin))
 }
 
-// writeFile replaces a file in one step, readable by its owner only.
+// writeFile replaces a file in one step, readable by its owner only. Several calls may
+// write the same file at once.
 func writeFile(path string, content []byte) error {
-	temporary := path + ".new"
-	if err := os.WriteFile(temporary, content, 0o600); err != nil {
+	temporary, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-*")
+	if err != nil {
 		return err
 	}
-	return os.Rename(temporary, path)
+	_, err = temporary.Write(content)
+	if err := errors.Join(err, temporary.Close()); err != nil {
+		return errors.Join(err, os.Remove(temporary.Name()))
+	}
+	return os.Rename(temporary.Name(), path)
 }
