@@ -137,12 +137,14 @@ func (d *drawing) head() {
 	d.t.Draw(d.c, serif(38), left+30-d.t.Width(serif(38), s)/2, 174, s, engrave.White)
 	st, lines := d.block(serif(21), 12, name, headWidth, 2)
 	y := 156 - float64(len(lines)-1)*10
-	for _, l := range lines {
+	for i, l := range lines {
+		if i > 0 {
+			y += st.Size * 1.15
+		}
 		d.t.Draw(d.c, st, left+75, y, l, engrave.Dark)
-		y += st.Size * 1.15
 	}
 	if country, ok := vocab.Countries.Lookup(d.in.Awarding.Country); ok {
-		d.line(sans(16), left+75, y+1, headWidth, country.Label(d.lang), engrave.Muted)
+		d.line(sans(16), left+75, y+25, headWidth, country.Label(d.lang), engrave.Muted)
 	}
 }
 

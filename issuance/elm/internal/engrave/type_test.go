@@ -1,0 +1,95 @@
+package engrave
+
+import (
+	"image/color"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func typesetter(t *testing.T) *Typesetter {
+	t.Helper()
+	ts, err := NewTypesetter()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ts
+}
+
+func TestMissing(t *testing.T) {
+	t.Parallel()
+	ts := typesetter(t)
+	for _, c := range []struct{ name, text, want string }{
+		{"Latin, Greek, Cyrillic", "Łódź Ørsted Ñandú ß Ελλάδα Їжак ’–…%", ""},
+		{"Chinese, each once", "王小王", "王小"},
+		{"Arabic", "سلام", "سلام"},
+		{"emoji", "A🎓", "🎓"},
+		{"nothing", "", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			for _, f := range []Family{Serif, Sans, Bold} {
+				if got := string(ts.Missing(f, c.text)); got != c.want {
+					t.Errorf("family %d: missing %q, want %q", f, got, c.want)
+				}
+			}
+		})
+	}
+}
+
+func TestFitting(t *testing.T) {
+	t.Parallel()
+	ts := typesetter(t)
+	st := Style{Family: Serif, Size: 30}
+	text := "Wolfeschlegelsteinhausenbergerdorff and a few words more, which need some lines"
+	lines := ts.Wrap(st, text, 300)
+	if got := strings.Join(lines, " "); got != text {
+		t.Errorf("wrapping lost words: %q", got)
+	}
+	for _, l := range lines {
+		if strings.Contains(l, " ") && ts.Width(st, l) > 300 {
+			t.Errorf("line %q is longer than the measure", l)
+		}
+	}
+	if cut := ts.Cut(st, text, 300); !strings.HasSuffix(cut, "…") || ts.Width(st, cut) > 300 {
+		t.Errorf("cut to %q", cut)
+	}
+	if cut := ts.Cut(st, "short", 300); cut != "short" {
+		t.Errorf("cut what fits to %q", cut)
+	}
+	if small := ts.Shrink(st, text, 900, 10); small.Size >= 30 || ts.Width(small, text) > 900 {
+		t.Errorf("shrunk to %v, %v pixels", small.Size, ts.Width(small, text))
+	}
+	if least := ts.Shrink(st, text, 10, 12); least.Size != 12 {
+		t.Errorf("shrunk below the least size: %v", least.Size)
+	}
+}
+
+// TestRowsDrawAsThePage: a part of a page drawn on its own is the same as in the whole page,
+// wherever it is cut.
+func TestRowsDrawAsThePage(t *testing.T) {
+	t.Parallel()
+	ts := typesetter(t)
+	page := NewCanvas(200, 100, NewPalette(color.RGBA{R: 0x1d, G: 0x4b, B: 0x73, A: 255}))
+	rows := page.Rows(40, 60, nil)
+	for _, c := range []*Canvas{page, rows} {
+		ts.Draw(c, Style{Family: Serif, Size: 44}, -3.3, 58, "Ågår ÿ Ωμέγα", Brand)
+		c.Rect(150, 30, 100, 20, Dark)
+	}
+	if !slices.Equal(rows.Pix, page.Pix[40*200:60*200]) {
+		t.Error("the rows differ from those of the page")
+	}
+}
+
+func TestPaletteHasContrast(t *testing.T) {
+	t.Parallel()
+	for _, c := range []color.RGBA{{R: 255, G: 255, B: 255}, {R: 255, G: 255}, {G: 255, B: 128}, {}, {R: 0x1d, G: 0x4b, B: 0x73}} {
+		p := NewPalette(c)
+		if len(p.Colors) != 16 {
+			t.Fatalf("%d colours", len(p.Colors))
+		}
+		if full := p.Colors[len(brandSteps)]; contrastOnPaper(full) < 4.5 {
+			t.Errorf("brand %v became %v with a contrast of %.2f", c, full, contrastOnPaper(full))
+		}
+	}
+}
