@@ -64,7 +64,7 @@ func (r *Reader) Learner(ctx context.Context, a Attachment, learner string) (Dec
 func (r *Reader) All(ctx context.Context, a Attachment) (int, error) {
 	all, err := r.read(ctx, a, "")
 	if err != nil {
-		return 0, errors.Join(err, r.Store.markRead(ctx, a, r.Now(), err.Error()))
+		return 0, errors.Join(err, r.Store.markRead(ctx, a, r.Now(), inWords(err)))
 	}
 	seen := make(map[string]bool, len(all))
 	for _, o := range all {
@@ -77,6 +77,15 @@ func (r *Reader) All(ctx context.Context, a Attachment) (int, error) {
 		return 0, err
 	}
 	return len(all), r.Store.markRead(ctx, a, r.Now(), "")
+}
+
+// inWords is the sentence for people that an error brings with it, or its text.
+func inWords(err error) string {
+	var spoken interface{ Sentence() string }
+	if errors.As(err, &spoken) {
+		return spoken.Sentence()
+	}
+	return err.Error()
 }
 
 // withdrawn records "no score" for learners whose grade has disappeared: Moodle leaves

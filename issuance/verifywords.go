@@ -33,11 +33,11 @@ var headlines = map[string]headline{
 
 	"certificate.unknown_issuer": {
 		"Issuer not known here. The file is unchanged, but we cannot say who sealed it.",
-		"This is common for test seals and for issuers from elsewhere; it is not a sign of fraud by itself. " + askIssuer + " If you trust the authority behind the seal, give its certificate with --trust.",
+		"This is common for test seals and for issuers from elsewhere; it is not a sign of fraud by itself. " + askIssuer + " If you trust the authority behind the seal, name its certificate as trusted: --trust FILE for the command, SEALSMITH_TRUST for a server.",
 	},
 	"certificate.no_trust": {
 		"Issuer not known here. The file is unchanged, but nobody you trust vouches for the seal.",
-		"Give the certificates that you trust with --trust. " + askIssuer,
+		"No trusted certificates are set up here: --trust FILE for the command, SEALSMITH_TRUST for a server. " + askIssuer,
 	},
 	"certificate.expired_since": {
 		"Unchanged, but the certificate of its seal has run out since.",
@@ -115,7 +115,7 @@ var checkWords = map[string]string{ //nolint:gosec // G101 takes sentences about
 	"certificate.thumbprint_differs":     "The certificate in the file is not the one that the seal refers to.",
 	"certificate.authority_certificate":  "The certificate is one for certifying others, not for sealing documents.",
 	"certificate.key_usage":              "The certificate does not allow its owner to seal documents.",
-	"certificate.no_trust":               "The seal fits, but nobody you trust vouches for this certificate; give --trust. The name on it is “%s”, valid until %s.",
+	"certificate.no_trust":               "The seal fits, but nobody you trust vouches for this certificate. The name on it is “%s”, valid until %s.",
 	"certificate.unknown_issuer":         "The seal fits, but nobody known here vouches for this certificate, so the name on it, “%s”, cannot be confirmed. It is valid until %s.",
 	"certificate.chain_expired":          "Those who vouch for this certificate were not in their time.",
 	"certificate.chain_broken":           "The certificate breaks a rule of the authority that issued it.",

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sealsmith/sealsmith/issuance"
 	"github.com/sealsmith/sealsmith/issuance/elm"
+	"github.com/sealsmith/sealsmith/lti"
 )
 
 // claimPage shows exactly what will be sealed, and asks.
@@ -16,6 +17,7 @@ type claimPage struct {
 	Name, Given, Family         string
 	Sealer                      string // who seals, empty while no token was seen
 	NameTrouble                 bool
+	NameFixed                   bool // it is the platform's, and not for the learner to change
 	GivenTrouble, FamilyTrouble string
 	Percent, Need               float64
 	Rows                        []row
@@ -39,8 +41,9 @@ func (s *Web) showClaim(w http.ResponseWriter, r *http.Request, v *visit, at sta
 		return err
 	}
 	u := v.launch.User
-	page := claimPage{Title: words(version.Content.Title), AwardingBody: words(v.organisation.Name), Unread: at.unread, Decided: at.decided.ID != "", At: at.decided.At, Steps: claimSteps()}
-	page.Given, page.Family = platformName(u.GivenName, u.FamilyName, u.Name)
+	told, fixed := toldName(u)
+	page := claimPage{NameFixed: fixed, Title: words(version.Content.Title), AwardingBody: words(v.organisation.Name), Unread: at.unread, Decided: at.decided.ID != "", At: at.decided.At, Steps: claimSteps()}
+	page.Given, page.Family = told.Given, told.Family
 	page.Name = strings.TrimSpace(page.Given + " " + page.Family)
 	status := http.StatusOK
 	if form.refused {
@@ -82,6 +85,19 @@ func claimSteps() []event {
 	}
 }
 
+// toldName is the name that the platform told. When it can be used, it is what will be
+// sealed, whatever a form says: who finished a course must not claim in a friend's name.
+// Without one (privacy settings of the platform) the learner writes it, and the teacher
+// sees under which name was claimed.
+func toldName(u lti.User) (name issuance.Name, fixed bool) {
+	given, family := platformName(u.GivenName, u.FamilyName, u.Name)
+	clean, err := issuance.Name{Given: given, Family: family}.Clean()
+	if err != nil {
+		return issuance.Name{Given: given, Family: family}, false
+	}
+	return clean, true
+}
+
 // claim is the learner's yes.
 func (s *Web) claim(w http.ResponseWriter, r *http.Request, v *visit) error {
 	if v.launch.IsTestUser() {
@@ -95,7 +111,11 @@ func (s *Web) claim(w http.ResponseWriter, r *http.Request, v *visit) error {
 		return err
 	}
 	form := claimForm{given: r.PostForm.Get("given"), family: r.PostForm.Get("family")}
-	_, err = s.deps.Desk.Confirm(r.Context(), v.organisation.ID, a.ID, v.launch.User.Subject, issuance.Name{Given: form.given, Family: form.family})
+	name, fixed := toldName(v.launch.User)
+	if !fixed {
+		name = issuance.Name{Given: form.given, Family: form.family}
+	}
+	_, err = s.deps.Desk.Confirm(r.Context(), v.organisation.ID, a.ID, v.launch.User.Subject, name)
 	if !errors.Is(err, issuance.ErrName) {
 		if err != nil {
 			return err

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"strings"
@@ -20,7 +21,7 @@ type classPage struct {
 	Percent                float64
 	ReadAt                 time.Time // last attempt; zero: never
 	Unread                 bool      // it failed
-	Why, Detail            string    // in words, and for technicians; may be empty
+	Why                    string    // in words; may be empty
 	Learners               []classRow
 	Ready, Waiting, Sealed int
 	Templates              bool // the teacher is an administrator, too
@@ -61,7 +62,7 @@ func (s *Web) showClass(w http.ResponseWriter, r *http.Request, v *visit, a grad
 		return err
 	}
 	page := newClassPage(version, a, standing, claims)
-	page.Why, page.Templates = why, v.launch.IsAdmin()
+	page.Why, page.Templates = cmp.Or(why, a.ReadError), v.launch.IsAdmin()
 	if page.Sealing, err = s.sealingNotice(ctx); err != nil {
 		return err
 	}
@@ -69,7 +70,7 @@ func (s *Web) showClass(w http.ResponseWriter, r *http.Request, v *visit, a grad
 }
 
 func newClassPage(version templates.Version, a grading.Attachment, standing []grading.Decided, claims []issuance.Claim) classPage {
-	page := classPage{Title: words(version.Content.Title), Number: version.Number, Percent: a.MinPercent, Unread: a.ReadError != "", Detail: a.ReadError}
+	page := classPage{Title: words(version.Content.Title), Number: version.Number, Percent: a.MinPercent, Unread: a.ReadError != ""}
 	if a.ReadAt.Valid {
 		page.ReadAt = a.ReadAt.Time
 	}

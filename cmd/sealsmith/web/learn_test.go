@@ -37,11 +37,10 @@ func TestLearnerClaimsAndGetsTheCredential(t *testing.T) {
 	want(t, got, http.StatusOK)
 	says(t, got, "Your micro-credential is ready", "This is exactly what will be sealed", "Maija Meikäläinen", "Your score is 85 %. At least 55 % is asked.",
 		"By claiming you agree that Polder University of Technology has this record sealed by Alliance of Challenge-driven Universities", "Alliance of Challenge-driven Universities, on behalf of Polder University of Technology", "Claim my micro-credential", "Level", "Notional workload", "Type of assessment")
-	if !strings.Contains(got.Body.String(), `value="Meikäläinen"`) {
-		t.Error("the family name of the platform is not filled in")
-	}
+	silent(t, got, "Write it as in your passport")
 
-	got = b.post("claim", url.Values{"given": {"Maija"}, "family": {" Meikäläinen  Virtanen "}})
+	// A name in the form does not count where the platform told one: nobody claims for a friend.
+	got = b.post("claim", url.Values{"given": {"A"}, "family": {"Friend"}})
 	want(t, got, http.StatusSeeOther)
 	if location := got.Header().Get("Location"); location != b.path("learn") {
 		t.Errorf("Location %q", location)
@@ -64,7 +63,7 @@ func TestLearnerClaimsAndGetsTheCredential(t *testing.T) {
 		t.Errorf("state after sealing: %s", body)
 	}
 	got = b.get("learn")
-	says(t, got, "It is yours.", "Maija Meikäläinen Virtanen", "Sealed for Polder University of Technology on 20 November 2026, 12:00 UTC")
+	says(t, got, "It is yours.", "Maija Meikäläinen", "Sealed for Polder University of Technology on 20 November 2026, 12:00 UTC")
 	if w.grades.reads != reads {
 		t.Error("the grade was read although the claim is settled")
 	}
@@ -79,7 +78,8 @@ func TestLearnerClaimsAndGetsTheCredential(t *testing.T) {
 	}
 	says(t, b.get("learn"), "Saved by you")
 	want(t, b.post("claim", url.Values{"family": {"Other"}}), http.StatusSeeOther)
-	says(t, b.get("learn"), "Maija Meikäläinen Virtanen")
+	says(t, b.get("learn"), "Maija Meikäläinen")
+	silent(t, b.get("learn"), "Friend")
 }
 
 func TestClaimRefusals(t *testing.T) {
@@ -104,6 +104,7 @@ func TestClaimRefusals(t *testing.T) {
 			w := newWorld(t)
 			a, l := w.attach(w.polder, "learner-1", test.roles...)
 			w.grades.set("learner-1", test.score)
+			l.User.GivenName, l.User.FamilyName, l.User.Name = "", "", "" // the platform keeps names to itself
 			b := w.enter(l)
 			b.get("learn")
 			got := b.post("claim", test.form)

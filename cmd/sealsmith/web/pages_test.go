@@ -71,9 +71,10 @@ func shots(t *testing.T) []shot {
 	open("progress", learner, "learn")
 	w.grades.set("learner-1", 85)
 	open("claim", learner, "learn")
-	add("claim-name", learner, "claim", learner.post("claim", url.Values{"given": {"Maija"}, "family": {""}}))
 	nameless := l
 	nameless.User = lti.User{Subject: "learner-1"}
+	unnamed := w.enter(nameless)
+	add("claim-name", unnamed, "claim", unnamed.post("claim", url.Values{"given": {"Maija"}, "family": {""}}))
 	open("claim-nameless", w.enter(nameless), "learn")
 	w.grades.fail(&lti.ServiceError{Reason: lti.ReasonBusy})
 	open("claim-unread", learner, "learn")
@@ -300,6 +301,8 @@ func TestHostileTexts(t *testing.T) {
 	l.User.GivenName, l.User.FamilyName, l.Context.Title = evil, evil[:60], evil
 	l.Presentation.ReturnURL = "javascript:alert(4)"
 	learner := w.enter(l)
+	unnamed := l
+	unnamed.User = lti.User{Subject: evil}
 	teaching := l
 	teaching.Roles = []string{roleTeacher}
 	choosing := w.polder.choosing(evil, roleTeacher)
@@ -309,7 +312,7 @@ func TestHostileTexts(t *testing.T) {
 	mentor.Roles = nil
 	pages := map[string]*httptest.ResponseRecorder{
 		"claim":   learner.get("learn"),
-		"claimed": learner.post("claim", url.Values{"given": {evil}, "family": {evil + evil}}),
+		"claimed": w.enter(unnamed).post("claim", url.Values{"given": {evil}, "family": {evil + evil}}),
 		"class":   w.enter(teaching).get("class"),
 		"pick":    chooser.get("pick"),
 		"see":     chooser.get("see?template=" + v.TemplateID),

@@ -173,7 +173,7 @@ func TestClass(t *testing.T) {
 	got = b.post("read", nil)
 	want(t, got, http.StatusOK)
 	says(t, got, "The grades could not be read. The learning platform does not allow this tool to use its grade service.", "What was decided before stands.", "Last tried on")
-	says(t, b.get("class"), "The grades could not be read. Your LMS did not give them to us.", "For your LMS administrator")
+	says(t, b.get("class"), "The grades could not be read. The learning platform does not allow this tool to use its grade service.")
 	w.grades.fail(agsresults.ErrNoColumn)
 	says(t, b.post("read", nil), "Your LMS offers no grade column to this activity.")
 }
