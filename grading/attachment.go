@@ -1,6 +1,7 @@
 package grading
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -87,25 +88,21 @@ func (s *Store) Attach(ctx context.Context, l lti.Launch, version templates.Vers
 
 // Launched finds the attachment of a launched activity, by our custom key or by the
 // resource link, and keeps what the platform told of the activity: its link and its line
-// item may have changed since. A key of another organisation, registration or course is
+// item may have changed since. What a launch leaves out stays as it was. A key of another organisation, registration or course is
 // ErrNotFound: a copied course is a new decision for its teacher.
 func (s *Store) Launched(ctx context.Context, l lti.Launch) (Attachment, error) {
 	a, err := s.find(ctx, l)
 	if err != nil {
 		return Attachment{}, err
 	}
-	lineItem, lineItems := l.AGS.LineItem, l.AGS.LineItems
-	if lineItem == "" {
-		lineItem = a.LineItemURL
-	}
-	if lineItems == "" {
-		lineItems = a.LineItemsURL
-	}
-	same := a.ResourceLinkID == l.ResourceLink.ID && a.LineItemURL == lineItem && a.LineItemsURL == lineItems && a.ContextTitle == l.Context.Title
-	if same {
+	was := a
+	a.ResourceLinkID = cmp.Or(l.ResourceLink.ID, a.ResourceLinkID)
+	a.LineItemURL = cmp.Or(l.AGS.LineItem, a.LineItemURL)
+	a.LineItemsURL = cmp.Or(l.AGS.LineItems, a.LineItemsURL)
+	a.ContextTitle = cmp.Or(l.Context.Title, a.ContextTitle)
+	if a == was {
 		return a, nil
 	}
-	a.ResourceLinkID, a.LineItemURL, a.LineItemsURL, a.ContextTitle = l.ResourceLink.ID, lineItem, lineItems, l.Context.Title
 	_, err = s.db.Exec(ctx, `update attachments set resource_link_id = ?, line_item_url = ?, line_items_url = ?, context_title = ?
 		where organisation_id = ? and id = ?`, a.ResourceLinkID, a.LineItemURL, a.LineItemsURL, a.ContextTitle, a.OrganisationID, a.ID)
 	if err != nil {
