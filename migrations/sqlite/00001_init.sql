@@ -180,7 +180,7 @@ create table audit (
 create table pin_attempts (
   token_serial text not null,
   fingerprint  text not null,
-  state        text not null, -- pending, good, bad
+  state        text not null, -- pending, good, bad; allowed: one more login (fingerprint "operator")
   host         text not null,
   at           timestamp not null,
   primary key (token_serial, fingerprint)
