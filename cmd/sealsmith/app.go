@@ -136,6 +136,7 @@ func (a *app) openRedis() error {
 		options.Addrs, options.DB, options.TLSConfig = []string{single.Addr}, single.DB, single.TLSConfig
 		options.Username, options.Password = single.Username, single.Password
 	}
+	redis.SetLogger(redisLog{a.logger})
 	a.redis = redis.NewUniversalClient(options)
 	host, err := os.Hostname()
 	if err != nil {
@@ -143,6 +144,15 @@ func (a *app) openRedis() error {
 	}
 	a.queue = redisqueue.New(a.redis, fmt.Sprintf("%s-%d", host, os.Getpid()))
 	return nil
+}
+
+// redisLog takes what the client library would write to standard error. It is a detail:
+// the errors come back to who called.
+type redisLog struct{ logger *slog.Logger }
+
+// Printf implements the logger of the library.
+func (l redisLog) Printf(ctx context.Context, format string, v ...any) {
+	l.logger.DebugContext(ctx, "redis client", "detail", fmt.Sprintf(format, v...))
 }
 
 func (a *app) newToken(ctx context.Context) (*hsm.Token, error) {

@@ -19,6 +19,10 @@ var errNoRedis = errors.New("redis-server is not installed: install the package 
 // redisChild is a redis-server of our own, on a unix socket, with an append-only file.
 // Several processes may share a folder: the one that holds the lock runs the child, the
 // others use the socket and take over when the holder ends.
+//
+// The child holds the lock too. When this process is killed, its child needs a moment to
+// write and end, and removes the socket last: a successor that did not wait would have its
+// own socket removed.
 type redisChild struct {
 	dir    string
 	logger *slog.Logger
@@ -80,7 +84,7 @@ func (r *redisChild) run(ctx context.Context) {
 	}
 	for delay := 100 * time.Millisecond; ctx.Err() == nil; delay = min(2*delay, 5*time.Second) {
 		begun := time.Now()
-		if err := r.once(ctx); err != nil && ctx.Err() == nil {
+		if err := r.once(ctx, lock); err != nil && ctx.Err() == nil {
 			r.logger.WarnContext(ctx, "redis ended and is started again", "err", err)
 		}
 		if time.Since(begun) > time.Minute {
@@ -91,7 +95,7 @@ func (r *redisChild) run(ctx context.Context) {
 }
 
 // once runs the child until it ends or ctx does.
-func (r *redisChild) once(ctx context.Context) error {
+func (r *redisChild) once(ctx context.Context, lock *os.File) error {
 	// Pdeathsig is sent when the thread that started the child ends, so it must not.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -107,6 +111,7 @@ func (r *redisChild) once(ctx context.Context) error {
 	child := exec.CommandContext(ctx, "redis-server", "--port", "0", "--unixsocket", socket, "--unixsocketperm", "700",
 		"--dir", r.dir, "--appendonly", "yes", "--appendfsync", "everysec", "--save", "", "--maxmemory-policy", "noeviction", "--daemonize", "no")
 	child.Stdout, child.Stderr = log, log
+	child.ExtraFiles = []*os.File{lock} // flock belongs to the open file, which both share
 	child.SysProcAttr = childAttributes()
 	child.Cancel = func() error { return child.Process.Signal(syscall.SIGTERM) }
 	child.WaitDelay = 10 * time.Second
