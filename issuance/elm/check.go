@@ -67,7 +67,10 @@ func (c *checker) object(n node, class, path string) {
 	if !iriForm.MatchString(id) {
 		c.add(join(path, "id"), "%q is no IRI", id)
 	}
-	if before, ok := c.seen[id]; ok && !reflect.DeepEqual(before, n) {
+	if before, ok := c.seen[id]; ok {
+		if reflect.DeepEqual(before, n) {
+			return // the same object again, checked before
+		}
 		c.add(path, "the id %s is also that of another content; RDF would merge the two", id)
 	}
 	c.seen[id] = n
