@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/boombuler/barcode/qr"
+
 	"github.com/sealsmith/sealsmith/issuance/elm/internal/engrave"
 	"github.com/sealsmith/sealsmith/issuance/elm/internal/strip"
 )
@@ -51,6 +53,9 @@ type sheet struct {
 	strips *strip.Sheet
 }
 
+// maxQRModules is the size of version 11, the densest code that can be scanned from paper here.
+const maxQRModules = 61
+
 // The rows that differ between learners: the name, the result, and date, number and QR code.
 var openSpans = []strip.Span{{Top: 478, Bottom: 548}, {Top: 664, Bottom: 694}, {Top: 1140, Bottom: 1280}}
 
@@ -75,8 +80,8 @@ func (r *Renderer) Page(in Input, lang string) ([]byte, error) {
 	if err := in.problems().err(); err != nil {
 		return nil, err
 	}
-	code, err := engrave.QR(in.VerifyURL)
-	if err != nil {
+	code, err := qr.Encode(in.VerifyURL, qr.M, qr.Unicode)
+	if err != nil || code.Bounds().Dx() > maxQRModules {
 		return nil, Problems{{Path: "VerifyURL", Sentence: "is too long for a QR code on the page"}}
 	}
 	s, err := r.sheet(in, lang)
