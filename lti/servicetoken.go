@@ -1,6 +1,7 @@
 package lti
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -125,13 +126,23 @@ func (s *Services) requestToken(ctx context.Context, r Registration, scope strin
 		return accessToken{}, err
 	}
 	if answer.status != http.StatusOK && answer.status != http.StatusCreated {
-		refused := answer.refusal()
-		if refused.Reason != ReasonBusy {
-			refused.Reason = ReasonTokenRefused
-		}
-		return accessToken{}, refused
+		return accessToken{}, answer.tokenRefusal()
 	}
 	return readToken(answer, scope, now)
+}
+
+// tokenRefusal tells a platform that does not let the tool use its services from one that
+// does not know the tool (RFC 6749, section 5.2): other people mend it.
+func (a answer) tokenRefusal() *ServiceError {
+	refused := a.refusal()
+	switch {
+	case refused.Reason == ReasonBusy:
+	case bytes.Contains(a.body, []byte(`"invalid_scope"`)): // Moodle's answers are not always JSON
+		refused.Reason = ReasonScopeNotGranted
+	default:
+		refused.Reason = ReasonTokenRefused
+	}
+	return refused
 }
 
 // assertion signs the tool's proof of identity (Security Framework 1.0, section 4.1.1).
