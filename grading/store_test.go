@@ -27,8 +27,10 @@ func TestRecord(t *testing.T) {
 		if diff := cmp.Diff(d, latest); diff != "" {
 			t.Errorf("latest (-recorded +read):\n%s", diff)
 		}
-		want := []grading.Completion{{OrganisationID: a.OrganisationID, AttachmentID: a.ID, DecisionID: d.ID, VersionID: a.VersionID,
-			RegistrationID: "r-polder", Learner: "noor", At: start}}
+		want := []grading.Completion{{
+			OrganisationID: a.OrganisationID, AttachmentID: a.ID, DecisionID: d.ID, VersionID: a.VersionID,
+			RegistrationID: "r-polder", Learner: "noor", At: start,
+		}}
 		if diff := cmp.Diff(want, c.claims.opened); diff != "" {
 			t.Errorf("opened (-want +got):\n%s", diff)
 		}

@@ -145,8 +145,10 @@ func (o *office) open(tb testing.TB, slug string) (templates.Organisation, templ
 	_, err = o.db.Exec(tb.Context(), `insert into registrations (id, organisation_id, name, issuer, client_id, auth_url, token_url, jwks_url, token_audience, created_at)
 		values (?, ?, 'LMS', 'https://lms.example', ?, '', '', '', '', ?)`, "r-"+slug, org.ID, slug, o.clock.Now())
 	check(tb, err)
-	attachment, err := o.grading.Attach(tb.Context(), lti.Launch{OrganisationID: org.ID, RegistrationID: "r-" + slug, DeploymentID: "1",
-		Context: lti.Context{ID: "course"}, User: lti.User{Subject: "teacher"}}, version, templates.Rule{MinPercent: 55})
+	attachment, err := o.grading.Attach(tb.Context(), lti.Launch{
+		OrganisationID: org.ID, RegistrationID: "r-" + slug, DeploymentID: "1",
+		Context: lti.Context{ID: "course"}, User: lti.User{Subject: "teacher"},
+	}, version, templates.Rule{MinPercent: 55})
 	check(tb, err)
 	return org, version, attachment
 }

@@ -69,8 +69,10 @@ func result(user string, score float64) lti.Result {
 }
 
 func attachment() grading.Attachment {
-	return grading.Attachment{ID: "a-1", OrganisationID: "o-1", RegistrationID: "r-1", VersionID: "v-1",
-		LineItemURL: "bound", LineItemsURL: "items", ResourceLinkID: "link-1"}
+	return grading.Attachment{
+		ID: "a-1", OrganisationID: "o-1", RegistrationID: "r-1", VersionID: "v-1",
+		LineItemURL: "bound", LineItemsURL: "items", ResourceLinkID: "link-1",
+	}
 }
 
 func TestRead(t *testing.T) {

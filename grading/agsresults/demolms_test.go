@@ -51,11 +51,13 @@ func newSchool(t *testing.T) *school {
 	db := sqldbtest.SQLite(t)
 	store := ltistore.New(db, time.Now)
 	client, logger := fetch.New(fetch.Config{AllowLoopback: true}), slog.New(slog.DiscardHandler)
-	tool, err := lti.New(lti.Deps{PublicURL: public, Store: store, HTTP: client, Now: time.Now, Rand: rand.Reader, Logger: logger,
+	tool, err := lti.New(lti.Deps{
+		PublicURL: public, Store: store, HTTP: client, Now: time.Now, Rand: rand.Reader, Logger: logger,
 		Enter: func(http.ResponseWriter, *http.Request, lti.Session) {},
 		Problem: func(w http.ResponseWriter, _ *http.Request, err error) {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
-		}})
+		},
+	})
 	must(t, err)
 	router := mux.NewRouter()
 	tool.Mount(router)
@@ -72,8 +74,10 @@ func newSchool(t *testing.T) *school {
 	})
 	must(t, err)
 	auth, token, jwks := lms.URLs()
-	r, err := store.AddRegistration(t.Context(), lti.Registration{OrganisationID: organisation.ID, Name: "Polder Moodle", Issuer: lms.Issuer(),
-		ClientID: "sealsmith", AuthURL: auth, TokenURL: token, JWKSURL: jwks, Deployments: []string{"1"}})
+	r, err := store.AddRegistration(t.Context(), lti.Registration{
+		OrganisationID: organisation.ID, Name: "Polder Moodle", Issuer: lms.Issuer(),
+		ClientID: "sealsmith", AuthURL: auth, TokenURL: token, JWKSURL: jwks, Deployments: []string{"1"},
+	})
 	must(t, err)
 	services, err := lti.NewServices(lti.ServiceDeps{Keys: store, HTTP: client, Now: time.Now, Rand: rand.Reader, Logger: logger})
 	must(t, err)
