@@ -224,6 +224,34 @@ func TestLeaseLost(t *testing.T) {
 	}
 }
 
+// A late worker must not store an intent under the one who holds the claim now.
+func TestLateWorkerDoesNotStoreIntent(t *testing.T) {
+	each(t, func(t *testing.T, o *office) {
+		c := o.claim(t, "noor")
+		late := o.worker(t)
+		late.Step = func(step string) error {
+			if step == "intent" {
+				o.clock.add(3 * time.Minute)
+				holder := o.worker(t)
+				holder.Step = dieAt("intent", 1)
+				wantErr(t, holder.Seal(t.Context(), c.ID), errKilled)
+			}
+			return nil
+		}
+		if late.Seal(t.Context(), c.ID) == nil {
+			t.Error("the late worker thinks that it has sealed")
+		}
+		_, err := o.desk.Credential(t.Context(), o.org.ID, c.ID)
+		wantErr(t, err, issuance.ErrNotFound)
+		if n := o.audits(t, "sealing begun", c.ID); n != 0 || o.token.count() != 0 {
+			t.Errorf("%d times begun, %d signatures", n, o.token.count())
+		}
+		o.clock.add(3 * time.Minute)
+		check(t, o.worker(t).Seal(t.Context(), c.ID))
+		o.count(t, []issuance.Claim{c})
+	})
+}
+
 // lateToken lets something happen between the lease and the intent.
 type lateToken struct {
 	*softToken

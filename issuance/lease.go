@@ -65,25 +65,27 @@ func (w *Worker) due(ctx context.Context, limit int) ([]string, error) {
 	return ids, nil
 }
 
-// intent stores the payload before the key is touched. When an intent of an earlier
-// attempt is there, that one stands.
-func (w *Worker) intent(ctx context.Context, c Claim, cred Credential) (Credential, error) {
-	err := w.DB.InTx(ctx, func(tx *sqldb.Tx) error {
-		_, err := tx.Exec(ctx, `insert into credentials (id, organisation_id, claim_id, issued_at, payload, payload_sha256, key_id, link, created_at)
-			values (?, ?, ?, ?, ?, ?, '', ?, ?) on conflict (claim_id) do nothing`,
+// intent stores the payload before the key is touched, if the lease still holds.
+func (w *Worker) intent(ctx context.Context, c Claim, cred Credential) error {
+	return w.DB.InTx(ctx, func(tx *sqldb.Tx) error {
+		// Locks the row against the next lease, too.
+		n, err := tx.Exec(ctx, `update claims set updated_at = ? where organisation_id = ? and id = ? and state = ? and lease_token = ?`,
+			cred.CreatedAt, c.OrganisationID, c.ID, Sealing, c.LeaseToken)
+		if err != nil {
+			return fmt.Errorf("hold the lease: %w", err)
+		}
+		if n == 0 {
+			return errLeaseLost
+		}
+		_, err = tx.Exec(ctx, `insert into credentials (id, organisation_id, claim_id, issued_at, payload, payload_sha256, key_id, link, created_at)
+			values (?, ?, ?, ?, ?, ?, '', ?, ?)`,
 			cred.ID, cred.OrganisationID, cred.ClaimID, cred.IssuedAt, cred.Payload, cred.PayloadSHA256, cred.Link, cred.CreatedAt)
 		if err != nil {
 			return fmt.Errorf("store intent: %w", err)
 		}
-		if err := tx.Get(ctx, &cred, `select `+credentialNames+` from credentials where organisation_id = ? and claim_id = ?`, c.OrganisationID, c.ID); err != nil {
-			return fmt.Errorf("read intent: %w", err)
-		}
-		return sqldb.Audit(ctx, tx, sqldb.Event{
-			OrganisationID: c.OrganisationID, At: w.Now(), Actor: "worker", Action: "sealing begun",
-			Subject: c.ID, Detail: "credential " + cred.ID + " sha256 " + cred.PayloadSHA256,
-		})
+		return sqldb.Audit(ctx, tx, sqldb.Event{OrganisationID: c.OrganisationID, At: w.Now(), Actor: "worker", Action: "sealing begun",
+			Subject: c.ID, Detail: "credential " + cred.ID + " sha256 " + cred.PayloadSHA256})
 	})
-	return cred, err
 }
 
 // rewrite replaces the payload of an intent that was never sealed, keeping id and

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -173,7 +174,7 @@ func (w *Worker) Seal(ctx context.Context, claimID string) error {
 	if err != nil {
 		return err
 	}
-	err = w.seal(ctx, c)
+	err = w.attempt(ctx, c)
 	if _, dead := errors.AsType[*stopped](err); err == nil || dead || errors.Is(err, errLeaseLost) {
 		return err
 	}
@@ -182,6 +183,18 @@ func (w *Worker) Seal(ctx context.Context, claimID string) error {
 		c.Attempts-- // the token was away: not the claim's fault
 	}
 	return errors.Join(err, w.release(ctx, c, next, at, err.Error()))
+}
+
+// attempt is seal with a panic turned into an error: a claim that the code cannot bear
+// must not end the process, and with it the sealing of all others, at each restart.
+func (w *Worker) attempt(ctx context.Context, c Claim) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			w.Logger.ErrorContext(ctx, "sealing panicked", "claim_id", c.ID, "panic", p, "stack", string(debug.Stack()))
+			err = fmt.Errorf("a mistake in the program: %v", p)
+		}
+	}()
+	return w.seal(ctx, c)
 }
 
 // afterwards decides where a claim goes after a failed attempt.
@@ -282,14 +295,10 @@ func (w *Worker) begin(ctx context.Context, c Claim, cred Credential, in elm.Inp
 	if err := w.step("intent"); err != nil {
 		return Credential{}, Checked{}, err
 	}
-	stored, err := w.intent(ctx, c, cred)
-	if err != nil {
+	if err := w.intent(ctx, c, cred); err != nil {
 		return Credential{}, Checked{}, err
 	}
-	if stored.ID != cred.ID { // another worker was faster while our lease had ended
-		return Credential{}, Checked{}, errLeaseLost
-	}
-	return stored, checked, nil
+	return cred, checked, nil
 }
 
 func (w *Worker) resume(ctx context.Context, c Claim, cred Credential, in elm.Input) (Credential, Checked, error) {

@@ -143,6 +143,25 @@ func TestUnfitCertificate(t *testing.T) {
 	}
 }
 
+// A panic is one claim's failed attempt, not the end of the process.
+func TestPanic(t *testing.T) {
+	each(t, func(t *testing.T, o *office) {
+		c := o.claim(t, "noor")
+		o.token.before = func() { panic("index out of range") }
+		if o.worker(t).Seal(t.Context(), c.ID) == nil {
+			t.Error("no error")
+		}
+		got := o.wantState(t, c, issuance.Queued)
+		if got.Attempts != 1 || !got.NotBefore.After(o.clock.Now()) || !strings.Contains(got.LastError, "index out of range") {
+			t.Errorf("claim %+v", got)
+		}
+		o.token.set(func(s *softToken) { s.before = nil })
+		o.clock.add(time.Minute)
+		check(t, o.worker(t).Seal(t.Context(), c.ID))
+		o.count(t, []issuance.Claim{c})
+	})
+}
+
 // A token that goes away in the middle is not the claim's fault.
 func TestPausedWhileSigning(t *testing.T) {
 	each(t, func(t *testing.T, o *office) {
@@ -220,6 +239,7 @@ func TestRun(t *testing.T) {
 	running(t, func(t *testing.T, o *office, stop func()) {
 		all := o.claims(t, 5)
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		stop()
 		o.count(t, all)
 		wantLen(t, o, 0)
@@ -241,6 +261,7 @@ func TestRunPaused(t *testing.T) {
 		}
 		o.token.set(func(s *softToken) { s.paused = false })
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		stop()
 		o.count(t, all)
 	})
@@ -256,6 +277,7 @@ func TestRunWithoutQueue(t *testing.T) {
 		}
 		o.queue.Break(nil)
 		time.Sleep(3 * time.Minute) // the sweeper comes once a minute
+		synctest.Wait()
 		stop()
 		o.count(t, all)
 	})
@@ -268,6 +290,7 @@ func TestRunHeals(t *testing.T) {
 		o.token.set(func(s *softToken) { s.broken = errors.New("CKR_DEVICE_ERROR") })
 		all := o.claims(t, 3)
 		time.Sleep(5 * time.Minute)
+		synctest.Wait() // no attempt is under way
 		o.queue.Lose()
 		for _, c := range all {
 			if got := o.wantState(t, c, issuance.Queued); got.Attempts == 0 {
@@ -276,6 +299,7 @@ func TestRunHeals(t *testing.T) {
 		}
 		o.token.set(func(s *softToken) { s.broken = nil })
 		time.Sleep(20 * time.Minute)
+		synctest.Wait()
 		stop()
 		o.count(t, all)
 	})
@@ -287,7 +311,8 @@ func TestRunStops(t *testing.T) {
 		goOn := make(chan struct{})
 		o.token.set(func(s *softToken) { s.before = func() { <-goOn } })
 		all := o.claims(t, 5)
-		time.Sleep(time.Minute) // two are being sealed: the worker is twofold
+		time.Sleep(time.Minute)
+		synctest.Wait() // two are being sealed: the worker is twofold
 		ended := make(chan struct{})
 		go func() {
 			stop()
