@@ -132,12 +132,17 @@ func environment(more ...string) []string {
 	return append(kept, more...)
 }
 
-// start starts sealsmith with args; settings are entries of the environment.
-func start(t *testing.T, settings []string, args ...string) *process {
+// prepared is a sealsmith that begin will start; settings are entries of the environment.
+func prepared(t *testing.T, settings []string, args ...string) *process {
 	t.Helper()
 	p := &process{Cmd: exec.Command(program, args...), ended: make(chan struct{})} //nolint:noctx // ended by end, by signals
 	p.Env, p.Stdout, p.Stderr = environment(settings...), &p.out, &p.err
 	p.WaitDelay = time.Second
+	return p
+}
+
+func (p *process) begin(t *testing.T) {
+	t.Helper()
 	must(t, p.Start())
 	go func() {
 		defer close(p.ended)
@@ -146,9 +151,16 @@ func start(t *testing.T, settings []string, args ...string) *process {
 	t.Cleanup(func() {
 		p.end(t, syscall.SIGTERM)
 		if t.Failed() && p.err.String() != "" {
-			t.Logf("sealsmith %s\n%s%s", strings.Join(args, " "), p.out.String(), p.err.String())
+			t.Logf("sealsmith %s\n%s%s", strings.Join(p.Args[1:], " "), p.out.String(), p.err.String())
 		}
 	})
+}
+
+// start starts sealsmith with args.
+func start(t *testing.T, settings []string, args ...string) *process {
+	t.Helper()
+	p := prepared(t, settings, args...)
+	p.begin(t)
 	return p
 }
 

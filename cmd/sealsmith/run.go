@@ -46,17 +46,24 @@ type exitCode int
 // Error implements error.
 func (e exitCode) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
+// exitUsage is for a command line or an environment that is not understood. It is not 1,
+// which verify says of a credential that is not valid.
+const exitUsage = 2
+
 // run parses args, runs the command and returns the exit code.
 func run(ctx context.Context, args []string, s streams) int {
 	if unknown := unknownSettings(os.Environ()); len(unknown) > 0 {
 		fmt.Fprintf(s.err, "sealsmith: unknown setting %s in the environment; known are %s\n", strings.Join(unknown, ", "), strings.Join(knownSettings(), ", "))
-		return 1
+		return exitUsage
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
 	}
 	var c cli
 	exited := -1
 	parser, err := kong.New(&c, kong.Name("sealsmith"),
 		kong.Description("Seals micro-credentials that learners earn in a learning management system."),
-		kong.Writers(s.out, s.err), kong.Exit(func(code int) { exited = code }), kong.UsageOnError(),
+		kong.Writers(s.out, s.err), kong.Exit(func(code int) { exited = code }),
 		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(s))
 	if err != nil {
 		fmt.Fprintln(s.err, "sealsmith:", err)
@@ -67,8 +74,8 @@ func run(ctx context.Context, args []string, s streams) int {
 		return exited
 	}
 	if err != nil {
-		parser.FatalIfErrorf(err)
-		return 1
+		fmt.Fprintf(s.err, "sealsmith: %v (try sealsmith --help)\n", err)
+		return exitUsage
 	}
 	err = parsed.Run(&c.Settings)
 	if code, ok := errors.AsType[exitCode](err); ok {
