@@ -83,8 +83,10 @@ func (w *Worker) intent(ctx context.Context, c Claim, cred Credential) error {
 		if err != nil {
 			return fmt.Errorf("store intent: %w", err)
 		}
-		return sqldb.Audit(ctx, tx, sqldb.Event{OrganisationID: c.OrganisationID, At: w.Now(), Actor: "worker", Action: "sealing begun",
-			Subject: c.ID, Detail: "credential " + cred.ID + " sha256 " + cred.PayloadSHA256})
+		return sqldb.Audit(ctx, tx, sqldb.Event{
+			OrganisationID: c.OrganisationID, At: w.Now(), Actor: "worker", Action: "sealing begun",
+			Subject: c.ID, Detail: "credential " + cred.ID + " sha256 " + cred.PayloadSHA256,
+		})
 	})
 }
 
