@@ -75,7 +75,7 @@ func TestRedisKilled(t *testing.T) {
 	must(t, err)
 	bin, hold := t.TempDir(), filepath.Join(t.TempDir(), "hold")
 	script := fmt.Sprintf("#!/bin/sh\n[ ! -e '%s' ] || exit 1\nexec '%s' \"$@\"\n", hold, real)
-	must(t, os.WriteFile(filepath.Join(bin, "redis-server"), []byte(script), 0o700)) //nolint:gosec // G306: it is a program
+	must(t, os.WriteFile(filepath.Join(bin, "redis-server"), []byte(script), 0o700))
 	r.serve(t, "PATH="+bin+":"+os.Getenv("PATH"))
 	r.untilReady(t, "ready")
 	r.claimable(t)

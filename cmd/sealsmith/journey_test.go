@@ -53,7 +53,7 @@ func credentials(t *testing.T, dir string) []string {
 }
 
 // TestJourney runs the demo as a newcomer does.
-func TestJourney(t *testing.T) {
+func TestJourney(t *testing.T) { //nolint:tparallel // the runs follow each other in one folder
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "demo")
 	walk(t, dir)
@@ -127,7 +127,7 @@ func noRedisIn(t *testing.T, dir string) {
 	child := redisChild{dir: filepath.Join(dir, "redis")}
 	socket, err := child.socket()
 	must(t, err)
-	if conn, err := net.Dial("unix", socket); err == nil { //nolint:noctx // refused at once
+	if conn, err := net.Dial("unix", socket); err == nil {
 		conn.Close()
 		t.Errorf("a redis-server still answers on %s", socket)
 	}
@@ -140,7 +140,7 @@ func TestDemoStays(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "demo")
 	var held []net.Listener
 	for _, usual := range []string{"8080", "8081", "8082"} { // taken by us, if not by somebody else
-		if l, err := net.Listen("tcp", "127.0.0.1:"+usual); err == nil { //nolint:noctx // at once
+		if l, err := net.Listen("tcp", "127.0.0.1:"+usual); err == nil {
 			held = append(held, l)
 		}
 	}

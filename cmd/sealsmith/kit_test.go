@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -66,10 +67,10 @@ func copyOfMyself(to string) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(to, content, 0o700) //nolint:gosec // G302: it is a program
+	return os.WriteFile(to, content, 0o700)
 }
 
-func must(t testing.TB, err error) {
+func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -135,7 +136,7 @@ func environment(more ...string) []string {
 // prepared is a sealsmith that begin will start; settings are entries of the environment.
 func prepared(t *testing.T, settings []string, args ...string) *process {
 	t.Helper()
-	p := &process{Cmd: exec.Command(program, args...), ended: make(chan struct{})} //nolint:noctx // ended by end, by signals
+	p := &process{Cmd: exec.Command(program, args...), ended: make(chan struct{})}
 	p.Env, p.Stdout, p.Stderr = environment(settings...), &p.out, &p.err
 	p.WaitDelay = time.Second
 	return p
@@ -269,7 +270,7 @@ func freePort(t *testing.T) string {
 // until it answers.
 func (r *rig) serve(t *testing.T, settings ...string) {
 	t.Helper()
-	r.server = start(t, append(r.settings[:len(r.settings):len(r.settings)], settings...), r.command...)
+	r.server = start(t, append(slices.Clip(r.settings), settings...), r.command...)
 	eventually(t, func() string {
 		select {
 		case <-r.server.ended:

@@ -29,7 +29,7 @@ func (r *rig) opens(t *testing.T, user string, fault demolms.Knob) (status int, 
 }
 
 // TestLaunchFaults opens the activity while the platform breaks one rule of the launch.
-func TestLaunchFaults(t *testing.T) {
+func TestLaunchFaults(t *testing.T) { //nolint:tparallel // one person opens the activity again and again
 	t.Parallel()
 	r := newRig(t)
 	r.serve(t)
@@ -146,7 +146,7 @@ func TestLaunchReplayed(t *testing.T) {
 }
 
 // TestLaunchAddressInBrowser is a person who bookmarks, or a scanner that tries.
-func TestLaunchAddressInBrowser(t *testing.T) {
+func TestLaunchAddressInBrowser(t *testing.T) { //nolint:tparallel // the rows are counted afterwards
 	t.Parallel()
 	r := newRig(t)
 	r.serve(t)
@@ -180,7 +180,7 @@ const unreadWords = "Your grade could not be read just now."
 
 // TestGradeServiceFaults opens the activity while the platform does not tell the grades.
 // What was decided stands, and who has no decision is told so.
-func TestGradeServiceFaults(t *testing.T) {
+func TestGradeServiceFaults(t *testing.T) { //nolint:tparallel // they share the platform that misbehaves
 	t.Parallel()
 	r := newRig(t)
 	r.serve(t)
@@ -230,7 +230,7 @@ func TestGradeServiceFaults(t *testing.T) {
 
 // TestAccessAndKeyFaults opens the activity on a server that knows neither keys nor access
 // token of the platform yet.
-func TestAccessAndKeyFaults(t *testing.T) {
+func TestAccessAndKeyFaults(t *testing.T) { //nolint:tparallel // they share the platform that misbehaves
 	t.Parallel()
 	r := newRig(t)
 	r.serve(t)
