@@ -39,7 +39,7 @@ type Attachment struct {
 	LineItemsURL   string       `db:"line_items_url"` // AGS line item container
 	CreatedBy      string       `db:"created_by"`     // LTI subject of the teacher
 	CreatedAt      time.Time    `db:"created_at"`
-	ReadAt         sql.NullTime `db:"read_at"`    // last complete reading
+	ReadAt         sql.NullTime `db:"read_at"`    // last reading of all results, also one that failed
 	ReadError      string       `db:"read_error"` // why the last reading failed, in words
 }
 

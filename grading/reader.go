@@ -14,7 +14,8 @@ type Source interface {
 	Name() string
 	// Read returns one observation per learner with a record; learner restricts it to
 	// one LTI subject, empty reads all. lineItem is the line item that was read, which the
-	// attachment keeps. It fails with the platform's refusal, worded for people by Explain.
+	// attachment keeps. It fails with the platform's refusal; when that has a method
+	// Sentence() string, the attachment keeps that sentence for people.
 	Read(ctx context.Context, a Attachment, learner string) (lineItem string, all []Observation, err error)
 }
 

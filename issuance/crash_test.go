@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"sync"
+	"strings"
 	"testing"
 	"time"
 
@@ -392,5 +393,32 @@ func TestRace(t *testing.T) {
 			t.Errorf("%d signatures for %d claims", n, len(all))
 		}
 		o.count(t, all)
+	})
+}
+
+// A claim that kills its worker each time ends with a person, not in an endless round.
+func TestDeadlyClaim(t *testing.T) {
+	each(t, func(t *testing.T, o *office) {
+		c := o.claim(t, "noor")
+		w := o.worker(t)
+		deaths := 0
+		w.Step = func(name string) error {
+			if name == "sign" {
+				deaths++
+				return errKilled
+			}
+			return nil
+		}
+		for range 40 {
+			_ = w.Seal(t.Context(), c.ID) // what it says each time is not the point
+			o.clock.add(3 * time.Minute)
+		}
+		c = o.wantState(t, c, issuance.Failed)
+		if deaths != 24 || !strings.Contains(c.LastError, "look into the log") {
+			t.Errorf("%d deaths, then %q", deaths, c.LastError)
+		}
+		check(t, o.desk.Retry(t.Context(), o.org.ID, c.ID, "operator"))
+		check(t, o.worker(t).Seal(t.Context(), c.ID))
+		o.sealed(t, c)
 	})
 }

@@ -70,6 +70,12 @@ const staleIntent = 24 * time.Hour
 // maxAttempts is after how many attempts a claim waits for a person.
 const maxAttempts = 12
 
+// maxDeaths is after how many attempts a claim waits for a person even when no attempt
+// came to an end: something in it kills the worker each time.
+const maxDeaths = 2 * maxAttempts
+
+var errDeadly = errors.New("the worker ended without an answer each time this claim was tried; look into the log for the cause")
+
 // Run seals until ctx ends, then finishes what it has begun and returns.
 func (w *Worker) Run(ctx context.Context) {
 	jobs := make(chan Job)
@@ -173,6 +179,9 @@ func (w *Worker) Seal(ctx context.Context, claimID string) error {
 	}
 	if err != nil {
 		return err
+	}
+	if c.Attempts > maxDeaths {
+		return errors.Join(errDeadly, w.release(ctx, c, Failed, w.Now(), errDeadly.Error()))
 	}
 	err = w.attempt(ctx, c)
 	if _, dead := errors.AsType[*stopped](err); err == nil || dead || errors.Is(err, errLeaseLost) {

@@ -130,7 +130,13 @@ func (s *Store) Add(ctx context.Context, organisationID, slug string, content Co
 		if err != nil {
 			return err
 		}
-		return insertVersion(ctx, tx, v, encoded)
+		if err := insertVersion(ctx, tx, v, encoded); err != nil {
+			return err
+		}
+		return sqldb.Audit(ctx, tx, sqldb.Event{
+			OrganisationID: organisationID, At: v.CreatedAt, Actor: by,
+			Action: "template added", Subject: v.TemplateID, Detail: slug,
+		})
 	})
 	if sqldb.IsDuplicate(err) {
 		return Version{}, ErrDuplicate

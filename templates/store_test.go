@@ -223,7 +223,7 @@ func TestSave(t *testing.T) {
 		}
 		var trail []string
 		mustDo(t, s.db.Select(t.Context(), &trail, `select detail from audit where subject = ? order by id`, first.TemplateID))
-		if diff := cmp.Diff([]string{"version 2", "version 3"}, trail); diff != "" {
+		if diff := cmp.Diff([]string{"food-systems", "version 2", "version 3"}, trail); diff != "" {
 			t.Errorf("audit (-want +got):\n%s", diff)
 		}
 	})

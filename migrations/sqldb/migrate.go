@@ -56,7 +56,7 @@ func (db *DB) provider() (*goose.Provider, error) {
 	var options []goose.ProviderOption
 	if db.postgres {
 		dialect, folder = goose.DialectPostgres, "postgres"
-		locker, err := lock.NewPostgresSessionLocker()
+		locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300)) // seconds between tries, tries
 		if err != nil {
 			return nil, fmt.Errorf("prepare the migration lock: %w", err)
 		}

@@ -97,7 +97,7 @@ create table attachments (
   line_items_url   text not null,
   created_by       text not null, -- LTI subject of the teacher
   created_at       timestamp not null,
-  read_at          timestamp,     -- last complete reading of the results
+  read_at          timestamp,     -- last reading of all results, also one that failed
   read_error       text not null  -- why the last reading failed, in words; empty: it did not
 );
 create index attachments_link on attachments (registration_id, deployment_id, resource_link_id);
