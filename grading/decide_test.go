@@ -65,7 +65,7 @@ func FuzzDecide(f *testing.F) {
 	f.Add(100.0, 1e308, 1e-308)
 	f.Fuzz(func(t *testing.T, need, points, maximum float64) {
 		if !(need > 0 && need <= 100) {
-			t.Skip("SKIPPED: not a rule that Attach accepts")
+			return // not a rule that Attach accepts
 		}
 		decide := func(p float64) grading.Decision {
 			return grading.Decide(templates.Rule{MinPercent: need}, grading.Evidence{Score: sql.NullFloat64{Float64: p, Valid: true}, Maximum: maximum})
