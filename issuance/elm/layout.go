@@ -2,12 +2,12 @@ package elm
 
 import (
 	"fmt"
-	"image"
-	"image/color"
 	"net/url"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"rsc.io/qr"
 
 	"github.com/sealsmith/sealsmith/issuance/elm/internal/engrave"
 	"github.com/sealsmith/sealsmith/templates/vocab"
@@ -87,10 +87,10 @@ func (d *drawing) result() {
 }
 
 // issue sets what every copy has of its own: date, number and QR code.
-func (d *drawing) issue(code image.Image) {
+func (d *drawing) issue(code *qr.Code) {
 	d.line(serif(21), left, 1181, 250, d.w.day(d.in.IssuedAt), engrave.Dark)
 	d.line(serif(21), left, 1248, 250, d.in.Number, engrave.Dark)
-	n := code.Bounds().Dx()
+	n := code.Size
 	scale := qrSize / n // at least 2: a code has at most 61 modules
 	size := n * scale
 	x0, y0 := right-size, qrBottom-size
@@ -98,7 +98,7 @@ func (d *drawing) issue(code image.Image) {
 	for y := range n {
 		for x := 0; x < n; x++ {
 			run := x
-			for x < n && code.At(x, y) == color.Black {
+			for x < n && code.Black(x, y) {
 				x++
 			}
 			if x > run {

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/boombuler/barcode/qr"
+	"rsc.io/qr"
 
 	"github.com/sealsmith/sealsmith/issuance/elm/internal/engrave"
 	"github.com/sealsmith/sealsmith/issuance/elm/internal/strip"
@@ -80,8 +80,8 @@ func (r *Renderer) Page(in Input, lang string) ([]byte, error) {
 	if err := in.problems().err(); err != nil {
 		return nil, err
 	}
-	code, err := qr.Encode(in.VerifyURL, qr.M, qr.Unicode)
-	if err != nil || code.Bounds().Dx() > maxQRModules {
+	code, err := qr.Encode(in.VerifyURL, qr.M)
+	if err != nil || code.Size > maxQRModules {
 		return nil, Problems{{Path: "VerifyURL", Sentence: "is too long for a QR code on the page"}}
 	}
 	s, err := r.sheet(in, lang)

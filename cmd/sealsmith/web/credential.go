@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/boombuler/barcode/qr"
+	"rsc.io/qr"
 
 	"github.com/sealsmith/sealsmith/issuance"
 )
@@ -65,19 +65,16 @@ func (s *Web) showCredential(w http.ResponseWriter, r *http.Request, v *visit, c
 
 // newQRCode draws text as a QR code with the medium level of correction.
 func newQRCode(text string) (*qrCode, error) {
-	code, err := qr.Encode(text, qr.M, qr.Auto)
+	code, err := qr.Encode(text, qr.M)
 	if err != nil {
 		return nil, fmt.Errorf("draw the QR code: %w", err)
 	}
-	n := code.Bounds().Dx()
+	n := code.Size
 	var path strings.Builder
 	for y := range n {
 		for x := 0; x < n; x++ {
 			width := 0
-			for x+width < n {
-				if dark, _, _, _ := code.At(x+width, y).RGBA(); dark != 0 {
-					break
-				}
+			for x+width < n && code.Black(x+width, y) {
 				width++
 			}
 			if width > 0 {
