@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/sealsmith/sealsmith/issuance/elm"
 )
@@ -57,15 +58,5 @@ func digest(b []byte) string {
 // the credential's random id, so that nobody can count what was issued.
 func number(slug, credentialID string, year int) string {
 	hexID := credentialID[len(credentialID)-10:]
-	return fmt.Sprintf("%s-%d-%s-%s", upper(slug), year, upper(hexID[:5]), upper(hexID[5:]))
-}
-
-func upper(s string) string {
-	b := []byte(s)
-	for i, c := range b {
-		if 'a' <= c && c <= 'z' {
-			b[i] = c - 'a' + 'A'
-		}
-	}
-	return string(b)
+	return fmt.Sprintf("%s-%d-%s-%s", strings.ToUpper(slug), year, strings.ToUpper(hexID[:5]), strings.ToUpper(hexID[5:]))
 }

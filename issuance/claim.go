@@ -224,16 +224,17 @@ func (d *Desk) offer(ctx context.Context, ids ...string) {
 
 // Credential returns what the claim became, also when it is an intent only (Sealed nil).
 func (d *Desk) Credential(ctx context.Context, organisationID, claimID string) (Credential, error) {
-	return d.credential(ctx, d.db, `select `+credentialNames+` from credentials where organisation_id = ? and claim_id = ?`, organisationID, claimID)
+	return credential(ctx, d.db, `select `+credentialNames+` from credentials where organisation_id = ? and claim_id = ?`, organisationID, claimID)
 }
 
 // Published returns the sealed credential behind a public link, or ErrNotFound. Whoever
 // has the link may see it; a link has 128 random bits.
 func (d *Desk) Published(ctx context.Context, link string) (Credential, error) {
-	return d.credential(ctx, d.db, `select `+credentialNames+` from credentials where link = ? and sealed_at is not null`, link)
+	return credential(ctx, d.db, `select `+credentialNames+` from credentials where link = ? and sealed_at is not null`, link)
 }
 
-func (d *Desk) credential(ctx context.Context, q sqldb.Queryer, query string, args ...any) (Credential, error) {
+// credential reads one row of credentials, or ErrNotFound.
+func credential(ctx context.Context, q sqldb.Queryer, query string, args ...any) (Credential, error) {
 	var c Credential
 	err := q.Get(ctx, &c, query, args...)
 	if errors.Is(err, sql.ErrNoRows) {

@@ -144,5 +144,3 @@ func (w *Worker) random(n int) (string, error) {
 	}
 	return hex.EncodeToString(b), nil
 }
-
-func isNoRows(err error) bool { return errors.Is(err, sql.ErrNoRows) }

@@ -266,11 +266,10 @@ func (w *Worker) seal(ctx context.Context, c Claim) error {
 // prepare returns the intent with a check of its payload: the stored one of an earlier
 // attempt, or a new one.
 func (w *Worker) prepare(ctx context.Context, c Claim, seal *x509.Certificate) (Credential, Checked, error) {
-	var cred Credential
-	err := w.DB.Get(ctx, &cred, `select `+credentialNames+` from credentials where organisation_id = ? and claim_id = ?`, c.OrganisationID, c.ID)
-	fresh := isNoRows(err)
+	cred, err := credential(ctx, w.DB, `select `+credentialNames+` from credentials where organisation_id = ? and claim_id = ?`, c.OrganisationID, c.ID)
+	fresh := errors.Is(err, ErrNotFound)
 	if err != nil && !fresh {
-		return Credential{}, Checked{}, fmt.Errorf("read intent: %w", err)
+		return Credential{}, Checked{}, err
 	}
 	if fresh {
 		link, err := w.random(16)

@@ -122,7 +122,3 @@ func loopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
-
-func openUnmigrated(ctx context.Context, s *Settings) (*sqldb.DB, error) {
-	return sqldb.Open(ctx, s.databaseAddress())
-}

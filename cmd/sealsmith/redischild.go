@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -50,7 +51,9 @@ func (r *redisChild) socket() (string, error) {
 	if len(path) <= 100 {
 		return path, nil
 	}
-	link := filepath.Join(os.TempDir(), fmt.Sprintf("sealsmith-%x", hash(r.dir)))
+	name := fnv.New64a()
+	_, _ = name.Write([]byte(r.dir)) // a hash never fails
+	link := filepath.Join(os.TempDir(), fmt.Sprintf("sealsmith-%x", name.Sum64()))
 	err := os.Symlink(r.dir, link)
 	if err != nil && !errors.Is(err, os.ErrExist) {
 		return "", fmt.Errorf("shorten the path of Redis: %w", err)
@@ -59,14 +62,6 @@ func (r *redisChild) socket() (string, error) {
 		return "", fmt.Errorf("%s exists and is not ours: remove it", link)
 	}
 	return filepath.Join(link, "redis.sock"), nil
-}
-
-func hash(s string) uint64 {
-	h := uint64(14695981039346656037) // FNV-1a
-	for i := range len(s) {
-		h = (h ^ uint64(s[i])) * 1099511628211
-	}
-	return h
 }
 
 // run supervises the child until ctx ends, then stops it and waits for its last write.

@@ -7,6 +7,7 @@ import (
 	"net"
 
 	"github.com/sealsmith/sealsmith/grading"
+	"github.com/sealsmith/sealsmith/migrations/sqldb"
 )
 
 type serveCommand struct {
@@ -68,7 +69,7 @@ type migrateCommand struct{}
 
 // Run applies all migrations.
 func (migrateCommand) Run(ctx context.Context, s *Settings, out streams) error {
-	db, err := openUnmigrated(ctx, s)
+	db, err := sqldb.Open(ctx, s.databaseAddress())
 	if err != nil {
 		return err
 	}

@@ -184,6 +184,3 @@ func IsDuplicate(err error) bool {
 // UTC returns t as all stores keep it: UTC, truncated to microseconds, so that what is
 // read back equals what was written and SQLite orders it rightly.
 func UTC(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
-
-// In expands ? for slices, as sqlx.In, before Queryer rebinds the placeholders.
-func In(query string, args ...any) (string, []any, error) { return sqlx.In(query, args...) }

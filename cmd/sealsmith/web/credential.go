@@ -89,11 +89,7 @@ func newQRCode(text string) (*qrCode, error) {
 
 // ownFile gives the learner the sealed file and notes that they have it.
 func (s *Web) ownFile(w http.ResponseWriter, r *http.Request, v *visit) error {
-	a, err := s.deps.Grading.Launched(r.Context(), v.launch)
-	if err != nil {
-		return err
-	}
-	c, err := s.deps.Desk.OfLearner(r.Context(), v.organisation.ID, a.ID, v.launch.User.Subject)
+	c, err := s.ownClaim(r.Context(), v)
 	if err != nil {
 		return err
 	}

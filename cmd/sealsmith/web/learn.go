@@ -92,6 +92,15 @@ func (s *Web) stands(ctx context.Context, v *visit, a grading.Attachment) (stand
 	return at, err
 }
 
+// ownClaim is the claim of the visitor in the activity that was launched.
+func (s *Web) ownClaim(ctx context.Context, v *visit) (issuance.Claim, error) {
+	a, err := s.deps.Grading.Launched(ctx, v.launch)
+	if err != nil {
+		return issuance.Claim{}, err
+	}
+	return s.deps.Desk.OfLearner(ctx, v.organisation.ID, a.ID, v.launch.User.Subject)
+}
+
 // claimOf returns the learner's claim, or one without a state.
 func (s *Web) claimOf(ctx context.Context, org, attachment, subject string) (issuance.Claim, error) {
 	c, err := s.deps.Desk.OfLearner(ctx, org, attachment, subject)

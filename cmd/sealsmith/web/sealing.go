@@ -128,11 +128,7 @@ type liveState struct {
 // state answers one server-sent event and ends: the browser asks again after two seconds,
 // and no connection is held open while people wait.
 func (s *Web) state(w http.ResponseWriter, r *http.Request, v *visit) error {
-	a, err := s.deps.Grading.Launched(r.Context(), v.launch)
-	if err != nil {
-		return err
-	}
-	c, err := s.deps.Desk.OfLearner(r.Context(), v.organisation.ID, a.ID, v.launch.User.Subject)
+	c, err := s.ownClaim(r.Context(), v)
 	if err != nil {
 		return err
 	}
