@@ -24,12 +24,16 @@ var (
 // It wraps ErrCookieLost and ErrLaunchByGET where they apply.
 type CheckError struct {
 	Code   string // stable, one of the Code constants
+	Step   Step   // the part of the launch to which the check belongs
 	Status int    // HTTP status of the answer
 	// Expected and Received are safe to show: cut to a fair length, without control
 	// characters, secrets masked. They come from outside: escape them in pages.
 	Expected string
 	Received string
 	Advice   string // a sentence in English that says what to do
+	// Hint is for the administrators of the tool only: it may tell which platforms are
+	// registered. Never show it to whoever sent the request.
+	Hint string
 	// RegistrationID is set once the registration is known, for the log.
 	RegistrationID string
 	err            error
@@ -59,7 +63,7 @@ func (e *CheckError) Unwrap() error { return e.err }
 func (e *CheckError) LogValue() slog.Value {
 	attrs := []slog.Attr{slog.String("code", e.Code), slog.Int("status", e.Status)}
 	for _, a := range []struct{ key, value string }{
-		{"registration", e.RegistrationID}, {"expected", e.Expected}, {"received", e.Received},
+		{"registration", e.RegistrationID}, {"expected", e.Expected}, {"received", e.Received}, {"hint", e.Hint},
 	} {
 		if a.value != "" {
 			attrs = append(attrs, slog.String(a.key, a.value))
@@ -79,9 +83,9 @@ func Codes() []string { return slices.Sorted(maps.Keys(refusals)) }
 func refuse(code, expected, received string) *CheckError {
 	r, ok := refusals[code]
 	if !ok { // a code missing in the table is a mistake of ours; a test walks all uses
-		r = refusal{http.StatusInternalServerError, ""}
+		r = refusal{StepRequest, http.StatusInternalServerError, ""}
 	}
-	return &CheckError{Code: code, Status: r.status, Expected: show(expected), Received: show(received), Advice: r.advice}
+	return &CheckError{Code: code, Step: r.step, Status: r.status, Expected: show(expected), Received: show(received), Advice: r.advice}
 }
 
 // because adds the cause.

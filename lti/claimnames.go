@@ -13,6 +13,11 @@ const (
 	claimPlatform     = claimPrefix + "tool_platform"
 	claimPresentation = claimPrefix + "launch_presentation"
 	claimCustom       = claimPrefix + "custom"
+	claimForUser      = claimPrefix + "for_user"
+	claimNotices      = claimPrefix + "platformnotificationservice"
+	claimNotice       = claimPrefix + "notice"
+	claimOrigins      = claimPrefix + "origin_contexts"
+	claimMigration    = claimPrefix + "lti1p1"
 
 	claimDeepLinking = "https://purl.imsglobal.org/spec/lti-dl/claim/"
 	claimDLSettings  = claimDeepLinking + "deep_linking_settings"

@@ -2,7 +2,6 @@ package lti
 
 import (
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/hex"
 	"net/http"
 	"net/url"
@@ -14,6 +13,8 @@ import (
 const (
 	stateCookie      = "sealsmith-st-"
 	sessionCookie    = "sealsmith-s-"
+	provenCookie     = "sealsmith-kept"
+	provenLife       = 30 * 24 * time.Hour
 	statePrefix      = 8  // characters of the state in the cookie's name: one cookie per attempt
 	maxSessions      = 12 // session cookies kept in one browser; headers have an end
 	secretBytes      = 32
@@ -57,16 +58,23 @@ func (c cookieJar) expire(w http.ResponseWriter, name string) {
 	c.set(w, name, "", -time.Second)
 }
 
-// holds reports whether r carries a cookie of that name whose value hashes to hash, and
-// whether it carries any cookie of that name.
-func (c cookieJar) holds(r *http.Request, name, hash string) (right, present bool) {
+// holds reports whether r carries a cookie of that name whose value hashes to hash.
+func (c cookieJar) holds(r *http.Request, name, hash string) bool {
 	for _, cookie := range r.CookiesNamed(name) {
-		present = true
-		if len(cookie.Value) <= maxCookieToCheck && subtle.ConstantTimeCompare([]byte(digest(cookie.Value)), []byte(hash)) == 1 {
-			right = true
+		if len(cookie.Value) <= maxCookieToCheck && same(digest(cookie.Value), hash) {
+			return true
 		}
 	}
-	return right, present
+	return false
+}
+
+// prove leaves a mark that cookies come back in this place; it is no secret and says
+// nothing about anybody.
+func (c cookieJar) prove(w http.ResponseWriter) { c.set(w, c.prefix+provenCookie, "1", provenLife) }
+
+// proven reports whether cookies have come back in this place before.
+func (c cookieJar) proven(r *http.Request) bool {
+	return len(r.CookiesNamed(c.prefix+provenCookie)) > 0
 }
 
 // expireOldest drops the oldest session cookies when the browser carries more than

@@ -2,12 +2,11 @@ package lti
 
 import (
 	"context"
-	"crypto/rsa"
-	"crypto/subtle"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,25 +15,26 @@ import (
 )
 
 const (
-	clockSkew     = time.Minute      // clocks of universities differ by seconds
+	clockSkew     = time.Minute      // clocks of universities differ by seconds; Settings.ClockSkew replaces it
 	maxTokenAge   = 10 * time.Minute // since iat
 	maxTokenLife  = 24 * time.Hour   // exp - iat
-	allowedAlg    = "RS256"
+	defaultAlg    = "RS256"
 	latestSeconds = 1 << 37 // some thousand years: beyond it a number is no time
 )
 
 // idToken is a token whose form has been checked. Its claims are not yet to be trusted:
 // before the signature they serve to choose the refusal only, never the key set.
 type idToken struct {
-	compact string
-	kid     string
-	claims  object
+	compact  string
+	alg, kid string
+	claims   object
 }
 
-// parseToken checks form and header of an id_token. The compact form is checked here,
-// character by character, because the JOSE library would also take the JSON form, white
-// space, padding, unknown critical extensions and any typ.
-func parseToken(compact string) (idToken, error) {
+// parseToken checks form and header of an id_token of reg. The compact form is checked
+// here, character by character, because the JOSE library would also take the JSON form,
+// white space, padding, unknown critical extensions and any typ. What could be read is
+// returned beside an error, for the trace.
+func parseToken(compact string, reg Registration) (idToken, error) {
 	parts := strings.Split(compact, ".")
 	if len(parts) != 3 {
 		return idToken{}, refuse(CodeTokenForm, "3 parts", fmt.Sprintf("%d parts", len(parts)))
@@ -49,19 +49,16 @@ func parseToken(compact string) (idToken, error) {
 			return idToken{}, refuse(CodeTokenForm, "base64url", "")
 		}
 	}
+	token := idToken{compact: compact}
 	header, err := tokenObject(decoded[0])
 	if err != nil {
-		return idToken{}, err
+		return token, err
 	}
-	kid, err := checkHeader(header)
-	if err != nil {
-		return idToken{}, err
+	if err := token.checkHeader(header, reg.Settings.Algorithms); err != nil {
+		return token, err
 	}
-	claims, err := tokenObject(decoded[1])
-	if err != nil {
-		return idToken{}, err
-	}
-	return idToken{compact: compact, kid: kid, claims: claims}, nil
+	token.claims, err = tokenObject(decoded[1])
+	return token, err
 }
 
 func base64URL(s string) bool {
@@ -85,50 +82,46 @@ func tokenObject(raw []byte) (object, error) {
 	return o, nil
 }
 
-// checkHeader returns the kid of a header that holds nothing else of consequence.
-func checkHeader(h object) (string, error) {
-	alg, is := h.text("alg")
-	if is != present || alg != allowedAlg {
-		return "", refuse(CodeAlg, allowedAlg, alg)
+// checkHeader takes alg and kid of a header that holds nothing else of consequence.
+func (t *idToken) checkHeader(h object, allowed []string) error {
+	if len(allowed) == 0 {
+		allowed = []string{defaultAlg}
+	}
+	var is presence
+	if t.alg, is = h.text("alg"); is != present || !slices.Contains(allowed, t.alg) {
+		return refuse(CodeAlg, strings.Join(allowed, ", "), t.alg)
 	}
 	for _, name := range []string{"crit", "b64"} {
 		if _, ok := h[name]; ok {
-			return "", refuse(CodeHeaderCritical, "", name)
+			return refuse(CodeHeaderCritical, "", name)
 		}
 	}
 	for _, name := range []string{"jku", "jwk", "x5u", "x5c"} {
 		if _, ok := h[name]; ok {
-			return "", refuse(CodeHeaderKey, "", name)
+			return refuse(CodeHeaderKey, "", name)
 		}
 	}
 	if typ, is := h.text("typ"); is == wrongType || is == present && !strings.EqualFold(typ, "JWT") {
-		return "", refuse(CodeHeaderType, "JWT", typ)
+		return refuse(CodeHeaderType, "JWT", typ)
 	}
-	kid, is := h.text("kid")
-	if is != present || kid == "" {
-		return "", refuse(CodeKIDMissing, "kid", "")
+	if t.kid, is = h.text("kid"); is != present || t.kid == "" {
+		return refuse(CodeKIDMissing, "kid", "")
 	}
-	return kid, nil
+	return nil
 }
 
 // check runs all checks of an id_token against its login, in the order of the digest of
 // the Security Framework (section 5.1.3): parties, key, signature, times, nonce, and then
 // what the message says.
-func (t *Tool) check(ctx context.Context, token idToken, st LoginState) (Launch, error) {
-	reg := st.Registration
-	if err := checkParties(token.claims, reg); err != nil {
-		return Launch{}, err
-	}
-	if err := t.checkSignature(ctx, token, reg); err != nil {
-		return Launch{}, err
-	}
-	issued, err := checkTimes(token.claims, t.deps.Now())
+func (t *Tool) check(ctx context.Context, l received, tr *Trace) (Launch, error) {
+	issued, err := t.checkToken(ctx, l.token, l.registration)
 	if err != nil {
 		return Launch{}, err
 	}
-	if err := checkNonce(token.claims, st.NonceHash); err != nil {
+	if err := checkNonce(l.token.claims, t.nonceOf(l.state)); err != nil {
 		return Launch{}, err
 	}
+	reg := l.registration
 	launch := Launch{
 		RegistrationID: reg.ID,
 		OrganisationID: reg.OrganisationID,
@@ -136,10 +129,31 @@ func (t *Tool) check(ctx context.Context, token idToken, st LoginState) (Launch,
 		ClientID:       reg.ClientID,
 		IssuedAt:       issued,
 	}
-	if err := t.checkMessage(ctx, token.claims, st, &launch); err != nil {
+	if err := t.checkMessage(ctx, l, &launch, tr); err != nil {
 		return Launch{}, err
 	}
+	tr.accepted(launch)
+	tr.Took = t.deps.Now().Sub(tr.began).Microseconds()
 	return launch, nil
+}
+
+// checkToken checks what launches and notices have in common, and returns iat.
+func (t *Tool) checkToken(ctx context.Context, token idToken, reg Registration) (time.Time, error) {
+	if err := checkParties(token.claims, reg); err != nil {
+		return time.Time{}, err
+	}
+	if err := t.checkSignature(ctx, token, reg); err != nil {
+		return time.Time{}, err
+	}
+	return checkTimes(token.claims, t.deps.Now(), reg.skew())
+}
+
+// skew is the difference of the clocks that is tolerated.
+func (r Registration) skew() time.Duration {
+	if r.Settings.ClockSkew > 0 {
+		return time.Duration(r.Settings.ClockSkew) * time.Second
+	}
+	return clockSkew
 }
 
 // checkParties compares iss, aud and azp with the registration the login was for.
@@ -157,17 +171,18 @@ func checkParties(c object, reg Registration) error {
 	}
 	ours, foreign := false, ""
 	for _, a := range audiences {
-		if a == reg.ClientID {
+		switch {
+		case a == reg.ClientID:
 			ours = true
-		} else {
+		case !slices.Contains(reg.Settings.TrustedAudiences, a):
 			foreign = a
 		}
 	}
 	azp, azpIs := c.text("azp")
 	switch {
 	case !ours:
-		return refuse(CodeAudienceMismatch, reg.ClientID, foreign)
-	case azpIs == wrongType || azpIs == present && azp != reg.ClientID:
+		return refuse(CodeAudienceMismatch, reg.ClientID, strings.Join(audiences, ", "))
+	case azpIs == wrongType || azpIs == present && azp != reg.ClientID && !slices.Contains(reg.Settings.TrustedAZP, azp):
 		return refuse(CodeAZPMismatch, reg.ClientID, azp)
 	case len(audiences) > 1 && azpIs == absent:
 		return refuse(CodeAZPMissing, reg.ClientID, "")
@@ -199,20 +214,20 @@ func (t *Tool) checkSignature(ctx context.Context, token idToken, reg Registrati
 		return refuse(CodeKeysUnavailable, reg.JWKSURL, "").because(err)
 	}
 	for _, key := range keys {
-		if verify(token.compact, key) {
+		if key.fits(token.alg) && verify(token, key) {
 			return nil
 		}
 	}
 	return refuse(CodeSignature, "", "")
 }
 
-func verify(compact string, key *rsa.PublicKey) bool {
-	_, err := jws.Verify([]byte(compact), jws.WithKey(jwa.RS256, key))
+func verify(token idToken, key publicKey) bool {
+	_, err := jws.Verify([]byte(token.compact), jws.WithKey(jwa.SignatureAlgorithm(token.alg), key.key))
 	return err == nil
 }
 
 // checkTimes checks exp, iat and nbf and returns iat.
-func checkTimes(c object, now time.Time) (time.Time, error) {
+func checkTimes(c object, now time.Time, skew time.Duration) (time.Time, error) {
 	exp, err := readTime(c, "exp", CodeExpMissing)
 	if err != nil {
 		return time.Time{}, err
@@ -223,11 +238,11 @@ func checkTimes(c object, now time.Time) (time.Time, error) {
 	}
 	clock := now.UTC().Format(time.RFC3339)
 	switch {
-	case !now.Before(exp.Add(clockSkew)):
+	case !now.Before(exp.Add(skew)):
 		return time.Time{}, refuse(CodeExpired, "later than "+clock, exp.Format(time.RFC3339))
-	case iat.After(now.Add(clockSkew)):
+	case iat.After(now.Add(skew)):
 		return time.Time{}, refuse(CodeIATFuture, "at most "+clock, iat.Format(time.RFC3339))
-	case iat.Before(now.Add(-maxTokenAge - clockSkew)):
+	case iat.Before(now.Add(-maxTokenAge - skew)):
 		return time.Time{}, refuse(CodeIATOld, "about "+clock, iat.Format(time.RFC3339))
 	case exp.Sub(iat) > maxTokenLife || !exp.After(iat):
 		return time.Time{}, refuse(CodeLifetime, "at most "+maxTokenLife.String(), exp.Sub(iat).String())
@@ -237,7 +252,7 @@ func checkTimes(c object, now time.Time) (time.Time, error) {
 		if err != nil {
 			return time.Time{}, err
 		}
-		if nbf.After(now.Add(clockSkew)) {
+		if nbf.After(now.Add(skew)) {
 			return time.Time{}, refuse(CodeNotBefore, "at most "+clock, nbf.Format(time.RFC3339))
 		}
 	}
@@ -257,12 +272,12 @@ func readTime(c object, name, missing string) (time.Time, error) {
 }
 
 // checkNonce compares with the nonce that was made for this very state.
-func checkNonce(c object, hash string) error {
+func checkNonce(c object, want string) error {
 	nonce, is := c.text("nonce")
 	if is != present || nonce == "" {
 		return refuse(CodeNonceMissing, "nonce", "")
 	}
-	if subtle.ConstantTimeCompare([]byte(digest(nonce)), []byte(hash)) != 1 {
+	if !same(nonce, want) {
 		return refuse(CodeNonceMismatch, "", mask(nonce))
 	}
 	return nil

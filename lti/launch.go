@@ -6,10 +6,13 @@ import (
 	"time"
 )
 
-// Message types that this package accepts (Core 4.3.1, Deep Linking 2.0 section 2).
+// Message types that this package accepts (Core 4.3.1, Deep Linking 2.0 section 2,
+// Submission Review 1.0, Data Privacy Launch 1.0).
 const (
-	MessageResourceLink = "LtiResourceLinkRequest"
-	MessageDeepLinking  = "LtiDeepLinkingRequest"
+	MessageResourceLink     = "LtiResourceLinkRequest"
+	MessageDeepLinking      = "LtiDeepLinkingRequest"
+	MessageSubmissionReview = "LtiSubmissionReviewRequest"
+	MessageDataPrivacy      = "DataPrivacyLaunchRequest"
 )
 
 // Launch is a validated message of a platform: every check has passed. It is what a
@@ -32,13 +35,20 @@ type Launch struct {
 	// Custom holds the custom parameters. A variable that the platform left unresolved
 	// ("$Foo.bar") and null are treated as absent; numbers and booleans come as text.
 	// Teachers can edit these in most platforms: they grant nothing.
-	Custom       map[string]string    `json:"custom,omitempty"`
-	AGS          AGS                  `json:"ags"`
-	NRPS         NRPS                 `json:"nrps"`
-	DeepLinking  *DeepLinkingSettings `json:"deep_linking,omitempty"` // not nil exactly for MessageDeepLinking
-	Presentation Presentation         `json:"presentation"`
-	Platform     Platform             `json:"platform"`
-	IssuedAt     time.Time            `json:"issued_at"`
+	Custom      map[string]string    `json:"custom,omitempty"`
+	AGS         AGS                  `json:"ags"`
+	NRPS        NRPS                 `json:"nrps"`
+	Notices     Notices              `json:"notices"`
+	DeepLinking *DeepLinkingSettings `json:"deep_linking,omitempty"` // not nil exactly for MessageDeepLinking
+	// ForUser is the subject whom a MessageSubmissionReview or MessageDataPrivacy is about;
+	// the latter may name nobody.
+	ForUser string `json:"for_user,omitempty"`
+	// Migrated is what the user and the place were under LTI 1.1; nil unless the platform
+	// said so and proved it.
+	Migrated     *Migration   `json:"migrated,omitempty"`
+	Presentation Presentation `json:"presentation"`
+	Platform     Platform     `json:"platform"`
+	IssuedAt     time.Time    `json:"issued_at"`
 }
 
 // User is the person who launched. Subject is stable within the issuer; everything else
@@ -52,11 +62,13 @@ type User struct {
 	Locale     string `json:"locale,omitempty"` // BCP 47, or empty
 }
 
-// Context is the course; ID is empty when the launch came from outside a course.
+// Context is the course; ID is empty when the launch came from outside a course. History
+// are the courses it was copied from, the nearest first, where the platform tells.
 type Context struct {
-	ID    string `json:"id,omitempty"`
-	Label string `json:"label,omitempty"`
-	Title string `json:"title,omitempty"`
+	ID      string   `json:"id,omitempty"`
+	Label   string   `json:"label,omitempty"`
+	Title   string   `json:"title,omitempty"`
+	History []string `json:"history,omitempty"`
 }
 
 // ResourceLink is the place in the course. It changes when a course is copied. Title and
@@ -78,6 +90,13 @@ type AGS struct {
 // NRPS is the Names and Role Provisioning Services claim (NRPS 2.0, section 3.6.1.1).
 type NRPS struct {
 	URL string `json:"url,omitempty"`
+}
+
+// Notices is the claim of the platform notification service (PNS 1.0, section 3).
+type Notices struct {
+	URL    string   `json:"url,omitempty"`
+	Types  []string `json:"types,omitempty"`
+	Scopes []string `json:"scopes,omitempty"`
 }
 
 // DeepLinkingSettings is what a platform accepts as the answer to a deep linking request

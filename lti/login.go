@@ -7,8 +7,11 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
+
+	"github.com/gorilla/mux"
 )
 
 const (
@@ -20,97 +23,121 @@ const (
 // login answers the platform's login initiation (Security Framework 1.0, section 5.1.1.1),
 // by GET or POST, with a redirect to its authorization endpoint. The redirect is a GET,
 // because a POST from our site would leave the platform's own SameSite=Lax cookies behind.
+//
+// In a frame it first makes sure that cookies work: once the platform has been asked, its
+// message hint is used up, and the login cannot be begun again in a new window.
 func (t *Tool) login(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("Referrer-Policy", "no-referrer")
+	noStore(w)
 	if r.Method != http.MethodGet && r.Method != http.MethodPost {
 		w.Header().Set("Allow", "GET, POST")
 		t.deps.Problem(w, r, refuse(CodeMethod, "GET or POST", r.Method))
 		return
 	}
-	location, err := t.beginLogin(w, r)
+	tr := t.newTrace(r, TraceLogin)
+	location, err := t.beginLogin(w, r, tr)
 	if err != nil {
-		t.deps.Problem(w, r, err)
+		t.refused(w, r, tr, err)
 		return
 	}
 	w.Header().Set("Location", location)
 	w.WriteHeader(http.StatusFound)
 }
 
-// beginLogin stores a login state, sets its cookie and returns where to go.
-func (t *Tool) beginLogin(w http.ResponseWriter, r *http.Request) (string, error) {
+// beginLogin makes a login state, sets its cookie and returns where to go.
+func (t *Tool) beginLogin(w http.ResponseWriter, r *http.Request, tr *Trace) (string, error) {
 	p, err := readLogin(w, r)
 	if err != nil {
 		return "", err
 	}
-	reg, err := t.findRegistration(r.Context(), p.issuer, p.clientID)
+	reg, err := t.findRegistration(r.Context(), mux.Vars(r)["key"], p, tr)
 	if err != nil {
 		return "", err
 	}
-	var secrets [3]string
-	for i := range secrets {
-		if secrets[i], err = randomText(t.deps.Rand, secretBytes); err != nil {
-			return "", fmt.Errorf("make a login state: %w", err)
-		}
-	}
-	state, nonce, browser := secrets[0], secrets[1], secrets[2]
-	location, err := authRequest(reg, p, t.redirect, state, nonce)
-	if err != nil {
+	tr.of(reg)
+	if err := checkStatus(reg); err != nil {
 		return "", err
 	}
-	now := t.deps.Now().UTC()
-	err = t.deps.Store.CreateState(r.Context(), LoginState{
-		StateHash:      digest(state),
-		NonceHash:      digest(nonce),
-		BrowserHash:    digest(browser),
-		Registration:   reg,
-		TargetLinkURI:  show(p.target),
-		DeploymentHint: p.deployment,
-		CreatedAt:      now,
-		ExpiresAt:      now.Add(stateLifetime),
-	})
+	st, err := t.secret.make(t.deps.Rand, reg, p.deployment, p.storage, t.deps.Now())
 	if err != nil {
-		return "", fmt.Errorf("store the login state: %w", err)
+		return "", fmt.Errorf("make a login state: %w", err)
 	}
-	t.cookies.set(w, t.cookies.stateName(state), browser, stateLifetime)
-	return location, nil
+	t.cookies.set(w, t.cookies.stateName(st.text), t.secret.browser(st), stateLifetime)
+	if framed(r) && !t.cookies.proven(r) {
+		return t.continueAddress(r, p, st), nil
+	}
+	return t.authRequest(reg, p, st)
 }
 
+// checkStatus refuses registrations that may not be used.
+func checkStatus(reg Registration) error {
+	switch reg.Status {
+	case StatusPending:
+		e := refuse(CodePlatformPending, "", "")
+		e.Advice += " " + reg.ID
+		return e
+	case StatusPaused:
+		return refuse(CodePlatformPaused, "", "")
+	case StatusActive, "":
+	}
+	return nil
+}
+
+// framed reports whether the answer will be shown in a frame. Browsers say so on https and
+// on this computer; one that does not say is treated as a window.
+func framed(r *http.Request) bool {
+	switch r.Header.Get("Sec-Fetch-Dest") {
+	case "iframe", "frame", "embed", "object", "fencedframe":
+		return true
+	}
+	return false
+}
+
+func noStore(w http.ResponseWriter) {
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Referrer-Policy", "no-referrer")
+}
+
+// loginParameters are those of a login initiation. The form is what was received of them,
+// to be sent again.
 type loginParameters struct {
 	issuer, clientID, hint, target, deployment string
-	messageHint                                *string // echoed only if it was there
+
+	messageHint *string // echoed only if it was there
+	storage     string  // platform storage target, "" when none or none of a sane form
+	form        url.Values
 }
 
+// loginNames are the parameters of a login initiation that matter here.
+var loginNames = []string{"iss", "client_id", "login_hint", "target_link_uri", "lti_deployment_id", "lti_message_hint", "lti_storage_target"}
+
+// storageTarget is what a frame may be called: the value gets into our script's hands.
+var storageTarget = regexp.MustCompile(`^[A-Za-z0-9_.:-]{1,64}$`)
+
 func readLogin(w http.ResponseWriter, r *http.Request) (loginParameters, error) {
-	var p loginParameters
+	p := loginParameters{form: url.Values{}}
 	if err := readForm(w, r); err != nil {
 		return p, err
 	}
 	if err := refuseLTI11(r.Form); err != nil {
 		return p, err
 	}
-	for _, f := range []struct {
-		name string
-		into *string
-	}{
-		{"iss", &p.issuer},
-		{"client_id", &p.clientID},
-		{"login_hint", &p.hint},
-		{"target_link_uri", &p.target},
-		{"lti_deployment_id", &p.deployment},
-	} {
-		value, err := single(r.Form, f.name)
+	for _, name := range loginNames {
+		if !r.Form.Has(name) {
+			continue
+		}
+		value, err := single(r.Form, name)
 		if err != nil {
 			return p, err
 		}
-		*f.into = value
+		p.form.Set(name, value)
 	}
-	if r.Form.Has("lti_message_hint") {
-		value, err := single(r.Form, "lti_message_hint")
-		if err != nil {
-			return p, err
-		}
-		p.messageHint = &value
+	p.issuer, p.clientID, p.hint = p.form.Get("iss"), p.form.Get("client_id"), p.form.Get("login_hint")
+	p.target, p.deployment = p.form.Get("target_link_uri"), p.form.Get("lti_deployment_id")
+	if p.form.Has("lti_message_hint") {
+		p.messageHint = new(p.form.Get("lti_message_hint"))
+	}
+	if target := p.form.Get("lti_storage_target"); storageTarget.MatchString(target) {
+		p.storage = target
 	}
 	switch {
 	case p.issuer == "":
@@ -166,10 +193,13 @@ func single(form url.Values, name string) (string, error) {
 	return form.Get(name), nil
 }
 
-// findRegistration chooses the registration: by issuer and client id, or by the issuer
-// alone when only one registration has it.
-func (t *Tool) findRegistration(ctx context.Context, issuer, clientID string) (Registration, error) {
-	found, err := t.deps.Store.Registrations(ctx, issuer, clientID)
+// findRegistration chooses the registration: by the key in the login address, by issuer
+// and client id, or by the issuer alone when only one registration has it.
+func (t *Tool) findRegistration(ctx context.Context, key string, p loginParameters, tr *Trace) (Registration, error) {
+	if key != "" {
+		return t.registrationOfKey(ctx, key, p, tr)
+	}
+	found, err := t.deps.Store.Registrations(ctx, p.issuer, p.clientID)
 	if err != nil {
 		return Registration{}, fmt.Errorf("find the registration: %w", err)
 	}
@@ -177,18 +207,81 @@ func (t *Tool) findRegistration(ctx context.Context, issuer, clientID string) (R
 	case 1:
 		return found[0], nil
 	case 0:
-	default:
-		return Registration{}, refuse(CodePlatformAmbiguous, "a client_id", "")
+		return Registration{}, t.unknownPlatform(ctx, p, tr)
 	}
-	other := otherSlash(issuer)
-	almost, err := t.deps.Store.Registrations(ctx, other, clientID)
+	return Registration{}, refuse(CodePlatformAmbiguous, "a client_id", "")
+}
+
+// registrationOfKey is for logins at the address of one registration. It must fit what the
+// platform says of itself; a client id may be left out.
+func (t *Tool) registrationOfKey(ctx context.Context, key string, p loginParameters, tr *Trace) (Registration, error) {
+	reg, err := t.deps.Store.RegistrationByKey(ctx, key)
+	if errors.Is(err, ErrNotFound) {
+		return Registration{}, refuse(CodeLoginKey, "", "")
+	}
 	if err != nil {
 		return Registration{}, fmt.Errorf("find the registration: %w", err)
 	}
-	if len(almost) > 0 {
-		return Registration{}, refuse(CodePlatformSlash, other, issuer)
+	if reg.Issuer == p.issuer && (p.clientID == "" || p.clientID == reg.ClientID) {
+		return reg, nil
 	}
-	return Registration{}, refuse(CodePlatformUnknown, "", issuer)
+	tr.of(reg)
+	e := refuse(CodePlatformUnknown, "", p.issuer)
+	e.Hint = differs(reg, p)
+	return Registration{}, e
+}
+
+// unknownPlatform refuses. Which registrations there are is not told to the sender; when
+// one is only a small mistake away, its administrators see this login with a hint.
+func (t *Tool) unknownPlatform(ctx context.Context, p loginParameters, tr *Trace) error {
+	e := refuse(CodePlatformUnknown, "", p.issuer)
+	for _, issuer := range almost(p.issuer) {
+		near, err := t.deps.Store.Registrations(ctx, issuer, "")
+		if err != nil {
+			return fmt.Errorf("find the registration: %w", err)
+		}
+		// Where one issuer serves many customers, a wrong client id may be anybody's.
+		if len(near) == 1 && !near[0].Quirks().SharedIssuer {
+			tr.of(near[0])
+			e.Hint = differs(near[0], p)
+			return e
+		}
+	}
+	return e
+}
+
+// almost lists issuers that are one usual mistake away, the issuer itself first.
+func almost(issuer string) []string {
+	all := []string{issuer, otherSlash(issuer)}
+	if lower := strings.ToLower(issuer); lower != issuer {
+		all = append(all, lower, otherSlash(lower))
+	}
+	if rest, ok := strings.CutPrefix(issuer, "http://"); ok {
+		all = append(all, "https://"+rest, otherSlash("https://"+rest))
+	} else if rest, ok := strings.CutPrefix(issuer, "https://"); ok {
+		all = append(all, "http://"+rest)
+	}
+	return all
+}
+
+// differs says in a sentence what is not as registered.
+func differs(reg Registration, p loginParameters) string {
+	switch {
+	case reg.Issuer == p.issuer:
+		return fmt.Sprintf("The platform says client id %q; registered is %q. Correct one of them.", show(p.clientID), reg.ClientID)
+	case reg.Issuer == otherSlash(p.issuer):
+		return fmt.Sprintf("The issuer differs from the registered one only by a slash at the end: the platform says %q. Register it exactly so.", show(p.issuer))
+	case strings.EqualFold(reg.Issuer, p.issuer):
+		return fmt.Sprintf("The issuer differs from the registered one only in capital letters: the platform says %q. Register it exactly so.", show(p.issuer))
+	case withoutScheme(reg.Issuer) == withoutScheme(p.issuer):
+		return fmt.Sprintf("The platform says %q, registered is %q: one has https and the other http. A proxy in front of the platform may be the cause; register the issuer exactly as it is sent.", show(p.issuer), reg.Issuer)
+	}
+	return fmt.Sprintf("The platform says issuer %q; registered is %q. Register it exactly as it is sent.", show(p.issuer), reg.Issuer)
+}
+
+func withoutScheme(address string) string {
+	_, rest, _ := strings.Cut(address, "://")
+	return strings.TrimSuffix(rest, "/")
 }
 
 func otherSlash(issuer string) string {
@@ -200,7 +293,7 @@ func otherSlash(issuer string) string {
 
 // authRequest returns the address of the authentication request (Security Framework 1.0,
 // section 5.1.1.2). A query of the authorization endpoint is kept as it is.
-func authRequest(reg Registration, p loginParameters, redirect, state, nonce string) (string, error) {
+func (t *Tool) authRequest(reg Registration, p loginParameters, st loginState) (string, error) {
 	u, err := url.Parse(reg.AuthURL)
 	if err != nil {
 		return "", fmt.Errorf("read the authorization URL of registration %s: %w", reg.ID, err)
@@ -211,10 +304,10 @@ func authRequest(reg Registration, p loginParameters, redirect, state, nonce str
 		"response_mode": {"form_post"},
 		"prompt":        {"none"},
 		"client_id":     {reg.ClientID},
-		"redirect_uri":  {redirect},
+		"redirect_uri":  {t.redirect},
 		"login_hint":    {p.hint},
-		"state":         {state},
-		"nonce":         {nonce},
+		"state":         {st.text},
+		"nonce":         {t.secret.nonce(st)},
 	}
 	if p.messageHint != nil {
 		q.Set("lti_message_hint", *p.messageHint)

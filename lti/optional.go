@@ -3,7 +3,6 @@ package lti
 import (
 	"html"
 	"net/mail"
-	"net/url"
 	"regexp"
 	"strings"
 )
@@ -27,6 +26,7 @@ var (
 type optionalReader struct {
 	claims  object
 	ignored []string
+	service func(o object, name string) string // address of a service, if it is the platform's
 }
 
 func (r *optionalReader) object(name string) object {
@@ -73,14 +73,46 @@ func readOptional(c object, reg Registration, l *Launch) []string {
 	p := r.object(claimPresentation)
 	returnURL, _ := p.text("return_url")
 	l.Presentation = Presentation{
-		ReturnURL:      ofPlatform(returnURL, reg.Issuer, reg.AuthURL, platformURL),
+		ReturnURL:      reg.platformURL("the return URL", returnURL, platformURL),
 		Locale:         locale(p.plain("locale")),
 		DocumentTarget: documentTarget(p.plain("document_target")),
 	}
 	l.Custom = custom(r.object(claimCustom))
-	l.AGS = ags(r.object(claimAGS))
-	l.NRPS = NRPS{URL: r.object(claimNRPS).url("context_memberships_url")}
+	l.Context.History = history(l.Custom)
+	r.service = func(o object, name string) string {
+		address := o.url(name)
+		ours := reg.platformURL(name, address, platformURL)
+		if ours != address { // a token must not go there
+			r.ignored = append(r.ignored, name+" on a foreign host")
+		}
+		return ours
+	}
+	l.AGS = r.ags()
+	l.NRPS = NRPS{URL: r.service(r.object(claimNRPS), "context_memberships_url")}
+	l.Notices = r.notices()
 	return r.ignored
+}
+
+// historyNames are the custom parameters under which the context's history is asked for.
+var historyNames = []string{"context_history", "ctx_hist"}
+
+const maxHistory = 50
+
+// history reads the contexts from which this one was copied, the nearest first
+// (Context.id.history: ids separated by commas).
+func history(custom map[string]string) []string {
+	for _, name := range historyNames {
+		var ids []string
+		for id := range strings.SplitSeq(custom[name], ",") {
+			if id = strings.TrimSpace(id); id != "" && len(id) <= maxIDLength && len(ids) < maxHistory {
+				ids = append(ids, id)
+			}
+		}
+		if len(ids) > 0 {
+			return ids
+		}
+	}
+	return nil
 }
 
 // id returns an identifier as it is, or nothing when it is too long or not printable.
@@ -106,12 +138,21 @@ func (o object) url(name string) string {
 }
 
 // ags reads the endpoint claim (AGS 2.0, section 3.1); without scopes it is of no use.
-func ags(o object) AGS {
+func (r *optionalReader) ags() AGS {
+	o := r.object(claimAGS)
 	scopes, is := o.texts("scope")
 	if is != present {
 		return AGS{}
 	}
-	return AGS{Scopes: scopes, LineItems: o.url("lineitems"), LineItem: o.url("lineitem")}
+	return AGS{Scopes: scopes, LineItems: r.service(o, "lineitems"), LineItem: r.service(o, "lineitem")}
+}
+
+// notices reads the claim of the notification service (PNS 1.0, section 3).
+func (r *optionalReader) notices() Notices {
+	o := r.object(claimNotices)
+	types, _ := o.texts("notice_types_supported")
+	scopes, _ := o.texts("scope")
+	return Notices{URL: r.service(o, "platform_notification_service_url"), Types: types, Scopes: scopes}
 }
 
 // custom reads the custom parameters: numbers and booleans become text; null, lists,
@@ -188,24 +229,6 @@ func documentTarget(s string) string {
 	switch s {
 	case "frame", "iframe", "window":
 		return s
-	}
-	return ""
-}
-
-// ofPlatform returns address if it leads to the host of one of the platform's own
-// addresses, and nothing otherwise: a page links to it.
-func ofPlatform(address string, own ...string) string {
-	if address == "" || validateURL("", address) != nil {
-		return ""
-	}
-	u, err := url.Parse(address)
-	if err != nil {
-		return ""
-	}
-	for _, o := range own {
-		if known, err := url.Parse(o); err == nil && strings.EqualFold(known.Hostname(), u.Hostname()) {
-			return address
-		}
 	}
 	return ""
 }

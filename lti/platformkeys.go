@@ -2,6 +2,7 @@ package lti
 
 import (
 	"context"
+	"crypto/ecdsa"
 	"crypto/rsa"
 	"errors"
 	"fmt"
@@ -10,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/lestrrat-go/jwx/v2/jwa"
 	"github.com/lestrrat-go/jwx/v2/jwk"
 	"golang.org/x/sync/singleflight"
 
@@ -40,7 +40,7 @@ var (
 // what was there, so a withdrawn key ends with it. While a platform is out of reach its
 // keys serve for a day.
 type platformKeys struct {
-	http   *http.Client
+	http   func(Registration) *http.Client
 	now    func() time.Time
 	log    *slog.Logger
 	flight singleflight.Group
@@ -51,27 +51,30 @@ type platformKeys struct {
 
 type keyEntry struct {
 	url       string
-	keys      map[string][]*rsa.PublicKey
+	keys      map[string][]publicKey
 	weak      map[string]bool
 	fetchedAt time.Time
 	triedAt   time.Time
 	err       error // of the last attempt
 }
 
-func newPlatformKeys(client *http.Client, now func() time.Time, log *slog.Logger) *platformKeys {
+func newPlatformKeys(client func(Registration) *http.Client, now func() time.Time, log *slog.Logger) *platformKeys {
 	return &platformKeys{http: client, now: now, log: log, entries: map[string]keyEntry{}}
 }
 
 // find returns the keys named kid of the registration's platform. It fails with
 // errKeyUnknown or errKeyWeak, or with why the key set could not be read.
-func (p *platformKeys) find(ctx context.Context, r Registration, kid string) ([]*rsa.PublicKey, error) {
+func (p *platformKeys) find(ctx context.Context, r Registration, kid string) ([]publicKey, error) {
 	now := p.now()
 	e := p.entry(r)
-	if p.mustRead(e, kid, now) {
+	switch {
+	case p.mustRead(e, kid, now):
 		var err error
 		if e, err = p.refresh(ctx, r); err != nil {
 			return nil, err
 		}
+	case p.isOld(e, now):
+		p.begin(ctx, r) // for the next launch; this one does not wait
 	}
 	if e.fetchedAt.IsZero() || now.Sub(e.fetchedAt) >= keysMaxStale {
 		return nil, e.err
@@ -85,18 +88,25 @@ func (p *platformKeys) find(ctx context.Context, r Registration, kid string) ([]
 	return nil, errKeyUnknown
 }
 
+// mustRead reports whether the caller has to wait for a reading.
 func (p *platformKeys) mustRead(e keyEntry, kid string, now time.Time) bool {
 	if e.triedAt.IsZero() {
 		return true
 	}
 	sinceTry := now.Sub(e.triedAt)
-	if e.err != nil {
+	usable := !e.fetchedAt.IsZero() && now.Sub(e.fetchedAt) < keysMaxStale
+	switch {
+	case e.err != nil && !usable:
 		return sinceTry >= keysRetry
-	}
-	if now.Sub(e.fetchedAt) >= keysMaxAge {
+	case !usable:
 		return true
 	}
 	return len(e.keys[kid]) == 0 && sinceTry >= keysRefetch
+}
+
+// isOld reports whether the keys still serve, and it is time to read them again.
+func (p *platformKeys) isOld(e keyEntry, now time.Time) bool {
+	return now.Sub(e.fetchedAt) >= keysMaxAge && now.Sub(e.triedAt) >= keysRetry
 }
 
 func (p *platformKeys) entry(r Registration) keyEntry {
@@ -109,16 +119,12 @@ func (p *platformKeys) entry(r Registration) keyEntry {
 	return e
 }
 
-// refresh reads the key set once for all who wait. The reading goes on when the request
-// that began it is cancelled; the client's own time limit ends it.
+// refresh reads the key set once for all who wait.
 func (p *platformKeys) refresh(ctx context.Context, r Registration) (keyEntry, error) {
-	done := p.flight.DoChan(r.ID+" "+r.JWKSURL, func() (any, error) {
-		return p.read(context.WithoutCancel(ctx), r), nil
-	})
 	select {
 	case <-ctx.Done():
 		return keyEntry{}, fmt.Errorf("wait for the key set: %w", ctx.Err())
-	case res := <-done:
+	case res := <-p.begin(ctx, r):
 		e, ok := res.Val.(keyEntry)
 		if !ok {
 			return keyEntry{}, errors.New("the reading of the key set came to nothing")
@@ -127,9 +133,17 @@ func (p *platformKeys) refresh(ctx context.Context, r Registration) (keyEntry, e
 	}
 }
 
+// begin starts a reading, unless one is under way. It goes on when the request that began
+// it is cancelled; the client's own time limit ends it.
+func (p *platformKeys) begin(ctx context.Context, r Registration) <-chan singleflight.Result {
+	return p.flight.DoChan(r.ID+" "+r.JWKSURL, func() (any, error) {
+		return p.read(context.WithoutCancel(ctx), r), nil
+	})
+}
+
 func (p *platformKeys) read(ctx context.Context, r Registration) keyEntry {
 	e := p.entry(r)
-	read, err := fetchKeys(ctx, p.http, r.JWKSURL)
+	read, err := fetchKeys(ctx, p.http(r), r.JWKSURL)
 	e.triedAt = p.now()
 	e.err = err
 	if err != nil {
@@ -164,8 +178,8 @@ func fetchKeys(ctx context.Context, client *http.Client, address string) (keyEnt
 	return parseKeys(body)
 }
 
-// parseKeys keeps what can check an RS256 signature and drops the rest: one broken or
-// foreign key must not lock out the good ones beside it.
+// parseKeys keeps what can check a signature and drops the rest: one broken or foreign key
+// must not lock out the good ones beside it.
 func parseKeys(body []byte) (keyEntry, error) {
 	o, err := parseObject(body)
 	if err != nil {
@@ -181,16 +195,16 @@ func parseKeys(body []byte) (keyEntry, error) {
 	if set.Len() > keysMaxCount {
 		return keyEntry{}, fmt.Errorf("the key set has %d keys, more than %d", set.Len(), keysMaxCount)
 	}
-	e := keyEntry{keys: map[string][]*rsa.PublicKey{}, weak: map[string]bool{}}
+	e := keyEntry{keys: map[string][]publicKey{}, weak: map[string]bool{}}
 	for i := range set.Len() {
 		key, ok := set.Key(i)
 		if !ok {
 			continue
 		}
-		public, usable := rs256Key(key)
+		public, usable := newPublicKey(key)
 		switch {
 		case !usable:
-		case weakKey(public):
+		case public.weak():
 			e.weak[key.KeyID()] = true
 		default:
 			e.keys[key.KeyID()] = append(e.keys[key.KeyID()], public)
@@ -202,26 +216,59 @@ func parseKeys(body []byte) (keyEntry, error) {
 	return e, nil
 }
 
-// rs256Key returns the RSA public key inside key. Keys without alg are taken for RS256
-// (Brightspace sends none); a published private or symmetric key is no key.
-func rs256Key(key jwk.Key) (*rsa.PublicKey, bool) {
-	if _, public := key.(jwk.RSAPublicKey); !public || key.KeyID() == "" {
-		return nil, false
-	}
-	if use := key.KeyUsage(); use != "" && use != jwk.ForSignature.String() {
-		return nil, false
-	}
-	if alg := key.Algorithm().String(); alg != "" && alg != jwa.RS256.String() {
-		return nil, false
-	}
-	var public rsa.PublicKey
-	if err := key.Raw(&public); err != nil || public.N == nil {
-		return nil, false
-	}
-	return &public, true
+// publicKey is a key of a platform that can check signatures.
+type publicKey struct {
+	alg string // of the key set; empty: it names none (Brightspace)
+	key any    // *rsa.PublicKey or *ecdsa.PublicKey
 }
 
-func weakKey(k *rsa.PublicKey) bool {
-	bits := k.N.BitLen()
-	return bits < minModulusBits || bits > maxModulusBits || k.E < 3 || k.E%2 == 0
+// newPublicKey returns the public key inside key; a published private or symmetric key, or
+// one for encryption, is no key.
+func newPublicKey(key jwk.Key) (publicKey, bool) {
+	if use := key.KeyUsage(); key.KeyID() == "" || use != "" && use != jwk.ForSignature.String() {
+		return publicKey{}, false
+	}
+	k := publicKey{alg: key.Algorithm().String()}
+	switch key.(type) {
+	case jwk.RSAPublicKey:
+		var public rsa.PublicKey
+		if err := key.Raw(&public); err != nil || public.N == nil {
+			return k, false
+		}
+		k.key = &public
+	case jwk.ECDSAPublicKey:
+		var public ecdsa.PublicKey
+		if err := key.Raw(&public); err != nil {
+			return k, false
+		}
+		k.key = &public
+	default:
+		return k, false
+	}
+	return k, true
+}
+
+// curves are those of the algorithms with elliptic curves (RFC 7518, section 3.4).
+var curves = map[string]string{"ES256": "P-256", "ES384": "P-384", "ES512": "P-521"}
+
+// fits reports whether the key may check signatures of this algorithm. The key decides
+// about kind and curve, never the token.
+func (k publicKey) fits(alg string) bool {
+	if k.alg != "" && k.alg != alg {
+		return false
+	}
+	if public, ok := k.key.(*ecdsa.PublicKey); ok {
+		return curves[alg] == public.Params().Name
+	}
+	_, elliptic := curves[alg]
+	return !elliptic
+}
+
+func (k publicKey) weak() bool {
+	public, ok := k.key.(*rsa.PublicKey)
+	if !ok {
+		return false
+	}
+	bits := public.N.BitLen()
+	return bits < minModulusBits || bits > maxModulusBits || public.E < 3 || public.E%2 == 0
 }

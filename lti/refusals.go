@@ -18,7 +18,9 @@ const (
 	CodeIssuerParameter   = "login-no-issuer"
 	CodeLoginHint         = "login-no-hint"
 	CodePlatformUnknown   = "platform-unknown"
-	CodePlatformSlash     = "platform-slash"
+	CodeLoginKey          = "login-key"
+	CodePlatformPending   = "platform-pending"
+	CodePlatformPaused    = "platform-paused"
 	CodePlatformAmbiguous = "platform-ambiguous"
 
 	// The answer of the platform and its state.
@@ -74,6 +76,8 @@ const (
 	CodeMessageTypeMissing    = "message-type-missing"
 	CodeMessageTypeUnknown    = "message-type-unknown"
 	CodeMessageTypeNotOffered = "message-type-not-offered"
+	CodeForUserMissing        = "for-user-missing"
+	CodeForUserForeign        = "for-user-foreign"
 	CodeRolesMissing          = "roles-missing"
 	CodeSubjectMissing        = "subject-missing"
 	CodeSubjectLength         = "subject-length"
@@ -92,7 +96,28 @@ const (
 	CodeItemCount      = "item-count"
 )
 
+// Step is the part of a login or launch to which a check belongs.
+type Step string
+
+// The steps, in the order in which a launch goes through them.
+const (
+	StepRequest   Step = "request"   // what was posted or asked for
+	StepPlatform  Step = "platform"  // which registration it is
+	StepAnswer    Step = "answer"    // what the platform answered
+	StepBrowser   Step = "browser"   // whether it is the browser that began
+	StepToken     Step = "token"     // form of the id_token
+	StepKey       Step = "key"       // header, key and signature
+	StepParties   Step = "parties"   // issuer, audience, azp
+	StepTimes     Step = "times"     // exp, iat, nbf
+	StepNonce     Step = "nonce"     // the login it belongs to
+	StepMessage   Step = "message"   // what the message says
+	StepDeepLink  Step = "deep-link" // the answer to a deep linking request
+	StepRegister  Step = "register"  // dynamic registration
+	StepMigration Step = "migration" // the signed word of LTI 1.1
+)
+
 type refusal struct {
+	step   Step
 	status int
 	advice string
 }
@@ -104,82 +129,86 @@ const (
 )
 
 var refusals = map[string]refusal{
-	CodeMethod:             {http.StatusMethodNotAllowed, again},
-	CodeLaunchByGET:        {http.StatusMethodNotAllowed, "This address only works when the learning platform calls it. Open the activity from your course."},
-	CodeContentType:        {http.StatusUnsupportedMediaType, "The learning platform has to send a form (application/x-www-form-urlencoded). " + askLMS},
-	CodeTooLarge:           {http.StatusRequestEntityTooLarge, "The learning platform sent more than this tool accepts. " + askLMS},
-	CodeForm:               {http.StatusBadRequest, "The form sent by the learning platform cannot be read. " + again},
-	CodeDuplicateParameter: {http.StatusBadRequest, "A parameter was sent twice. " + again},
-	CodeLTI11:              {http.StatusBadRequest, "This link was made for LTI 1.1, and this tool speaks LTI 1.3. Ask the administrator of your learning platform to add the tool again as LTI 1.3."},
+	CodeMethod:             {StepRequest, http.StatusMethodNotAllowed, again},
+	CodeLaunchByGET:        {StepRequest, http.StatusMethodNotAllowed, "This address only works when the learning platform calls it. Open the activity from your course."},
+	CodeContentType:        {StepRequest, http.StatusUnsupportedMediaType, "The learning platform has to send a form (application/x-www-form-urlencoded). " + askLMS},
+	CodeTooLarge:           {StepRequest, http.StatusRequestEntityTooLarge, "The learning platform sent more than this tool accepts. " + askLMS},
+	CodeForm:               {StepRequest, http.StatusBadRequest, "The form sent by the learning platform cannot be read. " + again},
+	CodeDuplicateParameter: {StepRequest, http.StatusBadRequest, "A parameter was sent twice. " + again},
+	CodeLTI11:              {StepRequest, http.StatusBadRequest, "This link was made for LTI 1.1, and this tool speaks LTI 1.3. Ask the administrator of your learning platform to add the tool again as LTI 1.3."},
 
-	CodeIssuerParameter:   {http.StatusBadRequest, "The login carries no issuer (iss). " + askLMS},
-	CodeLoginHint:         {http.StatusBadRequest, "The login carries no login_hint. " + askLMS},
-	CodePlatformUnknown:   {http.StatusBadRequest, "This learning platform is not registered here. Its administrator has to send issuer and client id to the administrator of this tool."},
-	CodePlatformSlash:     {http.StatusBadRequest, "The issuer differs from the registered one only by a slash at the end. Register it exactly as the learning platform sends it."},
-	CodePlatformAmbiguous: {http.StatusBadRequest, "Several connections share this issuer and the login names no client_id. " + askLMS},
+	CodeIssuerParameter:   {StepRequest, http.StatusBadRequest, "The login carries no issuer (iss). " + askLMS},
+	CodeLoginHint:         {StepRequest, http.StatusBadRequest, "The login carries no login_hint. " + askLMS},
+	CodePlatformUnknown:   {StepPlatform, http.StatusBadRequest, "This learning platform is not registered here. Its administrator has to send issuer and client id to the administrator of this tool."},
+	CodeLoginKey:          {StepPlatform, http.StatusNotFound, "This login address belongs to no connection. Its administrator has to enter the address of the connection's page again."},
+	CodePlatformPending:   {StepPlatform, http.StatusForbidden, "This connection waits for confirmation. An administrator of this tool confirms it on the page Connections, or an operator with: sealsmith platforms confirm"},
+	CodePlatformPaused:    {StepPlatform, http.StatusForbidden, "The administrator of this tool has paused this connection. Nothing is lost; come back later."},
+	CodePlatformAmbiguous: {StepPlatform, http.StatusBadRequest, "Several connections share this issuer and the login names no client_id. " + askLMS},
 
-	CodePlatformError:  {http.StatusUnauthorized, "The learning platform did not confirm who you are. Sign in there again, then open the activity again."},
-	CodeTokenMissing:   {http.StatusBadRequest, "The learning platform sent no id_token. " + again},
-	CodeStateMissing:   {http.StatusUnauthorized, again},
-	CodeStateUnknown:   {http.StatusUnauthorized, "This login is not known here any more. " + again},
-	CodeStateExpired:   {http.StatusUnauthorized, "The login took longer than ten minutes. " + again},
-	CodeCookieLost:     {http.StatusUnauthorized, "Your browser did not keep the cookie of this login, as happens when cookies in frames are blocked. Open the activity in a new window."},
-	CodeStateNotBound:  {http.StatusUnauthorized, "This login was begun in another browser. " + again},
-	CodeReplay:         {http.StatusUnauthorized, "This launch was used already. " + again},
-	CodeTokenForm:      {http.StatusBadRequest, "The id_token is not a compact JWS of three base64url parts. " + askLMS},
-	CodeTokenMalformed: {http.StatusBadRequest, "The id_token does not hold what it must. " + askLMS},
-	CodeTokenDuplicate: {http.StatusBadRequest, "The id_token names the same member twice. " + askLMS},
+	CodePlatformError:  {StepAnswer, http.StatusUnauthorized, "The learning platform did not confirm who you are. Sign in there again, then open the activity again."},
+	CodeTokenMissing:   {StepAnswer, http.StatusBadRequest, "The learning platform sent no id_token. " + again},
+	CodeStateMissing:   {StepAnswer, http.StatusUnauthorized, again},
+	CodeStateUnknown:   {StepAnswer, http.StatusUnauthorized, "This login is not known here any more. " + again},
+	CodeStateExpired:   {StepAnswer, http.StatusUnauthorized, "The login took longer than ten minutes. " + again},
+	CodeCookieLost:     {StepBrowser, http.StatusUnauthorized, "Your browser did not keep the cookie of this login, as happens when cookies in frames are blocked. Open the activity in a new window."},
+	CodeStateNotBound:  {StepBrowser, http.StatusUnauthorized, "This login was begun in another browser. " + again},
+	CodeReplay:         {StepAnswer, http.StatusUnauthorized, "This launch was used already. " + again},
+	CodeTokenForm:      {StepToken, http.StatusBadRequest, "The id_token is not a compact JWS of three base64url parts. " + askLMS},
+	CodeTokenMalformed: {StepToken, http.StatusBadRequest, "The id_token does not hold what it must. " + askLMS},
+	CodeTokenDuplicate: {StepToken, http.StatusBadRequest, "The id_token names the same member twice. " + askLMS},
 
-	CodeAlg:             {http.StatusUnauthorized, "The id_token must be signed with RS256. " + askLMS},
-	CodeHeaderCritical:  {http.StatusUnauthorized, "The id_token demands an extension this tool does not know. " + askLMS},
-	CodeHeaderKey:       {http.StatusUnauthorized, "The id_token brings its own key; only keys of the registered key set count. " + askLMS},
-	CodeHeaderType:      {http.StatusUnauthorized, "The token is of another kind than an id_token. " + askLMS},
-	CodeKIDMissing:      {http.StatusUnauthorized, "The id_token does not name its key (kid). " + askLMS},
-	CodeKIDUnknown:      {http.StatusUnauthorized, "The key of the id_token is not in the platform's key set. If the platform has just changed its key, try again in a minute. " + askLMS},
-	CodeKeyWeak:         {http.StatusUnauthorized, "The platform's key is too short: RSA needs 2048 bits. " + askLMS},
-	CodeKeysUnavailable: {http.StatusServiceUnavailable, "The key set of the learning platform cannot be read at the moment. Wait half a minute and reload."},
-	CodeSignature:       {http.StatusUnauthorized, "The signature of the id_token is not valid. " + again},
+	CodeAlg:             {StepKey, http.StatusUnauthorized, "The id_token must be signed with RS256. " + askLMS},
+	CodeHeaderCritical:  {StepKey, http.StatusUnauthorized, "The id_token demands an extension this tool does not know. " + askLMS},
+	CodeHeaderKey:       {StepKey, http.StatusUnauthorized, "The id_token brings its own key; only keys of the registered key set count. " + askLMS},
+	CodeHeaderType:      {StepKey, http.StatusUnauthorized, "The token is of another kind than an id_token. " + askLMS},
+	CodeKIDMissing:      {StepKey, http.StatusUnauthorized, "The id_token does not name its key (kid). " + askLMS},
+	CodeKIDUnknown:      {StepKey, http.StatusUnauthorized, "The key of the id_token is not in the platform's key set. If the platform has just changed its key, try again in a minute. " + askLMS},
+	CodeKeyWeak:         {StepKey, http.StatusUnauthorized, "The platform's key is too short: RSA needs 2048 bits. " + askLMS},
+	CodeKeysUnavailable: {StepKey, http.StatusServiceUnavailable, "The key set of the learning platform cannot be read at the moment. Wait half a minute and reload."},
+	CodeSignature:       {StepKey, http.StatusUnauthorized, "The signature of the id_token is not valid. " + again},
 
-	CodeIssuerMismatch:    {http.StatusUnauthorized, "The id_token comes from another learning platform than the login. " + askOperator},
-	CodeIssuerSlash:       {http.StatusUnauthorized, "The issuer differs from the registered one only by a slash at the end. Register it exactly as the learning platform sends it."},
-	CodeAudienceMismatch:  {http.StatusUnauthorized, "The id_token is made for another client id. In Moodle this happens when the activity has a consumer key of its own: the teacher clears the field \"Consumer key\" of the activity."},
-	CodeAudienceUntrusted: {http.StatusUnauthorized, "The id_token is made for further parties that this tool does not trust. " + askLMS},
-	CodeAZPMissing:        {http.StatusUnauthorized, "The id_token names several audiences but not the authorised one (azp). " + askLMS},
-	CodeAZPMismatch:       {http.StatusUnauthorized, "The id_token authorises another client (azp). " + askLMS},
-	CodeExpMissing:        {http.StatusUnauthorized, "The id_token has no end (exp). " + askLMS},
-	CodeExpired:           {http.StatusUnauthorized, "This launch has expired. " + again},
-	CodeLifetime:          {http.StatusUnauthorized, "The id_token is valid for longer than a day, or ends before it begins. " + askLMS},
-	CodeIATMissing:        {http.StatusUnauthorized, "The id_token does not say when it was made (iat). " + askLMS},
-	CodeIATFuture:         {http.StatusUnauthorized, "The id_token comes from the future: the clock of the learning platform or of this tool is wrong. " + askOperator},
-	CodeIATOld:            {http.StatusUnauthorized, "The id_token was made too long ago, or the clocks differ. " + again},
-	CodeNotBefore:         {http.StatusUnauthorized, "The id_token is not valid yet: the clocks differ. " + askOperator},
-	CodeNonceMissing:      {http.StatusUnauthorized, "The id_token has no nonce. " + askLMS},
-	CodeNonceMismatch:     {http.StatusUnauthorized, "The id_token belongs to another login. " + again},
-	CodeClaimType:         {http.StatusUnauthorized, "A required claim of the id_token has the wrong type. " + askLMS},
+	CodeIssuerMismatch:    {StepParties, http.StatusUnauthorized, "The id_token comes from another learning platform than the login. " + askOperator},
+	CodeIssuerSlash:       {StepParties, http.StatusUnauthorized, "The issuer differs from the registered one only by a slash at the end. Register it exactly as the learning platform sends it."},
+	CodeAudienceMismatch:  {StepParties, http.StatusUnauthorized, "The id_token is made for another client id. In Moodle this happens when the activity has a consumer key of its own: the teacher clears the field \"Consumer key\" of the activity."},
+	CodeAudienceUntrusted: {StepParties, http.StatusUnauthorized, "The id_token is made for further parties that this tool does not trust. " + askLMS},
+	CodeAZPMissing:        {StepParties, http.StatusUnauthorized, "The id_token names several audiences but not the authorised one (azp). " + askLMS},
+	CodeAZPMismatch:       {StepParties, http.StatusUnauthorized, "The id_token authorises another client (azp). " + askLMS},
+	CodeExpMissing:        {StepTimes, http.StatusUnauthorized, "The id_token has no end (exp). " + askLMS},
+	CodeExpired:           {StepTimes, http.StatusUnauthorized, "This launch has expired. " + again},
+	CodeLifetime:          {StepTimes, http.StatusUnauthorized, "The id_token is valid for longer than a day, or ends before it begins. " + askLMS},
+	CodeIATMissing:        {StepTimes, http.StatusUnauthorized, "The id_token does not say when it was made (iat). " + askLMS},
+	CodeIATFuture:         {StepTimes, http.StatusUnauthorized, "The id_token comes from the future: the clock of the learning platform or of this tool is wrong. " + askOperator},
+	CodeIATOld:            {StepTimes, http.StatusUnauthorized, "The id_token was made too long ago, or the clocks differ. " + again},
+	CodeNotBefore:         {StepTimes, http.StatusUnauthorized, "The id_token is not valid yet: the clocks differ. " + askOperator},
+	CodeNonceMissing:      {StepNonce, http.StatusUnauthorized, "The id_token has no nonce. " + askLMS},
+	CodeNonceMismatch:     {StepNonce, http.StatusUnauthorized, "The id_token belongs to another login. " + again},
+	CodeClaimType:         {StepMessage, http.StatusUnauthorized, "A required claim of the id_token has the wrong type. " + askLMS},
 
-	CodeNotLTI:                {http.StatusUnauthorized, "The id_token carries no LTI claims. " + askLMS},
-	CodeVersionMissing:        {http.StatusUnauthorized, "The id_token does not name its LTI version. " + askLMS},
-	CodeVersionMismatch:       {http.StatusUnauthorized, "This tool speaks LTI version 1.3.0. " + askLMS},
-	CodeDeploymentMissing:     {http.StatusUnauthorized, "The id_token names no deployment. " + askLMS},
-	CodeDeploymentLength:      {http.StatusUnauthorized, "The deployment id is longer than 255 characters. " + askLMS},
-	CodeDeploymentMismatch:    {http.StatusUnauthorized, "The login named another deployment than the id_token. " + again},
-	CodeDeploymentUnknown:     {http.StatusForbidden, "This deployment is not registered yet."}, // deploymentUnknown adds the command
-	CodeMessageTypeMissing:    {http.StatusUnauthorized, "The id_token names no message type. " + askLMS},
-	CodeMessageTypeUnknown:    {http.StatusUnauthorized, "This kind of message is not known. " + askLMS},
-	CodeMessageTypeNotOffered: {http.StatusBadRequest, "This tool does not offer this kind of message. Open it as an activity of a course."},
-	CodeRolesMissing:          {http.StatusUnauthorized, "The id_token has no list of roles. " + askLMS},
-	CodeSubjectMissing:        {http.StatusUnauthorized, "The learning platform does not say who you are; anonymous launches are not possible. " + askLMS},
-	CodeSubjectLength:         {http.StatusUnauthorized, "The user id is longer than 255 characters. " + askLMS},
-	CodeSubjectCharacters:     {http.StatusUnauthorized, "The user id contains control characters. " + askLMS},
-	CodeTargetMissing:         {http.StatusUnauthorized, "The id_token does not say what to open (target_link_uri). " + askLMS},
-	CodeTargetForeign:         {http.StatusUnauthorized, "The learning platform is set up with another address of this tool. " + askLMS},
-	CodeResourceLinkMissing:   {http.StatusUnauthorized, "The id_token names no resource link. " + askLMS},
-	CodeResourceLinkLength:    {http.StatusUnauthorized, "The resource link id is longer than 255 characters. " + askLMS},
-	CodeDeepLinkingSettings:   {http.StatusUnauthorized, "The request to choose content carries no settings. " + askLMS},
-	CodeDeepLinkingReturnURL:  {http.StatusUnauthorized, "The request to choose content names no https address to return to. " + askLMS},
+	CodeNotLTI:                {StepMessage, http.StatusUnauthorized, "The id_token carries no LTI claims. " + askLMS},
+	CodeVersionMissing:        {StepMessage, http.StatusUnauthorized, "The id_token does not name its LTI version. " + askLMS},
+	CodeVersionMismatch:       {StepMessage, http.StatusUnauthorized, "This tool speaks LTI version 1.3.0. " + askLMS},
+	CodeDeploymentMissing:     {StepMessage, http.StatusUnauthorized, "The id_token names no deployment. " + askLMS},
+	CodeDeploymentLength:      {StepMessage, http.StatusUnauthorized, "The deployment id is longer than 255 characters. " + askLMS},
+	CodeDeploymentMismatch:    {StepMessage, http.StatusUnauthorized, "The login named another deployment than the id_token. " + again},
+	CodeDeploymentUnknown:     {StepMessage, http.StatusForbidden, "This tool was added to your learning platform a second time (a new deployment), and that waits for approval. An administrator of this tool approves it on the page Connections, or an operator with the command below."}, // deploymentUnknown adds the command
+	CodeMessageTypeMissing:    {StepMessage, http.StatusUnauthorized, "The id_token names no message type. " + askLMS},
+	CodeMessageTypeUnknown:    {StepMessage, http.StatusUnauthorized, "This kind of message is not known. " + askLMS},
+	CodeMessageTypeNotOffered: {StepMessage, http.StatusBadRequest, "This tool does not offer this kind of message. Open it as an activity of a course."},
+	CodeForUserMissing:        {StepMessage, http.StatusUnauthorized, "The request to review does not say whose work (for_user). " + askLMS},
+	CodeForUserForeign:        {StepMessage, http.StatusForbidden, "Only teachers can open what belongs to somebody else."},
+	CodeRolesMissing:          {StepMessage, http.StatusUnauthorized, "The id_token has no list of roles. " + askLMS},
+	CodeSubjectMissing:        {StepMessage, http.StatusUnauthorized, "The learning platform does not say who you are; anonymous launches are not possible. " + askLMS},
+	CodeSubjectLength:         {StepMessage, http.StatusUnauthorized, "The user id is longer than 255 characters. " + askLMS},
+	CodeSubjectCharacters:     {StepMessage, http.StatusUnauthorized, "The user id contains control characters. " + askLMS},
+	CodeTargetMissing:         {StepMessage, http.StatusUnauthorized, "The id_token does not say what to open (target_link_uri). " + askLMS},
+	CodeTargetForeign:         {StepMessage, http.StatusUnauthorized, "The learning platform is set up with another address of this tool. " + askLMS},
+	CodeResourceLinkMissing:   {StepMessage, http.StatusUnauthorized, "The id_token names no resource link. " + askLMS},
+	CodeResourceLinkLength:    {StepMessage, http.StatusUnauthorized, "The resource link id is longer than 255 characters. " + askLMS},
+	CodeDeepLinkingSettings:   {StepMessage, http.StatusUnauthorized, "The request to choose content carries no settings. " + askLMS},
+	CodeDeepLinkingReturnURL:  {StepMessage, http.StatusUnauthorized, "The request to choose content names no https address of this platform to return to. If the platform has further hosts, an operator of this tool can add them: sealsmith platforms set --host"},
 
-	CodeNotDeepLinking: {http.StatusConflict, "This session was not opened to choose content. Begin in the course: add an activity and select content."},
-	CodeItemInvalid:    {http.StatusUnprocessableEntity, "The chosen item is not complete. " + askOperator},
-	CodeItemType:       {http.StatusUnprocessableEntity, "This place of the course does not accept activities of this tool. Return, and add it as an external tool activity."},
-	CodeItemCount:      {http.StatusUnprocessableEntity, "The learning platform accepts one item at a time. Choose one."},
+	CodeNotDeepLinking: {StepDeepLink, http.StatusConflict, "This session was not opened to choose content. Begin in the course: add an activity and select content."},
+	CodeItemInvalid:    {StepDeepLink, http.StatusUnprocessableEntity, "The chosen item is not complete. " + askOperator},
+	CodeItemType:       {StepDeepLink, http.StatusUnprocessableEntity, "This place of the course does not accept activities of this tool. Return, and add it as an external tool activity."},
+	CodeItemCount:      {StepDeepLink, http.StatusUnprocessableEntity, "The learning platform accepts one item at a time. Choose one."},
 }

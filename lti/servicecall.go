@@ -39,7 +39,7 @@ type answer struct {
 }
 
 // send performs c. The error is a *ServiceError, or that of a cancelled ctx inside one.
-func (s *Services) send(ctx context.Context, c call) (answer, error) {
+func (s *Services) send(ctx context.Context, r Registration, c call) (answer, error) {
 	if err := validateURL("the address", c.address); err != nil {
 		return answer{}, &ServiceError{Op: c.op, URL: show(c.address), Reason: ReasonAddress, err: err}
 	}
@@ -54,7 +54,7 @@ func (s *Services) send(ctx context.Context, c call) (answer, error) {
 	if c.bearer != "" {
 		req.Header.Set("Authorization", "Bearer "+c.bearer)
 	}
-	res, err := s.deps.HTTP.Do(req)
+	res, err := s.deps.HTTP(r).Do(req)
 	if err != nil {
 		reason := ReasonUnreachable
 		if errors.Is(err, fetch.ErrBlocked) {
@@ -84,7 +84,7 @@ func (s *Services) authorized(ctx context.Context, r Registration, scope string,
 			return answer{}, err
 		}
 		c.bearer = bearer
-		a, err := s.send(ctx, c)
+		a, err := s.send(ctx, r, c)
 		if err != nil {
 			return answer{}, err
 		}

@@ -21,8 +21,9 @@ const (
 
 // ServiceDeps is what Services needs. All fields are required.
 type ServiceDeps struct {
-	Keys   KeyStore     // ltistore.New
-	HTTP   *http.Client // fetch.New
+	Keys KeyStore // ltistore.New
+	// HTTP is the client for calls to a registration's platform, as in Deps.
+	HTTP   func(Registration) *http.Client
 	Now    func() time.Time
 	Rand   io.Reader
 	Logger *slog.Logger

@@ -68,7 +68,7 @@ func (c tokenCache) drop(k tokenKey, value string) {
 
 func keyOf(r Registration, scopes []string) tokenKey {
 	sorted := slices.Sorted(slices.Values(scopes))
-	return tokenKey{r.ID, r.ClientID, r.TokenURL, r.TokenAudience, strings.Join(sorted, " ")}
+	return tokenKey{r.ID, r.ClientID, r.TokenURL, r.audience(), strings.Join(sorted, " ")}
 }
 
 // token returns an access token (Security Framework 1.0, section 4.1), cached or new.
@@ -117,7 +117,7 @@ func (s *Services) requestToken(ctx context.Context, r Registration, scope strin
 		"scope":                 {scope},
 	}
 	now := s.deps.Now()
-	answer, err := s.send(ctx, call{
+	answer, err := s.send(ctx, r, call{
 		op: "ask for an access token", method: http.MethodPost, address: r.TokenURL,
 		accept: "application/json", contentType: "application/x-www-form-urlencoded",
 		body: []byte(form.Encode()), limit: tokenMaxBytes,
@@ -151,15 +151,11 @@ func (s *Services) assertion(ctx context.Context, r Registration) (string, error
 	if err != nil {
 		return "", fmt.Errorf("make a token id: %w", err)
 	}
-	audience := r.TokenAudience
-	if audience == "" {
-		audience = r.TokenURL
-	}
 	now := s.deps.Now().Unix()
 	signed, err := s.keys.sign(ctx, map[string]any{
 		"iss": r.ClientID,
 		"sub": r.ClientID,
-		"aud": audience,
+		"aud": r.audience(),
 		"iat": now - assertionBackdate,
 		"exp": now + assertionLifetime,
 		"jti": jti,

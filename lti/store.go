@@ -9,7 +9,7 @@ import (
 var (
 	// ErrNotFound is returned by a Store for a state, session or registration that does not exist.
 	ErrNotFound = errors.New("not found")
-	// ErrSpent is returned by Store.OpenSession when the login state was spent already, or has expired.
+	// ErrSpent is returned by Store.OpenSession when the login state became a session already.
 	ErrSpent = errors.New("the login state is spent")
 	// ErrNoSession is returned by Tool.Session: unknown id, no or a wrong cookie, or expired.
 	// Which of these it was is not told.
@@ -17,25 +17,29 @@ var (
 )
 
 // Store keeps what has to survive between two requests. Package ltistore implements it in
-// SQL. Login and launch come before any organisation is known, so states are found by the
-// hash of a secret and registrations by what the platform calls itself; the organisation
-// follows from the registration and is named in everything written.
+// SQL. Login and launch come before any organisation is known, so registrations are found
+// by what the platform calls itself; the organisation follows from the registration and is
+// named in everything written. A login writes nothing at all.
 type Store interface {
 	KeyStore
-	// Registrations returns those of the issuer, compared exactly; with a client id at
-	// most one. Deployments are not filled in. None is an empty slice, not an error.
+	// Registrations returns those of the issuer with their deployments, compared exactly;
+	// with a client id at most one. None is an empty slice, not an error. An answer may be
+	// a few seconds old.
 	Registrations(ctx context.Context, issuer, clientID string) ([]Registration, error)
-	// CreateState stores a login state.
-	CreateState(ctx context.Context, s LoginState) error
-	// State returns the login state, spent or not, with its registration; ErrNotFound.
-	State(ctx context.Context, stateHash string) (LoginState, error)
-	// HasDeployment reports whether the deployment belongs to the registration.
-	HasDeployment(ctx context.Context, r Registration, deploymentID string) (bool, error)
-	// OpenSession spends the state and creates the session in one transaction; of many
-	// callers exactly one succeeds, the others get ErrSpent and leave nothing behind.
-	OpenSession(ctx context.Context, stateHash string, s Session, secretHash string) error
+	// RegistrationByKey returns the registration with this id or login key, with its
+	// deployments; ErrNotFound. An answer may be a few seconds old.
+	RegistrationByKey(ctx context.Context, key string) (Registration, error)
+	// SeeDeployment notes a deployment that is not known to be approved, as approved or
+	// as waiting, unless it is noted already, and reports whether it is approved.
+	SeeDeployment(ctx context.Context, r Registration, deploymentID string, approve bool) (bool, error)
+	// OpenSession creates the session; ErrSpent when there is one with this id, which is
+	// how a login state used twice shows. Of many callers exactly one succeeds.
+	OpenSession(ctx context.Context, s Session, secretHash string) error
 	// Session returns the session, expired or not, and the hash of its secret; ErrNotFound.
 	Session(ctx context.Context, id string) (Session, string, error)
+	// LTI11Secrets returns the shared secrets that the registration's platform had under
+	// LTI 1.1 with this consumer key, for the migration claim; often none.
+	LTI11Secrets(ctx context.Context, r Registration, consumerKey string) ([][]byte, error)
 }
 
 // KeyStore keeps the tool's signing keys.
@@ -52,19 +56,6 @@ type ToolKey struct {
 	KID       string // RFC 7638 thumbprint, SHA-256, base64url
 	Private   []byte // PKCS #8 DER
 	CreatedAt time.Time
-	RetiredAt time.Time // zero: in use
-}
-
-// LoginState is one login attempt. It holds hashes (hex SHA-256) of what the browser and
-// the platform must bring back, never the values.
-type LoginState struct {
-	StateHash      string
-	NonceHash      string
-	BrowserHash    string // of the secret in the state cookie
-	Registration   Registration
-	TargetLinkURI  string // unsigned, kept for the log only
-	DeploymentHint string // lti_deployment_id, which the claim must equal; empty: none was sent
-	CreatedAt      time.Time
-	ExpiresAt      time.Time
-	UsedAt         time.Time // zero: not spent
+	UseFrom   time.Time // from then on it signs; before, it is published only. Zero: CreatedAt
+	RetiredAt time.Time // from then on it signs no more; zero: no end is set
 }

@@ -28,5 +28,6 @@ func (s *Store) MoveRegistration(ctx context.Context, r lti.Registration) error 
 	if n == 0 {
 		return lti.ErrNotFound
 	}
+	s.forget()
 	return nil
 }

@@ -1,8 +1,10 @@
 package ltistore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -27,55 +29,66 @@ type registrationRow struct {
 	TokenURL       string    `db:"token_url"`
 	JWKSURL        string    `db:"jwks_url"`
 	TokenAudience  string    `db:"token_audience"`
+	Status         string    `db:"status"`
+	LoginKey       string    `db:"login_key"`
+	ProductFamily  string    `db:"product_family"`
+	Settings       string    `db:"settings"`
 	CreatedAt      time.Time `db:"created_at"`
 }
 
-func (r registrationRow) registration() lti.Registration {
-	return lti.Registration{
+func (r registrationRow) registration() (lti.Registration, error) {
+	reg := lti.Registration{
 		ID: r.ID, OrganisationID: r.OrganisationID, Name: r.Name, Issuer: r.Issuer, ClientID: r.ClientID,
 		AuthURL: r.AuthURL, TokenURL: r.TokenURL, JWKSURL: r.JWKSURL, TokenAudience: r.TokenAudience,
-		CreatedAt: r.CreatedAt.UTC(),
+		Status: lti.Status(r.Status), LoginKey: r.LoginKey, ProductFamily: r.ProductFamily, CreatedAt: r.CreatedAt.UTC(),
 	}
+	if err := json.Unmarshal([]byte(r.Settings), &reg.Settings); err != nil {
+		return lti.Registration{}, fmt.Errorf("decode the settings of registration %s: %w", r.ID, err)
+	}
+	return reg, nil
+}
+
+func rowOf(r lti.Registration, createdAt time.Time) (registrationRow, error) {
+	settings, err := json.Marshal(r.Settings)
+	if err != nil {
+		return registrationRow{}, fmt.Errorf("encode the settings: %w", err)
+	}
+	return registrationRow{
+		ID: r.ID, OrganisationID: r.OrganisationID, Name: r.Name, Issuer: r.Issuer, ClientID: r.ClientID,
+		AuthURL: r.AuthURL, TokenURL: r.TokenURL, JWKSURL: r.JWKSURL, TokenAudience: r.TokenAudience,
+		Status: string(cmp.Or(r.Status, lti.StatusActive)), LoginKey: r.LoginKey, ProductFamily: r.ProductFamily,
+		Settings: string(settings), CreatedAt: createdAt,
+	}, nil
 }
 
 const selectRegistration = `select
-	id, organisation_id, name, issuer, client_id, auth_url, token_url, jwks_url, token_audience, created_at
+	id, organisation_id, name, issuer, client_id, auth_url, token_url, jwks_url, token_audience,
+	status, login_key, product_family, settings, created_at
 	from registrations `
 
 // AddRegistration stores r with its deployments and returns it as stored. The same issuer
-// and client id of the same organisation again updates name and addresses and adds the
-// deployments that are new, so the operator's command can be repeated; deployments are
-// never taken away by it. It fails with the sentence of r.Validate and with ErrTaken.
+// and client id of the same organisation again updates name, addresses, login key, product
+// family and settings and adds the deployments that are new, so a registration can be
+// repeated; deployments are never taken away by it, and the status stays as it was: who
+// repeats a registration does not thereby confirm it. An empty r.ID gets one. It fails with
+// the sentence of r.Validate and with ErrTaken.
 func (s *Store) AddRegistration(ctx context.Context, r lti.Registration) (lti.Registration, error) {
 	if err := r.Validate(); err != nil {
 		return lti.Registration{}, err
 	}
-	id, err := uuid.NewV7()
-	if err != nil {
-		return lti.Registration{}, fmt.Errorf("make a registration id: %w", err)
+	if r.ID == "" {
+		r.ID = uuid.Must(uuid.NewV7()).String()
 	}
 	now := sqldb.UTC(s.now())
+	row, err := rowOf(r, now)
+	if err != nil {
+		return lti.Registration{}, err
+	}
 	err = s.db.InTx(ctx, func(tx *sqldb.Tx) error {
-		_, err := tx.Exec(ctx, `insert into registrations (
-				id, organisation_id, name, issuer, client_id, auth_url, token_url, jwks_url, token_audience, created_at
-			) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-			on conflict (issuer, client_id) do nothing`,
-			id.String(), r.OrganisationID, r.Name, r.Issuer, r.ClientID, r.AuthURL, r.TokenURL, r.JWKSURL, r.TokenAudience, now)
-		if err != nil {
-			return fmt.Errorf("insert a registration: %w", err)
+		if err := upsert(ctx, tx, row); err != nil {
+			return err
 		}
-		n, err := tx.Exec(ctx, `update registrations
-			set name = ?, auth_url = ?, token_url = ?, jwks_url = ?, token_audience = ?
-			where issuer = ? and client_id = ? and organisation_id = ?`,
-			r.Name, r.AuthURL, r.TokenURL, r.JWKSURL, r.TokenAudience, r.Issuer, r.ClientID, r.OrganisationID)
-		if err != nil {
-			return fmt.Errorf("update the registration: %w", err)
-		}
-		if n == 0 {
-			return ErrTaken
-		}
-		var row registrationRow
-		err = tx.Get(ctx, &row, selectRegistration+`where issuer = ? and client_id = ? and organisation_id = ?`,
+		err := tx.Get(ctx, &row, selectRegistration+`where issuer = ? and client_id = ? and organisation_id = ?`,
 			r.Issuer, r.ClientID, r.OrganisationID)
 		if err != nil {
 			return fmt.Errorf("select the registration: %w", err)
@@ -91,12 +104,43 @@ func (s *Store) AddRegistration(ctx context.Context, r lti.Registration) (lti.Re
 	if err != nil {
 		return lti.Registration{}, err
 	}
+	s.forget()
 	return r, nil
 }
 
+func upsert(ctx context.Context, tx *sqldb.Tx, r registrationRow) error {
+	_, err := tx.Exec(ctx, `insert into registrations (
+			id, organisation_id, name, issuer, client_id, auth_url, token_url, jwks_url, token_audience,
+			status, login_key, product_family, settings, created_at
+		) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		on conflict (issuer, client_id) do nothing`,
+		r.ID, r.OrganisationID, r.Name, r.Issuer, r.ClientID, r.AuthURL, r.TokenURL, r.JWKSURL, r.TokenAudience,
+		r.Status, r.LoginKey, r.ProductFamily, r.Settings, r.CreatedAt)
+	if err != nil {
+		return fmt.Errorf("insert a registration: %w", err)
+	}
+	n, err := tx.Exec(ctx, `update registrations
+		set name = ?, auth_url = ?, token_url = ?, jwks_url = ?, token_audience = ?,
+		settings = case when ? = '{}' then settings else ? end,
+		login_key = case when ? = '' then login_key else ? end,
+		product_family = case when ? = '' then product_family else ? end
+		where issuer = ? and client_id = ? and organisation_id = ?`,
+		r.Name, r.AuthURL, r.TokenURL, r.JWKSURL, r.TokenAudience, r.Settings, r.Settings,
+		r.LoginKey, r.LoginKey, r.ProductFamily, r.ProductFamily,
+		r.Issuer, r.ClientID, r.OrganisationID)
+	if err != nil {
+		return fmt.Errorf("update the registration: %w", err)
+	}
+	if n == 0 {
+		return ErrTaken
+	}
+	return nil
+}
+
+// addDeployment adds an approved deployment, and approves one that waited.
 func addDeployment(ctx context.Context, tx *sqldb.Tx, r registrationRow, deployment string, now time.Time) error {
-	_, err := tx.Exec(ctx, `insert into deployments (organisation_id, registration_id, deployment_id, created_at)
-		values (?, ?, ?, ?) on conflict (registration_id, deployment_id) do nothing`,
+	_, err := tx.Exec(ctx, `insert into deployments (organisation_id, registration_id, deployment_id, created_at, status)
+		values (?, ?, ?, ?, 'approved') on conflict (registration_id, deployment_id) do update set status = 'approved'`,
 		r.OrganisationID, r.ID, deployment, now)
 	if err != nil {
 		return fmt.Errorf("insert a deployment: %w", err)
@@ -105,14 +149,33 @@ func addDeployment(ctx context.Context, tx *sqldb.Tx, r registrationRow, deploym
 }
 
 func withDeployments(ctx context.Context, q sqldb.Queryer, row registrationRow) (lti.Registration, error) {
-	r := row.registration()
-	err := q.Select(ctx, &r.Deployments, `select deployment_id from deployments
+	r, err := row.registration()
+	if err != nil {
+		return lti.Registration{}, err
+	}
+	var rows []struct {
+		ID     string `db:"deployment_id"`
+		Status string `db:"status"`
+	}
+	err = q.Select(ctx, &rows, `select deployment_id, status from deployments
 		where organisation_id = ? and registration_id = ? order by deployment_id`, r.OrganisationID, r.ID)
 	if err != nil {
 		return lti.Registration{}, fmt.Errorf("select the deployments: %w", err)
 	}
+	for _, d := range rows {
+		if d.Status == deploymentApproved {
+			r.Deployments = append(r.Deployments, d.ID)
+		} else {
+			r.Pending = append(r.Pending, d.ID)
+		}
+	}
 	return r, nil
 }
+
+const (
+	deploymentApproved = "approved"
+	deploymentPending  = "pending"
+)
 
 // AllRegistrations returns the registrations of an organisation with their deployments,
 // in the order of their names.
@@ -158,34 +221,6 @@ func (s *Store) RemoveRegistration(ctx context.Context, organisationID, id strin
 	if n == 0 {
 		return fmt.Errorf("registration %s: %w", id, lti.ErrNotFound)
 	}
+	s.forget()
 	return nil
-}
-
-// Registrations implements lti.Store, across organisations: the pair of issuer and client
-// id is unique in the database.
-func (s *Store) Registrations(ctx context.Context, issuer, clientID string) ([]lti.Registration, error) {
-	query, args := selectRegistration+`where issuer = ? order by id`, []any{issuer}
-	if clientID != "" {
-		query, args = selectRegistration+`where issuer = ? and client_id = ?`, []any{issuer, clientID}
-	}
-	var rows []registrationRow
-	if err := s.db.Select(ctx, &rows, query, args...); err != nil {
-		return nil, fmt.Errorf("select the registrations of an issuer: %w", err)
-	}
-	list := make([]lti.Registration, 0, len(rows))
-	for _, row := range rows {
-		list = append(list, row.registration())
-	}
-	return list, nil
-}
-
-// HasDeployment implements lti.Store.
-func (s *Store) HasDeployment(ctx context.Context, r lti.Registration, deploymentID string) (bool, error) {
-	var n int
-	err := s.db.Get(ctx, &n, `select count(*) from deployments
-		where organisation_id = ? and registration_id = ? and deployment_id = ?`, r.OrganisationID, r.ID, deploymentID)
-	if err != nil {
-		return false, fmt.Errorf("count the deployments: %w", err)
-	}
-	return n > 0, nil
 }

@@ -6,7 +6,7 @@
 // organisation is known. They are found by what the platform calls itself and by the hash
 // of a secret, and the organisation follows from the row.
 //
-// Login states and session secrets are stored as SHA-256 hashes; the private tool keys are
+// Session secrets are stored as SHA-256 hashes; the private tool keys are
 // stored as they are, so whoever reads the database can sign as the tool towards
 // learning platforms.
 //
@@ -29,101 +29,37 @@ import (
 // Store implements lti.Store, and what an operator needs besides. It is safe for
 // concurrent use.
 type Store struct {
-	db  *sqldb.DB
-	now func() time.Time
+	db    *sqldb.DB
+	now   func() time.Time
+	known *cache
 }
 
 var _ lti.Store = (*Store)(nil)
 
 // New returns a store on db, which has to be migrated.
-func New(db *sqldb.DB, now func() time.Time) *Store { return &Store{db: db, now: now} }
-
-// CreateState implements lti.Store.
-func (s *Store) CreateState(ctx context.Context, st lti.LoginState) error {
-	_, err := s.db.Exec(ctx, `insert into login_states (
-			state_hash, organisation_id, registration_id, nonce_hash, browser_hash,
-			target_link_uri, deployment_hint, created_at, expires_at
-		) values (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		st.StateHash, st.Registration.OrganisationID, st.Registration.ID, st.NonceHash, st.BrowserHash,
-		st.TargetLinkURI, st.DeploymentHint, sqldb.UTC(st.CreatedAt), sqldb.UTC(st.ExpiresAt))
-	if err != nil {
-		return fmt.Errorf("insert a login state: %w", err)
-	}
-	return nil
+func New(db *sqldb.DB, now func() time.Time) *Store {
+	return &Store{db: db, now: now, known: newCache()}
 }
 
-type stateRow struct {
-	registrationRow
-	NonceHash      string       `db:"nonce_hash"`
-	BrowserHash    string       `db:"browser_hash"`
-	TargetLinkURI  string       `db:"target_link_uri"`
-	DeploymentHint string       `db:"deployment_hint"`
-	StateCreatedAt time.Time    `db:"state_created_at"`
-	ExpiresAt      time.Time    `db:"expires_at"`
-	UsedAt         sql.NullTime `db:"used_at"`
-}
-
-// State implements lti.Store: the state with its registration in one query.
-func (s *Store) State(ctx context.Context, stateHash string) (lti.LoginState, error) {
-	var row stateRow
-	err := s.db.Get(ctx, &row, `select
-			r.id, r.organisation_id, r.name, r.issuer, r.client_id, r.auth_url, r.token_url,
-			r.jwks_url, r.token_audience, r.created_at,
-			s.nonce_hash, s.browser_hash, s.target_link_uri, s.deployment_hint,
-			s.created_at as state_created_at, s.expires_at, s.used_at
-		from login_states s
-		join registrations r on r.id = s.registration_id and r.organisation_id = s.organisation_id
-		where s.state_hash = ?`, stateHash)
-	if errors.Is(err, sql.ErrNoRows) {
-		return lti.LoginState{}, lti.ErrNotFound
-	}
-	if err != nil {
-		return lti.LoginState{}, fmt.Errorf("select the login state: %w", err)
-	}
-	st := lti.LoginState{
-		StateHash:      stateHash,
-		NonceHash:      row.NonceHash,
-		BrowserHash:    row.BrowserHash,
-		Registration:   row.registration(),
-		TargetLinkURI:  row.TargetLinkURI,
-		DeploymentHint: row.DeploymentHint,
-		CreatedAt:      row.StateCreatedAt.UTC(),
-		ExpiresAt:      row.ExpiresAt.UTC(),
-	}
-	if row.UsedAt.Valid {
-		st.UsedAt = row.UsedAt.Time.UTC()
-	}
-	return st, nil
-}
-
-// OpenSession implements lti.Store. The update is the lock: of many transactions with one
-// state, one changes the row.
-func (s *Store) OpenSession(ctx context.Context, stateHash string, session lti.Session, secretHash string) error {
+// OpenSession implements lti.Store. The id comes from the login state, so the primary key
+// is what makes a state good for one session only.
+func (s *Store) OpenSession(ctx context.Context, session lti.Session, secretHash string) error {
 	launch, err := json.Marshal(session.Launch)
 	if err != nil {
 		return fmt.Errorf("encode the launch: %w", err)
 	}
-	l, at := session.Launch, sqldb.UTC(session.CreatedAt)
-	return s.db.InTx(ctx, func(tx *sqldb.Tx) error {
-		n, err := tx.Exec(ctx, `update login_states set used_at = ?
-			where state_hash = ? and organisation_id = ? and registration_id = ?
-			and used_at is null and expires_at > ?`,
-			at, stateHash, l.OrganisationID, l.RegistrationID, at)
-		if err != nil {
-			return fmt.Errorf("spend the login state: %w", err)
-		}
-		if n != 1 {
-			return lti.ErrSpent
-		}
-		_, err = tx.Exec(ctx, `insert into sessions (
-				id, organisation_id, registration_id, secret_hash, launch, created_at, expires_at
-			) values (?, ?, ?, ?, ?, ?, ?)`,
-			session.ID, l.OrganisationID, l.RegistrationID, secretHash, string(launch), at, sqldb.UTC(session.ExpiresAt))
-		if err != nil {
-			return fmt.Errorf("insert a session: %w", err)
-		}
-		return nil
-	})
+	l := session.Launch
+	_, err = s.db.Exec(ctx, `insert into sessions (
+			id, organisation_id, registration_id, secret_hash, launch, created_at, expires_at
+		) values (?, ?, ?, ?, ?, ?, ?)`,
+		session.ID, l.OrganisationID, l.RegistrationID, secretHash, string(launch), sqldb.UTC(session.CreatedAt), sqldb.UTC(session.ExpiresAt))
+	if sqldb.IsDuplicate(err) {
+		return lti.ErrSpent
+	}
+	if err != nil {
+		return fmt.Errorf("insert a session: %w", err)
+	}
+	return nil
 }
 
 // Session implements lti.Store.
@@ -148,21 +84,34 @@ func (s *Store) Session(ctx context.Context, id string) (lti.Session, string, er
 	return session, row.SecretHash, nil
 }
 
-// Sweep deletes the login states and sessions that have expired, of all organisations,
-// and returns how many rows went. Nothing depends on its being called; it keeps the
-// database small and people's data short-lived.
+// Sweep deletes the sessions that have expired and the traces older than a month, of all
+// organisations, and returns how many rows went. Nothing depends on its being called; it
+// keeps the database small and people's data short-lived.
 func (s *Store) Sweep(ctx context.Context) (int64, error) {
-	now := sqldb.UTC(s.now())
-	states, err := s.db.Exec(ctx, `delete from login_states where expires_at <= ?`, now)
-	if err != nil {
-		return 0, fmt.Errorf("delete expired login states: %w", err)
+	now := s.now()
+	var gone int64
+	for _, old := range []struct {
+		what, query string
+		before      time.Time
+	}{
+		{"expired sessions", `delete from sessions where expires_at <= ?`, now},
+		{"old traces", `delete from launch_traces where at <= ?`, now.Add(-traceLife)},
+		{"old invitations", `delete from invitations where expires_at <= ?`, now.Add(-traceLife)},
+		{"old notices", `delete from notices where received_at <= ?`, now.Add(-noticeLife)},
+	} {
+		n, err := s.db.Exec(ctx, old.query, sqldb.UTC(old.before))
+		if err != nil {
+			return gone, fmt.Errorf("delete %s: %w", old.what, err)
+		}
+		gone += n
 	}
-	sessions, err := s.db.Exec(ctx, `delete from sessions where expires_at <= ?`, now)
-	if err != nil {
-		return states, fmt.Errorf("delete expired sessions: %w", err)
-	}
-	return states + sessions, nil
+	return gone, nil
 }
+
+const (
+	traceLife  = 30 * 24 * time.Hour
+	noticeLife = 400 * 24 * time.Hour // a platform may send a notice again after a restore
+)
 
 const retiredKeyLife = 24 * time.Hour // how long platforms may still hold a retired key
 
@@ -213,4 +162,16 @@ func (s *Store) RetireToolKey(ctx context.Context, kid string) error {
 		return fmt.Errorf("tool key %s: %w", kid, lti.ErrNotFound)
 	}
 	return nil
+}
+
+// LTI11Secrets implements lti.Store.
+func (s *Store) LTI11Secrets(ctx context.Context, r lti.Registration, consumerKey string) ([][]byte, error) {
+	var secrets [][]byte
+	err := s.db.Select(ctx, &secrets, `select secret from lti11_keys
+		where organisation_id = ? and registration_id = ? and consumer_key = ? order by created_at, id`,
+		r.OrganisationID, r.ID, consumerKey)
+	if err != nil {
+		return nil, fmt.Errorf("select the LTI 1.1 secrets: %w", err)
+	}
+	return secrets, nil
 }
