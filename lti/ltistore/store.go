@@ -17,8 +17,6 @@ package ltistore
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -32,56 +30,14 @@ type Store struct {
 	db    *sqldb.DB
 	now   func() time.Time
 	known *cache
+	batch *sessionBatch
 }
 
 var _ lti.Store = (*Store)(nil)
 
 // New returns a store on db, which has to be migrated.
 func New(db *sqldb.DB, now func() time.Time) *Store {
-	return &Store{db: db, now: now, known: newCache()}
-}
-
-// OpenSession implements lti.Store. The id comes from the login state, so the primary key
-// is what makes a state good for one session only.
-func (s *Store) OpenSession(ctx context.Context, session lti.Session, secretHash string) error {
-	launch, err := json.Marshal(session.Launch)
-	if err != nil {
-		return fmt.Errorf("encode the launch: %w", err)
-	}
-	l := session.Launch
-	_, err = s.db.Exec(ctx, `insert into sessions (
-			id, organisation_id, registration_id, secret_hash, launch, created_at, expires_at
-		) values (?, ?, ?, ?, ?, ?, ?)`,
-		session.ID, l.OrganisationID, l.RegistrationID, secretHash, string(launch), sqldb.UTC(session.CreatedAt), sqldb.UTC(session.ExpiresAt))
-	if sqldb.IsDuplicate(err) {
-		return lti.ErrSpent
-	}
-	if err != nil {
-		return fmt.Errorf("insert a session: %w", err)
-	}
-	return nil
-}
-
-// Session implements lti.Store.
-func (s *Store) Session(ctx context.Context, id string) (lti.Session, string, error) {
-	var row struct {
-		SecretHash string    `db:"secret_hash"`
-		Launch     string    `db:"launch"`
-		CreatedAt  time.Time `db:"created_at"`
-		ExpiresAt  time.Time `db:"expires_at"`
-	}
-	err := s.db.Get(ctx, &row, `select secret_hash, launch, created_at, expires_at from sessions where id = ?`, id)
-	if errors.Is(err, sql.ErrNoRows) {
-		return lti.Session{}, "", lti.ErrNotFound
-	}
-	if err != nil {
-		return lti.Session{}, "", fmt.Errorf("select the session: %w", err)
-	}
-	session := lti.Session{ID: id, CreatedAt: row.CreatedAt.UTC(), ExpiresAt: row.ExpiresAt.UTC()}
-	if err := json.Unmarshal([]byte(row.Launch), &session.Launch); err != nil {
-		return lti.Session{}, "", fmt.Errorf("decode the launch of session %s: %w", id, err)
-	}
-	return session, row.SecretHash, nil
+	return &Store{db: db, now: now, known: newCache(), batch: &sessionBatch{}}
 }
 
 // Sweep deletes the sessions that have expired and the traces older than a month, of all
