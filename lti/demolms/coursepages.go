@@ -120,7 +120,8 @@ func (l *LMS) serveAdd(w http.ResponseWriter, r *http.Request, s *session) {
 		return
 	}
 	q := r.URL.Query()
-	d := addData{Course: c, Tools: l.Tools(), Select: q.Get("select"), Fault: q.Get("fault"), Nothing: q.Has("nothing"), Draft: q.Get("draft")}
+	active := slices.DeleteFunc(l.Tools(), func(t Tool) bool { return t.Pending })
+	d := addData{Course: c, Tools: active, Select: q.Get("select"), Fault: q.Get("fault"), Nothing: q.Has("nothing"), Draft: q.Get("draft")}
 	if d.Draft != "" {
 		l.mu.Lock()
 		draft, found := s.drafts[d.Draft]
@@ -217,7 +218,7 @@ func (l *LMS) serveAdminTool(w http.ResponseWriter, r *http.Request, _ *session)
 	tools := slices.Clone(l.tools)
 	l.mu.Unlock()
 	if len(tools) == 0 {
-		l.errorPage(w, r, http.StatusNotFound, "No tool is registered.")
+		http.Redirect(w, r, "/admin/tools", http.StatusSeeOther)
 		return
 	}
 	t := tools[0]

@@ -25,6 +25,8 @@ type Activity struct {
 	// URL is the target link; empty means the tool's LaunchURL.
 	URL    string            `json:"url,omitempty"`
 	Custom map[string]string `json:"custom,omitempty"`
+	// CopiedFrom is the activity this one was copied from; may be empty.
+	CopiedFrom string `json:"copied_from,omitempty"`
 }
 
 // SubmissionReview is where a tool wants a submission to be looked at.
@@ -70,7 +72,9 @@ type state struct {
 	LineItems  []LineItem               `json:"line_items"`
 	Grades     map[int]map[string]Grade `json:"grades"`
 	NextID     int                      `json:"next_id"`
-	Key        string                   `json:"key"`
+	// Tools are those that registered themselves.
+	Tools []Tool `json:"tools,omitempty"`
+	Key   string `json:"key"`
 }
 
 type siteState struct {

@@ -34,13 +34,14 @@ type Area string
 
 // The areas, in the order in which a launch meets them.
 const (
-	AreaLogin    Area = "Login initiation"
-	AreaIDToken  Area = "id_token"
-	AreaResponse Area = "Authentication response"
-	AreaDeepLink Area = "Deep linking request"
-	AreaJWKS     Area = "Key set"
-	AreaToken    Area = "Token endpoint"
-	AreaServices Area = "Grade and membership services"
+	AreaRegistration Area = "Dynamic registration"
+	AreaLogin        Area = "Login initiation"
+	AreaIDToken      Area = "id_token"
+	AreaResponse     Area = "Authentication response"
+	AreaDeepLink     Area = "Deep linking request"
+	AreaJWKS         Area = "Key set"
+	AreaToken        Area = "Token endpoint"
+	AreaServices     Area = "Grade and membership services"
 )
 
 // perLaunch tells whether a knob of this area belongs to one launch: named in
@@ -60,14 +61,19 @@ type KnobInfo struct {
 	Default Value
 	// Slow knobs take a duration.
 	Slow bool
+	// Cases are the numbers of the bad inputs a knob stands for in the list
+	// the tool is tested by, for example "E4"; may be empty.
+	Cases string
 
 	// alter disturbs an id_token before it is signed.
 	alter func(*draft)
+	// change disturbs a JSON object the platform answers.
+	change func(map[string]any)
 }
 
 // Knobs is the table of all knobs, grouped by area.
 func Knobs() []KnobInfo {
-	return slices.Concat(loginKnobs(), signatureKnobs(), claimKnobs(), ltiClaimKnobs(), responseKnobs(), deepLinkKnobs(), serviceKnobs())
+	return slices.Concat(registrationKnobs(), loginKnobs(), signatureKnobs(), claimKnobs(), ltiClaimKnobs(), responseKnobs(), deepLinkKnobs(), serviceKnobs())
 }
 
 func knobInfo(k Knob) (KnobInfo, error) {

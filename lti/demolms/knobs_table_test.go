@@ -19,14 +19,21 @@ func signatureTests() map[demolms.Knob]knobTest {
 		demolms.LoginForeignTarget: sends("target_link_uri", constant("https://elsewhere.example/launch")),
 		demolms.LoginWrongDeploy:   sends("lti_deployment_id", constant("no-such-deployment")),
 		demolms.LoginLTI11:         sends("lti_message_type", constant("basic-lti-launch-request")),
-		demolms.TokenNoKid:         badSignature("kid", nil),
-		demolms.TokenWrongKid:      badSignature("kid", "no-such-key"),
-		demolms.TokenAlgNone:       badSignature("alg", "none"),
-		demolms.TokenHS256:         badSignature("alg", "HS256"),
-		demolms.TokenOtherKey:      badSignature("alg", "RS256"),
-		demolms.TokenTampered:      badSignature("alg", "RS256"),
-		demolms.TokenCrit:          header("crit", []string{"urn:example:must-understand"}),
-		demolms.TokenType:          header("typ", "at+jwt"),
+		demolms.LaunchLinkHistory: claims(func(t *testing.T, b *bench, c map[string]any) {
+			t.Helper()
+			custom, _ := c[claimNS+"custom"].(map[string]any)
+			if custom["links"] != "" {
+				t.Errorf("custom %v", custom)
+			}
+		}),
+		demolms.TokenNoKid:    badSignature("kid", nil),
+		demolms.TokenWrongKid: badSignature("kid", "no-such-key"),
+		demolms.TokenAlgNone:  badSignature("alg", "none"),
+		demolms.TokenHS256:    badSignature("alg", "HS256"),
+		demolms.TokenOtherKey: badSignature("alg", "RS256"),
+		demolms.TokenTampered: badSignature("alg", "RS256"),
+		demolms.TokenCrit:     header("crit", []string{"urn:example:must-understand"}),
+		demolms.TokenType:     header("typ", "at+jwt"),
 		demolms.TokenJSON: response(func(t *testing.T, b *bench, f url.Values) {
 			t.Helper()
 			if err := b.signature(f.Get("id_token")); err != nil || !json.Valid([]byte(f.Get("id_token"))) {

@@ -12,6 +12,7 @@ const (
 	LoginWrongDeploy   Knob = "login-wrong-deployment"
 	LoginLTI11         Knob = "login-lti11"
 	LoginNoMessageHint Knob = "login-no-message-hint"
+	LaunchLinkHistory  Knob = "launch-link-history"
 )
 
 // Values that knobs put in place of good ones.
@@ -36,6 +37,7 @@ func loginKnobs() []KnobInfo {
 		{Knob: LoginNoMessageHint, Area: AreaLogin, Default: On, Effect: "The login initiation leaves out lti_message_hint, so the platform cannot tell what is launched and shows its own error page."},
 		{Knob: LoginForeignTarget, Area: AreaLogin, Default: On, Effect: "The login initiation names a target_link_uri on another host; the signed one in the id_token stays right."},
 		{Knob: LoginWrongDeploy, Area: AreaLogin, Default: On, Effect: "The login initiation names another lti_deployment_id than the id_token."},
+		{Knob: LaunchLinkHistory, Area: AreaLogin, Default: On, Cases: "M47", Effect: "Custom parameters get ResourceLink.id.history filled in, which Moodle does not know and others do."},
 		{Knob: LoginLTI11, Area: AreaLogin, Default: On, Effect: "An LTI 1.1 launch is posted to the login address instead of a login initiation."},
 	}
 }

@@ -1,6 +1,7 @@
 package demolms
 
 import (
+	"cmp"
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/hex"
@@ -11,7 +12,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -46,13 +46,19 @@ type Tool struct {
 	// TokenAudience is the aud a client assertion must carry; the address of
 	// the token endpoint when empty. (Brightspace wants another one.)
 	TokenAudience string
-	// Scopes are the service scopes granted; nil grants all five.
+	// Scopes are the service scopes granted; nil grants the five of the grade
+	// and membership services. Notices are granted only when named.
 	Scopes []string
 	// HideNames leaves names and mail addresses out of launches and
 	// membership lists, as Moodle's privacy setting "never" does.
 	HideNames bool
 	// Custom are parameters sent in each launch of the tool.
 	Custom map[string]string
+	// Domain, Description and LogoURL come with a dynamic registration and are
+	// given back by it.
+	Domain, Description, LogoURL string
+	// Pending tools registered themselves and wait for an administrator.
+	Pending bool
 }
 
 // Config is what an LMS needs from outside. Issuer and Now are required.
@@ -137,6 +143,11 @@ func New(cfg Config) (*LMS, error) {
 			return nil, err
 		}
 	}
+	for _, t := range slices.Clone(l.data.Tools) {
+		if _, err := l.toolByClient(t.ClientID); err != nil {
+			l.keepRegistered(t)
+		}
+	}
 	if l.pages, err = parsePages(); err != nil {
 		return nil, err
 	}
@@ -172,8 +183,9 @@ func (l *LMS) AddTool(t Tool) error {
 		i = len(l.tools)
 		l.tools = append(l.tools, Tool{})
 	}
+	t.DeploymentID = cmp.Or(t.DeploymentID, l.tools[i].DeploymentID)
 	if t.DeploymentID == "" {
-		t.DeploymentID = strconv.Itoa(i + 1)
+		t.DeploymentID = l.freeType(i + 1)
 	}
 	if t.Name == "" {
 		t.Name = t.ClientID

@@ -40,7 +40,9 @@ type view struct {
 	Bare bool
 	// Script loads the one script: pages that submit or leave by themselves.
 	Script, Leave bool
-	Data          any
+	// Frames are further origins the page shows in frames.
+	Frames []string
+	Data   any
 }
 
 type returnView struct{ Activity, Course, Title, Message, Error string }
@@ -88,26 +90,44 @@ func (l *LMS) renderStatus(w http.ResponseWriter, r *http.Request, status int, n
 		return
 	}
 	h := w.Header()
-	h.Set("Content-Security-Policy", l.contentPolicy())
+	h.Set("Content-Security-Policy", l.contentPolicy(v.Frames))
 	h.Set("Cache-Control", "no-store")
 	h.Set("Referrer-Policy", "strict-origin-when-cross-origin")
 	writeBody(w, status, htmlType, out.String())
 }
 
-// contentPolicy lets the frames show the registered tools and nothing else.
-func (l *LMS) contentPolicy() string {
-	frames := []string{"'self'"}
+// toolOrigins are the origins of the registered tools.
+func (l *LMS) toolOrigins() []string {
+	var out []string
 	for _, t := range l.Tools() {
-		for _, address := range append([]string{t.LoginURL, t.LaunchURL, t.DeepLinkURL}, t.RedirectURIs...) {
-			u, err := url.Parse(address)
-			if err != nil || strings.ContainsAny(u.Host, " ;,") {
-				continue
-			}
-			if origin := u.Scheme + "://" + u.Host; !slices.Contains(frames, origin) {
-				frames = append(frames, origin)
+		for _, origin := range t.origins() {
+			if !slices.Contains(out, origin) {
+				out = append(out, origin)
 			}
 		}
 	}
+	return out
+}
+
+// origins are those of all addresses of a tool.
+func (t Tool) origins() []string {
+	var out []string
+	for _, address := range append([]string{t.LoginURL, t.LaunchURL, t.DeepLinkURL}, t.RedirectURIs...) {
+		u, err := url.Parse(address)
+		if err != nil || u.Host == "" || strings.ContainsAny(u.Host, " ;,") {
+			continue
+		}
+		if origin := u.Scheme + "://" + u.Host; !slices.Contains(out, origin) {
+			out = append(out, origin)
+		}
+	}
+	return out
+}
+
+// contentPolicy lets the frames show the registered tools, what the page asks
+// for, and nothing else.
+func (l *LMS) contentPolicy(more []string) string {
+	frames := slices.Concat([]string{"'self'"}, l.toolOrigins(), more)
 	return "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'self'; frame-src " + strings.Join(frames, " ")
 }
 
@@ -172,6 +192,9 @@ func (l *LMS) routes() http.Handler {
 	pages.HandleFunc("GET /activity/{activity}", l.loggedIn(l.serveActivity))
 	pages.HandleFunc("GET /launch/{activity}", l.loggedIn(l.serveLaunch))
 	pages.HandleFunc("GET /admin/tool", l.only(l.serveAdminTool, Admin))
+	pages.HandleFunc("GET /admin/tools", l.only(l.serveTools, Admin))
+	pages.HandleFunc("GET /admin/register", l.only(l.serveRegister, Admin))
+	pages.HandleFunc("POST /admin/activate", l.only(l.serveActivate, Admin))
 	pages.HandleFunc("GET /knobs", l.serveKnobs)
 	pages.HandleFunc("POST /knobs", l.serveSetKnobs)
 	pages.HandleFunc("GET "+returnPath, l.serveReturn)
@@ -188,6 +211,10 @@ func (l *LMS) routes() http.Handler {
 	mux.HandleFunc("POST "+deepLinkReturnPath, l.serveDeepLinkReturn)
 	mux.HandleFunc(tokenPath, l.serveToken)
 	mux.HandleFunc("GET "+jwksPath, l.serveJWKS)
+	mux.HandleFunc("GET "+configurationPath, l.serveConfiguration)
+	for _, method := range []string{"GET ", "POST ", "PUT "} {
+		mux.HandleFunc(method+registrationPath, l.serveRegistration)
+	}
 	mux.HandleFunc(servicesPath, l.serveServices)
 	return mux
 }

@@ -19,6 +19,7 @@ const (
 	scopeResult       = agsScope + "result.readonly"
 	scopeScore        = agsScope + "score"
 	scopeMembers      = "https://purl.imsglobal.org/spec/lti-nrps/scope/contextmembership.readonly"
+	scopeNotices      = "https://purl.imsglobal.org/spec/lti/scope/noticehandlers"
 )
 
 // What the token endpoint answers. Codes of RFC 6749 stand beside sentences of
