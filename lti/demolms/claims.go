@@ -195,6 +195,7 @@ func (l *LMS) commonClaims(s situation) map[string]any {
 	if scopes := gradeScopes(t.Scopes); len(scopes) > 0 {
 		claims[claimAGS] = map[string]any{"scope": scopes, "lineitems": l.lineItemsURL(c.ID, t)}
 	}
+	l.noticeClaim(claims, t)
 	return claims
 }
 

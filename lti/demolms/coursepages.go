@@ -73,6 +73,8 @@ type courseData struct {
 	Teaches    bool
 	// Added is how many activities the last form made.
 	Added string
+	// Copied is set on the first look at a copy.
+	Copied bool
 }
 
 // courseOf finds the course of a request, or answers that there is none. The
@@ -95,7 +97,7 @@ func (l *LMS) serveCourse(w http.ResponseWriter, r *http.Request, s *session) {
 	}
 	u, err := l.User(s.user)
 	l.render(w, r, "course", view{Title: c.Title, Data: courseData{
-		Course: c, Activities: l.Activities(c.ID), Teaches: err == nil && u.Role != Learner, Added: r.URL.Query().Get("added"),
+		Course: c, Activities: l.Activities(c.ID), Teaches: err == nil && u.Role != Learner, Added: r.URL.Query().Get("added"), Copied: r.URL.Query().Has("copied"),
 	}})
 }
 

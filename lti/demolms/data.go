@@ -74,7 +74,9 @@ type state struct {
 	NextID     int                      `json:"next_id"`
 	// Tools are those that registered themselves.
 	Tools []Tool `json:"tools,omitempty"`
-	Key   string `json:"key"`
+	// Handlers are the notice handlers by client id and type of notice.
+	Handlers map[string]map[string]string `json:"handlers,omitempty"`
+	Key      string                       `json:"key"`
 }
 
 type siteState struct {

@@ -42,6 +42,7 @@ const (
 	AreaJWKS         Area = "Key set"
 	AreaToken        Area = "Token endpoint"
 	AreaServices     Area = "Grade and membership services"
+	AreaNotices      Area = "Notices"
 )
 
 // perLaunch tells whether a knob of this area belongs to one launch: named in
@@ -73,7 +74,7 @@ type KnobInfo struct {
 
 // Knobs is the table of all knobs, grouped by area.
 func Knobs() []KnobInfo {
-	return slices.Concat(registrationKnobs(), loginKnobs(), signatureKnobs(), claimKnobs(), ltiClaimKnobs(), responseKnobs(), deepLinkKnobs(), serviceKnobs())
+	return slices.Concat(registrationKnobs(), loginKnobs(), signatureKnobs(), claimKnobs(), ltiClaimKnobs(), responseKnobs(), deepLinkKnobs(), serviceKnobs(), noticeKnobs())
 }
 
 func knobInfo(k Knob) (KnobInfo, error) {

@@ -106,6 +106,8 @@ type LMS struct {
 	lastPost map[string]replayable
 	key      *rsa.PrivateKey
 	otherKey *rsa.PrivateKey
+	// deliveries are the notices under way.
+	deliveries sync.WaitGroup
 }
 
 // New makes an LMS, from its state file when there is one. It answers

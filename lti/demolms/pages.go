@@ -189,6 +189,7 @@ func (l *LMS) routes() http.Handler {
 	pages.HandleFunc("GET /course/{course}/select/{type}", l.only(l.serveSelect, Teacher, Admin))
 	pages.HandleFunc("GET /course/{course}/gradebook", l.only(l.serveGradebook, Teacher, Admin))
 	pages.HandleFunc("POST /course/{course}/gradebook", l.only(l.serveGrades, Teacher, Admin))
+	pages.HandleFunc("POST /course/{course}/copy", l.only(l.serveCopy, Teacher, Admin))
 	pages.HandleFunc("GET /activity/{activity}", l.loggedIn(l.serveActivity))
 	pages.HandleFunc("GET /launch/{activity}", l.loggedIn(l.serveLaunch))
 	pages.HandleFunc("GET /admin/tool", l.only(l.serveAdminTool, Admin))

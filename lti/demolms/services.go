@@ -1,6 +1,7 @@
 package demolms
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -39,6 +40,8 @@ type reply struct {
 	kind   string
 	body   string
 	link   string
+	// then is done after the answer was written, without the lock.
+	then func(context.Context)
 }
 
 // action serves one method of a resource.
@@ -62,6 +65,7 @@ var (
 	pathLineItem  = regexp.MustCompile(`^/([0-9]+)/lineitems/([0-9]+)/lineitem$`)
 	pathScores    = regexp.MustCompile(`^/([0-9]+)/lineitems/([0-9]+)/lineitem/scores$`)
 	pathResults   = regexp.MustCompile(`^/([0-9]+)/lineitems/([0-9]+)/lineitem/results$`)
+	pathNotices   = regexp.MustCompile(`^/pns$`)
 	pathMembers   = regexp.MustCompile(`^/CourseSection/([0-9]+)/bindings/([^/]+)/memberships$`)
 )
 
@@ -77,6 +81,9 @@ func resources() []resource {
 		}},
 		{pathScores, []string{typeScore}, []action{{http.MethodPost, []string{scopeScore}, (*LMS).postScore}}},
 		{pathResults, []string{typeResults}, []action{{http.MethodGet, []string{scopeResult}, (*LMS).listResults}}},
+		{pathNotices, []string{jsonType}, []action{
+			{http.MethodGet, []string{scopeNotices}, (*LMS).getHandlers}, {http.MethodPut, []string{scopeNotices}, (*LMS).putHandler},
+		}},
 		{pathMembers, []string{typeMembers}, []action{{http.MethodGet, []string{scopeMembers}, (*LMS).listMembers}}},
 	}
 }
@@ -110,10 +117,8 @@ func (l *LMS) serveServices(w http.ResponseWriter, r *http.Request) {
 		l.refuseService(w, r, http.StatusBadRequest, "Body too large")
 		return
 	}
-	req := serviceRequest{course: match[1], tool: tool, body: body, query: r.URL.Query(), path: r.URL.Path}
-	if len(match) > 2 {
-		req.id = match[2]
-	}
+	match = append(match, "", "")
+	req := serviceRequest{course: match[1], id: match[2], tool: tool, body: body, query: r.URL.Query(), path: r.URL.Path}
 	l.mu.Lock()
 	answer := res.actions[i].serve(l, req)
 	l.mu.Unlock()
@@ -121,6 +126,9 @@ func (l *LMS) serveServices(w http.ResponseWriter, r *http.Request) {
 		l.saved(r.Context())
 	}
 	l.writeReply(w, r, answer)
+	if answer.then != nil {
+		answer.then(r.Context())
+	}
 }
 
 // find matches path and media types. A wrong media type is no match at all:
