@@ -135,7 +135,7 @@ func (l *LMS) serveAdd(w http.ResponseWriter, r *http.Request, s *session) {
 		}
 		d.Items, d.Tool = draft.items, t
 	}
-	l.render(w, r, "add", view{Title: "Add an activity", Data: d})
+	l.render(w, r, "add", view{Title: "Add an activity", Storage: l.storageView(r), Data: d})
 }
 
 // serveCreate saves a selection. A single item may be renamed in the form.
@@ -207,7 +207,7 @@ func (l *LMS) renderActivity(w http.ResponseWriter, r *http.Request, a Activity,
 	frame := url.URL{Path: "/launch/" + a.ID, RawQuery: q.Encode()}
 	q.Set("window", "1")
 	window := url.URL{Path: "/launch/" + a.ID, RawQuery: q.Encode()}
-	l.render(w, r, "activity", view{Title: a.Title, Data: activityData{
+	l.render(w, r, "activity", view{Title: a.Title, Storage: l.storageView(r), Data: activityData{
 		Activity: a, Course: c, Frame: frame.String(), Window: window.String(), Teaches: teaches,
 	}})
 }

@@ -37,6 +37,7 @@ const (
 	AreaRegistration Area = "Dynamic registration"
 	AreaLogin        Area = "Login initiation"
 	AreaIDToken      Area = "id_token"
+	AreaStorage      Area = "Platform storage"
 	AreaResponse     Area = "Authentication response"
 	AreaDeepLink     Area = "Deep linking request"
 	AreaJWKS         Area = "Key set"
@@ -48,7 +49,7 @@ const (
 // perLaunch tells whether a knob of this area belongs to one launch: named in
 // a launch address it disturbs that launch and nothing else.
 func (a Area) perLaunch() bool {
-	return a == AreaLogin || a == AreaIDToken || a == AreaResponse || a == AreaDeepLink
+	return a == AreaLogin || a == AreaStorage || a == AreaIDToken || a == AreaResponse || a == AreaDeepLink
 }
 
 // KnobInfo is one row of the table of knobs.
@@ -74,7 +75,7 @@ type KnobInfo struct {
 
 // Knobs is the table of all knobs, grouped by area.
 func Knobs() []KnobInfo {
-	return slices.Concat(registrationKnobs(), loginKnobs(), signatureKnobs(), claimKnobs(), ltiClaimKnobs(), responseKnobs(), deepLinkKnobs(), serviceKnobs(), noticeKnobs())
+	return slices.Concat(registrationKnobs(), loginKnobs(), signatureKnobs(), claimKnobs(), ltiClaimKnobs(), responseKnobs(), storageKnobs(), deepLinkKnobs(), serviceKnobs(), noticeKnobs())
 }
 
 func knobInfo(k Knob) (KnobInfo, error) {

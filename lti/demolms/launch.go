@@ -101,7 +101,7 @@ func (l *LMS) initiation(s *session, launch Launch) (string, []field, error) {
 			fields = append(fields, f)
 		}
 	}
-	return t.LoginURL, fields, nil
+	return t.LoginURL, append(fields, l.storageFields(faults)...), nil
 }
 
 // serveReturn is where a tool sends a person back to (launch_presentation

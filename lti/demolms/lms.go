@@ -71,6 +71,8 @@ type Config struct {
 	Site Site
 	// Tools are the registered tools; more can follow by AddTool.
 	Tools []Tool
+	// Storage offers platform storage to the tools in frames; none when empty.
+	Storage Storage
 	// StateFile keeps courses, activities, grades, people and the signing
 	// key in one JSON file, so that a restart goes on from the same data.
 	// Empty keeps everything in memory.

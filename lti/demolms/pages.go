@@ -42,7 +42,10 @@ type view struct {
 	Script, Leave bool
 	// Frames are further origins the page shows in frames.
 	Frames []string
-	Data   any
+	// Storage is the platform storage of a page with a tool in a frame; nil
+	// when there is none.
+	Storage *storageView
+	Data    any
 }
 
 type returnView struct{ Activity, Course, Title, Message, Error string }
@@ -198,6 +201,7 @@ func (l *LMS) routes() http.Handler {
 	pages.HandleFunc("POST /admin/activate", l.only(l.serveActivate, Admin))
 	pages.HandleFunc("GET /knobs", l.serveKnobs)
 	pages.HandleFunc("POST /knobs", l.serveSetKnobs)
+	pages.HandleFunc("GET "+storagePath, l.serveStorage)
 	pages.HandleFunc("GET "+returnPath, l.serveReturn)
 	if static, err := fs.Sub(staticFiles, "static"); err == nil {
 		pages.Handle("GET /static/", http.StripPrefix("/static/", http.FileServerFS(static)))
