@@ -46,7 +46,7 @@ func (l *LMS) serveRegister(w http.ResponseWriter, r *http.Request, _ *session) 
 		return
 	}
 	l.render(w, r, "register", view{
-		Title: "Add a tool", Script: true, Frames: []string{u.Scheme + "://" + u.Host},
+		Title: "Add a tool", Frames: []string{u.Scheme + "://" + u.Host},
 		Data: registerData{Frame: address, Next: "/admin/tools?registered=1", Update: q.Has("update")},
 	})
 }

@@ -4,12 +4,3 @@ const form = document.querySelector("form[data-submit]");
 if (form) form.submit();
 const leave = document.querySelector("a[data-leave]");
 if (leave) window.top.location.assign(leave.href);
-
-// A tool that has registered itself asks for its frame to be closed.
-const registering = document.querySelector("iframe[data-register]");
-if (registering) {
-  window.addEventListener("message", (event) => {
-    if (event.source !== registering.contentWindow || typeof event.data !== "object" || event.data === null) return;
-    if (event.data.subject === "org.imsglobal.lti.close") window.location.assign(registering.dataset.next);
-  });
-}
