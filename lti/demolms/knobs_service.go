@@ -96,8 +96,6 @@ const (
 	ResultsBusy      Knob = "results-429"
 	LineItemsError   Knob = "line-items-500"
 	ScoresError      Knob = "scores-500"
-	MembersError     Knob = "members-500"
-	MembersEmpty     Knob = "members-empty"
 )
 
 func serviceKnobs() []KnobInfo {
@@ -128,7 +126,5 @@ func serviceKnobs() []KnobInfo {
 		{Knob: ResultsBusy, Area: AreaServices, Default: Once, Effect: "Results answer 429 with Retry-After: 1."},
 		{Knob: LineItemsError, Area: AreaServices, Default: On, Effect: "Line items, the list and each of them, answer 500."},
 		{Knob: ScoresError, Area: AreaServices, Default: On, Effect: "Posting a score answers 500."},
-		{Knob: MembersError, Area: AreaServices, Default: On, Effect: "The membership list answers 500."},
-		{Knob: MembersEmpty, Area: AreaServices, Default: On, Effect: "The membership list is empty."},
 	}
 }

@@ -258,12 +258,5 @@ func serviceTests() map[demolms.Knob]knobTest {
 		demolms.ScoresError: calls(func(b *bench) answer {
 			return b.service(http.MethodPost, below(b.LineItems("2")[0], "/scores"), score("7", 1, 1, b.clock.Now()), "Content-Type", scoreType)
 		}, status(500)),
-		demolms.MembersError: calls(func(b *bench) answer { return b.service(http.MethodGet, members, "") }, status(500)),
-		demolms.MembersEmpty: calls(func(b *bench) answer { return b.service(http.MethodGet, members, "") }, func(t *testing.T, a answer) {
-			t.Helper()
-			if a.Status != http.StatusOK || !strings.Contains(a.Body, `"members":[]`) {
-				t.Errorf("status %d, body %s", a.Status, a.Body)
-			}
-		}),
 	}
 }

@@ -59,13 +59,14 @@ func (l *LMS) listLineItems(r serviceRequest) reply {
 			(!q.Has("resource_link_id") || i.Activity == q.Get("resource_link_id"))
 	})
 	out := make([]wireLineItem, 0, len(found))
-	from, to, limit := page(q, len(found))
-	for _, i := range found[from:to] {
+	e := l.extent(q, len(found), PageLineItems)
+	for _, i := range found[e.from:e.to] {
 		out = append(out, l.wire(i))
 	}
 	answer := encoded(http.StatusOK, typeLineItems, out)
-	if limit > 0 {
-		answer.link = l.lineItemLinks(r, from, limit, len(found))
+	answer.link = l.next(r, e)
+	if e.asked && len(e.links) == 0 {
+		answer.link = l.lineItemLinks(r, e.from, e.limit, len(found))
 	}
 	return answer
 }

@@ -40,7 +40,8 @@ type view struct {
 	Bare bool
 	// Script loads the one script: pages that submit or leave by themselves.
 	Script, Leave bool
-	// Frames are further origins the page shows in frames.
+	// Frames are further origins the page shows in frames: those of a tool
+	// that registers itself.
 	Frames []string
 	// Storage is the platform storage of a page with a tool in a frame; nil
 	// when there is none.

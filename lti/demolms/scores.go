@@ -5,7 +5,6 @@ import (
 	"math"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"time"
 )
@@ -101,7 +100,8 @@ func (l *LMS) listResults(r serviceRequest) reply {
 	if i == nil {
 		return no
 	}
-	if r.query.Get("limit") != "" {
+	paged := l.knobs[PageResults] != Off
+	if r.query.Get("limit") != "" && !paged {
 		return reply{status: http.StatusNotFound, kind: "text/html", body: "<!DOCTYPE html><title>Error</title><p>Call to a member function out() on null</p>"}
 	}
 	rows := []any{}
@@ -119,7 +119,10 @@ func (l *LMS) listResults(r serviceRequest) reply {
 			ScoreOf: l.lineItemURL(*i), Timestamp: g.At.UTC().Format("2006-01-02T15:04:05+00:00"),
 		})
 	}
-	return encoded(http.StatusOK, typeResults, rows)
+	e := l.extent(r.query, len(rows), PageResults)
+	answer := encoded(http.StatusOK, typeResults, rows[e.from:e.to])
+	answer.link = l.next(r, e)
+	return answer
 }
 
 func oddResults(item string) []any {
@@ -128,77 +131,4 @@ func oddResults(item string) []any {
 	}
 	rows := []any{row("424240", -5, 100), row("424241", "85", 100), row("424242", 3, 0), row("424243", nil, 100)}
 	return append(rows, map[string]any{"id": item + "#odd", "scoreOf": item, "resultScore": 80, "resultMaximum": 100})
-}
-
-func (l *LMS) membersURL(course string, t Tool) string {
-	return l.cfg.Issuer + servicesPath + "CourseSection/" + course + "/bindings/" + url.PathEscape(t.DeploymentID) + "/memberships"
-}
-
-// member is one row of the membership list (NRPS 2.0 section 2.2). Roles are
-// short names here although launches carry full addresses.
-type member struct {
-	Status     string           `json:"status"`
-	Roles      []string         `json:"roles"`
-	Message    []map[string]any `json:"message,omitempty"`
-	UserID     string           `json:"user_id"`
-	SourcedID  string           `json:"lis_person_sourcedid"`
-	Name       string           `json:"name,omitempty"`
-	GivenName  string           `json:"given_name,omitempty"`
-	FamilyName string           `json:"family_name,omitempty"`
-	Email      string           `json:"email,omitempty"`
-	Username   string           `json:"ext_user_username,omitempty"`
-}
-
-// listMembers shows teachers and active learners; administrators are enrolled
-// nowhere and suspended members are left out.
-func (l *LMS) listMembers(r serviceRequest) reply {
-	c, err := l.course(r.course)
-	if err != nil {
-		return refused(http.StatusNotFound, "Not Found: Course %s doesn't exist", r.course)
-	}
-	rlid := r.query.Get("rlid")
-	if rlid != "" && !l.ownLink(r, rlid) {
-		return refused(http.StatusNotFound, "Not Found: LTI link %s doesn't exist", rlid)
-	}
-	members := []member{}
-	for _, u := range l.data.Users {
-		if m, ok := l.member(u, r.tool, rlid); ok && roleMatches(m, r.query.Get("role")) {
-			members = append(members, m)
-		}
-	}
-	if l.takeLocked(MembersEmpty) != Off {
-		members = []member{}
-	}
-	from, to, limit := page(r.query, len(members))
-	answer := encoded(http.StatusOK, typeMembers, map[string]any{
-		"id":      l.membersURL(c.ID, r.tool),
-		"context": map[string]any{"id": c.ID, "label": c.Label, "title": c.Title}, "members": members[from:to],
-	})
-	if limit > 0 && to < len(members) {
-		answer.link = "<" + l.membersURL(c.ID, r.tool) + "?limit=" + strconv.Itoa(limit) + "&from=" + strconv.Itoa(to) + `>; rel="next"`
-	}
-	return answer
-}
-
-func (l *LMS) member(u User, t Tool, rlid string) (member, bool) {
-	if u.Role == Admin || u.Suspended {
-		return member{}, false
-	}
-	m := member{Status: "Active", Roles: []string{"Learner"}, UserID: u.ID, SourcedID: u.IDNumber}
-	if u.Role == Teacher {
-		m.Roles = []string{"Instructor"}
-	}
-	if !t.HideNames {
-		m.Name, m.GivenName, m.FamilyName, m.Email, m.Username = u.Name(), u.Given, u.Family, u.Email, u.Username
-	}
-	if rlid != "" {
-		m.Message = []map[string]any{{claimMessageType: messageLaunch}}
-	}
-	return m, true
-}
-
-// roleMatches takes the short name and the full address of a role.
-func roleMatches(m member, role string) bool {
-	const membership = "http://purl.imsglobal.org/vocab/lis/v2/membership#"
-	return role == "" || slices.ContainsFunc(m.Roles, func(short string) bool { return role == short || role == membership+short })
 }

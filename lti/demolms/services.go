@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -209,6 +208,9 @@ func (l *LMS) disturbed(w http.ResponseWriter, r *http.Request) bool {
 		pathMembers.MatchString(path) && l.take(MembersError):
 		l.refuseService(w, r, http.StatusInternalServerError, "Internal Server Error")
 		return true
+	case pathMembers.MatchString(path) && l.take(MembersLimit):
+		writeBody(w, http.StatusForbidden, jsonType, `{"error":"above_response_limit"}`)
+		return true
 	default:
 		return false
 	}
@@ -292,17 +294,4 @@ func encoded(status int, kind string, value any) reply {
 		return refused(http.StatusInternalServerError, "Internal Server Error")
 	}
 	return reply{status: status, kind: kind, body: string(raw)}
-}
-
-// page cuts one page out of count rows when the caller asked for pages.
-func page(q url.Values, count int) (from, to, limit int) {
-	limit, err := strconv.Atoi(q.Get("limit"))
-	if err != nil || limit <= 0 {
-		return 0, count, 0
-	}
-	if from, err = strconv.Atoi(q.Get("from")); err != nil || from < 0 {
-		from = 0
-	}
-	from = min(from, count)
-	return from, min(from+limit, count), limit
 }
