@@ -110,18 +110,6 @@ func (l *LMS) answer(s *session, q url.Values) (string, []field, error) {
 	return l.respond(s, q, p, t)
 }
 
-// launchTool is the tool of a launch; the caller holds the lock.
-func (l *LMS) launchTool(launch Launch) (Tool, error) {
-	if launch.DeepLink {
-		return l.toolByClient(launch.ClientID)
-	}
-	a, err := l.activity(launch.Activity)
-	if err != nil {
-		return Tool{}, err
-	}
-	return l.toolByClient(a.ClientID)
-}
-
 // checkAuth finds the mistakes of which the tool is told.
 func checkAuth(q url.Values, t Tool, user string, faults map[Knob]bool) (authError, bool) {
 	switch {

@@ -56,6 +56,12 @@ type Launch struct {
 	// DeepLink asks for a deep linking request into Course for ClientID.
 	DeepLink         bool
 	Course, ClientID string
+	// Message asks for another message than these two.
+	Message Message
+	// ForUser is the person a Message is about, an id or a username.
+	ForUser string
+	// LineItem is the column of the gradebook a submission review begins from.
+	LineItem int
 	// Nonce is what the tool sent in its authentication request.
 	Nonce string
 	// Window launches into a window of its own, otherwise into a frame.
@@ -106,6 +112,9 @@ func (l *LMS) sign(launch Launch, sesskey string) (string, error) {
 		}
 		info.alter(d)
 	}
+	if t, err := l.launchTool(launch); err == nil {
+		signMigration(d.claims, t)
+	}
 	if launch.Mutate != nil {
 		launch.Mutate(d.claims, d.header)
 	}
@@ -131,28 +140,21 @@ func (l *LMS) claims(launch Launch, sesskey string) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	var a Activity
-	if !launch.DeepLink {
-		if a, err = l.activity(launch.Activity); err != nil {
-			return nil, err
-		}
-		launch.Course, launch.ClientID = a.Course, a.ClientID
+	if launch, err = l.resolve(launch); err != nil {
+		return nil, err
 	}
-	c, err := l.course(launch.Course)
+	where, err := l.situation(u, launch)
 	if err != nil {
 		return nil, err
 	}
-	t, err := l.toolByClient(launch.ClientID)
-	if err != nil {
-		return nil, err
-	}
-	where := situation{user: u, course: c, activity: a, tool: t, contexts: l.contextHistory(c), links: l.linkHistory(a)}
-	where.linkHistory = slices.Contains(launch.Faults, LaunchLinkHistory)
 	claims := l.commonClaims(where)
 	claims["nonce"] = launch.Nonce
-	if launch.DeepLink {
+	switch {
+	case launch.DeepLink:
 		l.deepLinkClaims(claims, where, sesskey)
 		return claims, nil
+	case launch.Message == MessageDataPrivacy:
+		return claims, l.privacyClaims(claims, where, launch)
 	}
 	l.resourceLinkClaims(claims, where)
 	target := "iframe"
@@ -161,9 +163,35 @@ func (l *LMS) claims(launch Launch, sesskey string) (map[string]any, error) {
 	}
 	claims[claimPresentation] = map[string]any{
 		"locale": cmp.Or(l.cfg.Site.Locale, "en"), "document_target": target,
-		"return_url": l.cfg.Issuer + returnPath + "?" + url.Values{"course": {c.ID}, "instanceid": {a.ID}, "sesskey": {sesskey}}.Encode(),
+		"return_url": l.cfg.Issuer + returnPath + "?" + url.Values{"course": {where.course.ID}, "instanceid": {where.activity.ID}, "sesskey": {sesskey}}.Encode(),
+	}
+	if launch.Message == MessageSubmissionReview {
+		return claims, l.reviewClaims(claims, where, launch)
 	}
 	return claims, nil
+}
+
+// situation gathers what a resolved launch is about; the caller holds the
+// lock.
+func (l *LMS) situation(u User, launch Launch) (situation, error) {
+	s := situation{user: u, linkHistory: slices.Contains(launch.Faults, LaunchLinkHistory)}
+	var err error
+	if s.tool, err = l.toolByClient(launch.ClientID); err != nil {
+		return s, err
+	}
+	if launch.Message == MessageDataPrivacy {
+		return s, nil
+	}
+	if s.course, err = l.course(launch.Course); err != nil {
+		return s, err
+	}
+	if launch.Activity != "" {
+		if s.activity, err = l.activity(launch.Activity); err != nil {
+			return s, err
+		}
+	}
+	s.contexts, s.links = l.contextHistory(s.course), l.linkHistory(s.activity)
+	return s, nil
 }
 
 func (l *LMS) commonClaims(s situation) map[string]any {
@@ -196,6 +224,7 @@ func (l *LMS) commonClaims(s situation) map[string]any {
 		claims[claimAGS] = map[string]any{"scope": scopes, "lineitems": l.lineItemsURL(c.ID, t)}
 	}
 	l.noticeClaim(claims, t)
+	migrationClaim(claims, t, u)
 	return claims
 }
 

@@ -196,20 +196,20 @@ func (l *LMS) serveActivity(w http.ResponseWriter, r *http.Request, s *session) 
 		l.errorPage(w, r, http.StatusNotFound, "This activity does not exist.")
 		return
 	}
-	l.renderActivity(w, r, a, c, u.Role != Learner)
+	l.renderFrame(w, r, activityData{Activity: a, Course: c, Teaches: u.Role != Learner}, "/launch/"+a.ID)
 }
 
-func (l *LMS) renderActivity(w http.ResponseWriter, r *http.Request, a Activity, c Course, teaches bool) {
+// renderFrame shows a tool in its frame, launched at an address of ours.
+func (l *LMS) renderFrame(w http.ResponseWriter, r *http.Request, d activityData, launch string) {
 	q := url.Values{}
 	if f := r.URL.Query().Get("fault"); f != "" {
 		q.Set("fault", f)
 	}
-	frame := url.URL{Path: "/launch/" + a.ID, RawQuery: q.Encode()}
+	frame := url.URL{Path: launch, RawQuery: q.Encode()}
 	q.Set("window", "1")
-	window := url.URL{Path: "/launch/" + a.ID, RawQuery: q.Encode()}
-	l.render(w, r, "activity", view{Title: a.Title, Storage: l.storageView(r), Data: activityData{
-		Activity: a, Course: c, Frame: frame.String(), Window: window.String(), Teaches: teaches,
-	}})
+	window := url.URL{Path: launch, RawQuery: q.Encode()}
+	d.Frame, d.Window = frame.String(), window.String()
+	l.render(w, r, "activity", view{Title: d.Activity.Title, Storage: l.storageView(r), Data: d})
 }
 
 // serveAdminTool opens a tool from the site administration. The front page is
@@ -232,7 +232,7 @@ func (l *LMS) serveAdminTool(w http.ResponseWriter, r *http.Request, _ *session)
 		l.errorPage(w, r, http.StatusInternalServerError, "The tool could not be opened.")
 		return
 	}
-	l.renderActivity(w, r, a, Course{ID: siteCourse, Title: "Site administration"}, false)
+	l.renderFrame(w, r, activityData{Activity: a, Course: Course{ID: siteCourse, Title: "Site administration"}}, "/launch/"+a.ID)
 }
 
 // AdminActivity is the resource link by which an administrator opens a tool

@@ -28,6 +28,8 @@ type gradeCell struct {
 	Field, Value, Label string
 	Max                 float64
 	Overridden          bool
+	// Review is where the submission can be looked at; may be empty.
+	Review string
 }
 
 func gradeField(item int, user string) string { return "grade-" + strconv.Itoa(item) + "-" + user }
@@ -53,6 +55,9 @@ func (l *LMS) renderGradebook(w http.ResponseWriter, r *http.Request, status int
 			cell := gradeCell{Field: gradeField(i.ID, u.ID), Max: i.Max, Overridden: g.Overridden, Label: i.Label + ", " + u.Name()}
 			if g.Score != nil {
 				cell.Value = strconv.FormatFloat(*g.Score, 'f', -1, 64)
+				if i.Review != nil && i.Activity != "" {
+					cell.Review = "/review/" + strconv.Itoa(i.ID) + "/" + url.PathEscape(u.ID)
+				}
 			}
 			row.Cells = append(row.Cells, cell)
 		}

@@ -1,7 +1,6 @@
 package demolms
 
 import (
-	"cmp"
 	"net/http"
 	"strings"
 )
@@ -58,14 +57,15 @@ func (l *LMS) initiate(w http.ResponseWriter, r *http.Request, s *session, launc
 func (l *LMS) initiation(s *session, launch Launch) (string, []field, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	t, err := l.launchTool(launch)
+	launch, err := l.resolve(launch)
 	if err != nil {
 		return "", nil, err
 	}
-	target := t.DeepLinkURL
-	if a, err := l.activity(launch.Activity); err == nil {
-		target = cmp.Or(a.URL, t.LaunchURL)
+	t, err := l.toolByClient(launch.ClientID)
+	if err != nil {
+		return "", nil, err
 	}
+	target := l.target(launch, t)
 	messageHint, faults, err := l.begin(s, launch)
 	if err != nil {
 		return "", nil, err

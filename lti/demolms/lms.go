@@ -54,6 +54,11 @@ type Tool struct {
 	HideNames bool
 	// Custom are parameters sent in each launch of the tool.
 	Custom map[string]string
+	// LTI11Key and LTI11Secret are those the tool was used with before LTI
+	// 1.3; launches then carry the migration claim. LTI11Users maps ids of
+	// people to the ids they had.
+	LTI11Key, LTI11Secret string
+	LTI11Users            map[string]string
 	// Domain, Description and LogoURL come with a dynamic registration and are
 	// given back by it.
 	Domain, Description, LogoURL string
