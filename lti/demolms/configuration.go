@@ -58,6 +58,10 @@ func (l *LMS) serveConfiguration(w http.ResponseWriter, r *http.Request) {
 			i.change(c)
 		}
 	}
+	// Who registers next was told this audience.
+	l.mu.Lock()
+	l.audience, _ = c["authorization_server"].(string)
+	l.mu.Unlock()
 	raw, err := json.Marshal(c)
 	if err != nil {
 		http.Error(w, "no configuration", http.StatusInternalServerError)

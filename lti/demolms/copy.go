@@ -64,8 +64,13 @@ func (l *LMS) duplicate(c Course) Course {
 		links[a.ID] = copied.ID
 		l.data.Activities = append(l.data.Activities, copied)
 	}
-	for _, i := range l.lineItems(func(i LineItem) bool { return i.Course == old }) {
-		i.ID, i.Course, i.Activity = l.nextID(), c.ID, links[i.Activity]
+	items := l.lineItems(func(i LineItem) bool { return i.Course == old })
+	ids := map[int]int{}
+	for _, i := range items {
+		ids[i.ID] = l.nextID()
+	}
+	for _, i := range items {
+		i.ID, i.Course, i.Activity, i.Formula = ids[i.ID], c.ID, links[i.Activity], remap(i.Formula, ids)
 		if i.Review != nil {
 			i.Review = &SubmissionReview{URL: i.Review.URL, Custom: maps.Clone(i.Review.Custom)}
 		}

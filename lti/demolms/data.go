@@ -47,8 +47,10 @@ type LineItem struct {
 	Tag        string  `json:"tag,omitempty"`
 	// Activity is the resource link the item is coupled to; empty for an
 	// item that stands alone.
-	Activity string            `json:"activity,omitempty"`
-	Review   *SubmissionReview `json:"review,omitempty"`
+	Activity string `json:"activity,omitempty"`
+	// Formula calculates the grades from other line items; see SetFormula.
+	Formula string            `json:"formula,omitempty"`
+	Review  *SubmissionReview `json:"review,omitempty"`
 }
 
 // Grade is the grade of one learner in one line item.
@@ -248,7 +250,12 @@ func (l *LMS) setGrade(lineItem int, user string, score *float64) error {
 	}
 	g := l.data.Grades[i.ID][u.ID]
 	g.Score, g.At = score, l.cfg.Now().UTC().Truncate(time.Second)
-	g.Overridden = i.Activity != "" && score != nil
+	g.Overridden = (i.Activity != "" || i.Formula != "") && score != nil
+	if i.Formula != "" && score == nil {
+		// An emptied cell is calculated again.
+		delete(l.data.Grades[i.ID], u.ID)
+		return nil
+	}
 	l.putGrade(i.ID, u.ID, g)
 	return nil
 }
@@ -268,10 +275,11 @@ func (l *LMS) Grade(lineItem int, user string) (Grade, error) {
 	if err != nil {
 		return Grade{}, err
 	}
-	if _, err := l.lineItem(lineItem); err != nil {
+	i, err := l.lineItem(lineItem)
+	if err != nil {
 		return Grade{}, err
 	}
-	return l.data.Grades[lineItem][u.ID], nil
+	return l.grade(*i, u.ID), nil
 }
 
 // LineItemURL is the address of a line item as services and launches name it.

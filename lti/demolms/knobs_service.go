@@ -98,7 +98,7 @@ const (
 	ScoresError      Knob = "scores-500"
 )
 
-func serviceKnobs() []KnobInfo {
+func jwksKnobs() []KnobInfo {
 	return []KnobInfo{
 		{Knob: JWKSError, Area: AreaJWKS, Default: On, Effect: "The key set answers 500."},
 		{Knob: JWKSHTML, Area: AreaJWKS, Default: On, Effect: "The key set answers 200 with an HTML page (maintenance mode)."},
@@ -108,13 +108,21 @@ func serviceKnobs() []KnobInfo {
 		{Knob: JWKSNoAlg, Area: AreaJWKS, Default: On, Effect: "The keys are published without alg, which is legal (Brightspace)."},
 		{Knob: JWKSMixed, Area: AreaJWKS, Default: On, Effect: "The good key stands between a broken one and one of an unknown type, which is legal."},
 		{Knob: JWKSHuge, Area: AreaJWKS, Default: On, Effect: "The key set is followed by ten megabytes of blanks."},
+	}
+}
 
+func tokenEndpointKnobs() []KnobInfo {
+	return []KnobInfo{
 		{Knob: EndpointError, Area: AreaToken, Default: On, Effect: "The token endpoint answers 500."},
 		{Knob: EndpointHTML, Area: AreaToken, Default: On, Effect: "The token endpoint answers 200 with an HTML page."},
 		{Knob: EndpointSlow, Area: AreaToken, Default: On, Slow: true, Effect: "The token endpoint answers after 30 seconds, or after the duration given."},
 		{Knob: EndpointDenied, Area: AreaToken, Default: On, Effect: "The token endpoint answers 401 invalid_client."},
 		{Knob: EndpointFewScopes, Area: AreaToken, Default: On, Effect: "The token endpoint grants all scopes asked for but the reading of results."},
+	}
+}
 
+func serviceKnobs() []KnobInfo {
+	return []KnobInfo{
 		{Knob: ResultsError, Area: AreaServices, Default: On, Effect: "Results answer 500."},
 		{Knob: ResultsHTML, Area: AreaServices, Default: On, Effect: "Results answer 200 with an HTML page."},
 		{Knob: ResultsSlow, Area: AreaServices, Default: On, Slow: true, Effect: "Results answer after 30 seconds, or after the duration given."},

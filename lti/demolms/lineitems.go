@@ -52,8 +52,9 @@ func (l *LMS) listLineItems(r serviceRequest) reply {
 		return refused(http.StatusNotFound, "Not Found: Course %s doesn't exist", r.course)
 	}
 	q := r.query
+	gone := l.knobs[LineItemsGone] != Off
 	found := l.lineItems(func(i LineItem) bool {
-		return i.Course == r.course && i.ClientID == r.tool.ClientID &&
+		return !gone && i.Course == r.course && i.ClientID == r.tool.ClientID &&
 			(!q.Has("resource_id") || i.ResourceID == q.Get("resource_id")) &&
 			(!q.Has("tag") || i.Tag == q.Get("tag")) &&
 			(!q.Has("resource_link_id") || i.Activity == q.Get("resource_link_id"))
@@ -122,7 +123,14 @@ func (l *LMS) createLineItem(r serviceRequest) reply {
 	}
 	l.data.LineItems = append(l.data.LineItems, item)
 	echo["id"] = l.lineItemURL(item)
-	return encoded(http.StatusCreated, typeLineItem, echo)
+	if l.takeLocked(LineItemsNoID) != Off {
+		delete(echo, "id")
+	}
+	answer := encoded(http.StatusCreated, typeLineItem, echo)
+	if echo["id"] == nil {
+		answer.location = l.lineItemURL(item)
+	}
+	return answer
 }
 
 // ownLink tells whether a resource link is one of this tool in this course;

@@ -113,6 +113,8 @@ type LMS struct {
 	lastPost map[string]replayable
 	key      *rsa.PrivateKey
 	otherKey *rsa.PrivateKey
+	// audience is the authorization_server of the last configuration served.
+	audience string
 	// deliveries are the notices under way.
 	deliveries sync.WaitGroup
 }

@@ -263,6 +263,7 @@ func (l *LMS) serveRegistration(w http.ResponseWriter, r *http.Request) {
 		}
 		l.mu.Lock()
 		t = in.apply(t)
+		t.TokenAudience = l.audience
 		t.DeploymentID = cmp.Or(t.DeploymentID, l.freeType(len(l.tools)+1))
 		l.keepRegistered(t)
 		l.mu.Unlock()

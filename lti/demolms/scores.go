@@ -2,6 +2,7 @@ package demolms
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
 	"net/http"
 	"net/url"
@@ -34,7 +35,9 @@ func (s postedScore) user() string {
 
 // scoreRefused has an empty list for a body: Moodle puts the reason into the
 // HTTP reason phrase, where few clients look.
-func scoreRefused(status int) reply { return reply{status: status, kind: typeScore, body: "[]"} }
+func scoreRefused(status int, phrase string) reply {
+	return reply{status: status, kind: typeScore, body: "[]", phrase: phrase}
+}
 
 // postScore stores a score. Only FullyGraded counts, anything else is
 // accepted and empties the grade; a grade typed by the teacher stays.
@@ -43,22 +46,23 @@ func (l *LMS) postScore(r serviceRequest) reply {
 	if i == nil {
 		return no
 	}
+	incorrect := "Incorrect score received" + string(r.body)
 	var s postedScore
 	if err := json.Unmarshal(r.body, &s); err != nil {
-		return scoreRefused(http.StatusBadRequest)
+		return scoreRefused(http.StatusBadRequest, incorrect)
 	}
 	at, err := parseTime(s.Timestamp)
 	if err != nil || s.ActivityProgress == "" || s.GradingProgress == "" ||
 		(s.ScoreGiven != nil && (*s.ScoreGiven < 0 || s.ScoreMaximum == nil || *s.ScoreMaximum <= 0)) {
-		return scoreRefused(http.StatusBadRequest)
+		return scoreRefused(http.StatusBadRequest, incorrect)
 	}
 	u, err := l.user(s.user())
 	if err != nil || u.ID != s.user() || u.Role != Learner {
-		return scoreRefused(http.StatusBadRequest)
+		return scoreRefused(http.StatusBadRequest, incorrect)
 	}
 	g := l.data.Grades[i.ID][u.ID]
 	if !g.At.IsZero() && g.At.Unix() >= at.Unix() {
-		return scoreRefused(http.StatusConflict)
+		return scoreRefused(http.StatusConflict, fmt.Sprintf("Refusing score with an earlier timestamp for item %d and user %s", i.ID, u.ID))
 	}
 	if !g.Overridden {
 		g = Grade{At: at.UTC(), Comment: s.Comment}
@@ -94,6 +98,9 @@ type result struct {
 	Timestamp     string  `json:"timestamp"`
 }
 
+// resultTime is how Moodle writes the time of a grade.
+const resultTime = "2006-01-02T15:04:05+00:00"
+
 // listResults shows who has a grade. Asking for pages breaks it, as in Moodle.
 func (l *LMS) listResults(r serviceRequest) reply {
 	i, no := l.item(r)
@@ -108,16 +115,22 @@ func (l *LMS) listResults(r serviceRequest) reply {
 	if l.takeLocked(ResultsOdd) != Off {
 		rows = oddResults(l.lineItemURL(*i))
 	}
+	twice := l.takeLocked(ResultsTwice) != Off
 	for _, u := range l.data.Users {
-		g := l.data.Grades[i.ID][u.ID]
+		g := l.grade(*i, u.ID)
 		if g.Score == nil || (r.query.Get("user_id") != "" && r.query.Get("user_id") != u.ID) {
 			continue
 		}
-		rows = append(rows, result{
+		row := result{
 			ID:     l.itemURL(*i, "/results") + "&user_id=" + url.QueryEscape(u.ID),
 			UserID: u.ID, ResultScore: *g.Score, ResultMaximum: i.Max, Comment: g.Comment,
-			ScoreOf: l.lineItemURL(*i), Timestamp: g.At.UTC().Format("2006-01-02T15:04:05+00:00"),
-		})
+			ScoreOf: l.lineItemURL(*i), Timestamp: g.At.UTC().Format(resultTime),
+		}
+		rows = append(rows, row)
+		if twice {
+			row.ResultScore, row.Timestamp = row.ResultScore/2, g.At.Add(-time.Hour).UTC().Format(resultTime)
+			rows = append(rows, row)
+		}
 	}
 	e := l.extent(r.query, len(rows), PageResults)
 	answer := encoded(http.StatusOK, typeResults, rows[e.from:e.to])

@@ -3,6 +3,7 @@ package demolms
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -11,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // Media types of the services. Moodle compares them as whole strings.
@@ -39,6 +41,10 @@ type reply struct {
 	kind   string
 	body   string
 	link   string
+	// location is the address of what was made.
+	location string
+	// phrase is the reason phrase of the status line, in place of the usual.
+	phrase string
 	// then is done after the answer was written, without the lock.
 	then func(context.Context)
 }
@@ -197,55 +203,6 @@ func (l *LMS) ownType(r *http.Request, t Tool, match []string) bool {
 	return id == "" || id == t.DeploymentID
 }
 
-// disturbed applies the knobs of the services; true when the answer is given.
-func (l *LMS) disturbed(w http.ResponseWriter, r *http.Request) bool {
-	path := servicePath(r)
-	switch {
-	case pathResults.MatchString(path):
-		return l.disturbResults(w, r)
-	case pathScores.MatchString(path) && l.take(ScoresError),
-		(pathLineItems.MatchString(path) || pathLineItem.MatchString(path)) && l.take(LineItemsError),
-		pathMembers.MatchString(path) && l.take(MembersError):
-		l.refuseService(w, r, http.StatusInternalServerError, "Internal Server Error")
-		return true
-	case pathMembers.MatchString(path) && l.take(MembersLimit):
-		writeBody(w, http.StatusForbidden, jsonType, `{"error":"above_response_limit"}`)
-		return true
-	default:
-		return false
-	}
-}
-
-func (l *LMS) disturbResults(w http.ResponseWriter, r *http.Request) bool {
-	if !l.wait(r.Context(), ResultsSlow) {
-		return true
-	}
-	switch {
-	case l.take(ResultsError):
-		l.refuseService(w, r, http.StatusInternalServerError, "Internal Server Error")
-	case l.take(ResultsHTML):
-		writeBody(w, http.StatusOK, htmlType, maintenancePage)
-	case l.take(ResultsDenied):
-		l.mu.Lock()
-		delete(l.tokens, strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))
-		l.mu.Unlock()
-		l.refuseService(w, r, http.StatusUnauthorized, "Unauthorized")
-	case l.take(ResultsForbidden):
-		l.refuseService(w, r, http.StatusForbidden, "Forbidden")
-	case l.take(ResultsGarbage):
-		writeBody(w, http.StatusOK, typeResults, `[{"id":"x","userId":"7","resultScore":4`)
-	case l.take(ResultsHuge):
-		row := `{"id":"x","userId":"424242","resultScore":1,"resultMaximum":100},`
-		writeBody(w, http.StatusOK, typeResults, "["+strings.Repeat(row, hugeAnswer/len(row))+strings.TrimSuffix(row, ",")+"]")
-	case l.take(ResultsBusy):
-		w.Header().Set("Retry-After", "1")
-		l.refuseService(w, r, http.StatusTooManyRequests, "Too Many Requests")
-	default:
-		return false
-	}
-	return true
-}
-
 // refuseService writes Moodle's JSON of a refused call.
 func (l *LMS) refuseService(w http.ResponseWriter, r *http.Request, status int, reason string) {
 	l.writeReply(w, r, reply{status: status, reason: reason})
@@ -257,6 +214,12 @@ func (l *LMS) writeReply(w http.ResponseWriter, r *http.Request, a reply) {
 	}
 	if a.link != "" {
 		w.Header().Set("Link", a.link)
+	}
+	if a.location != "" {
+		w.Header().Set("Location", a.location)
+	}
+	if a.phrase != "" && l.writePhrase(w, r, a) {
+		return
 	}
 	if a.kind != "" {
 		writeBody(w, a.status, a.kind+"; charset=utf-8", a.body)
@@ -281,6 +244,27 @@ func (l *LMS) writeReply(w http.ResponseWriter, r *http.Request, a reply) {
 		raw = []byte("{}")
 	}
 	writeBody(w, a.status, jsonType+"; charset=utf-8", string(raw))
+}
+
+// writePhrase answers with a reason phrase of its own, which net/http cannot
+// do, over the bare connection. It is false where there is no such connection;
+// HTTP/2 has no reason phrases either.
+func (l *LMS) writePhrase(w http.ResponseWriter, r *http.Request, a reply) bool {
+	conn, out, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return false
+	}
+	phrase := strings.Map(func(c rune) rune {
+		if unicode.IsControl(c) {
+			return ' '
+		}
+		return c
+	}, a.phrase)
+	_, err = fmt.Fprintf(out, "HTTP/1.1 %d %s\r\nContent-Type: %s; charset=utf-8\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", a.status, phrase, a.kind, len(a.body), a.body)
+	if err := errors.Join(err, out.Flush(), conn.Close()); err != nil {
+		l.cfg.Logger.DebugContext(r.Context(), "answer not written", "err", err)
+	}
+	return true
 }
 
 func refused(status int, format string, args ...any) reply {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -96,18 +95,7 @@ func (l *LMS) RevokeTokens() {
 // serveToken is the token endpoint (Security Framework 4.1). Every refusal is
 // 400 text/html with a body that is not always JSON, as Moodle's.
 func (l *LMS) serveToken(w http.ResponseWriter, r *http.Request) {
-	if !l.wait(r.Context(), EndpointSlow) {
-		return
-	}
-	switch {
-	case l.take(EndpointError):
-		http.Error(w, "internal error", http.StatusInternalServerError)
-		return
-	case l.take(EndpointHTML):
-		writeBody(w, http.StatusOK, htmlType, maintenancePage)
-		return
-	case l.take(EndpointDenied):
-		tokenError(w, http.StatusUnauthorized, errInvalidClient)
+	if !l.wait(r.Context(), EndpointSlow) || l.disturbedToken(w) {
 		return
 	}
 	t, scopes, err := l.grant(r)
@@ -126,8 +114,38 @@ func (l *LMS) serveToken(w http.ResponseWriter, r *http.Request) {
 		tokenError(w, http.StatusInternalServerError, "server_error")
 		return
 	}
-	writeBody(w, http.StatusOK, htmlType, fmt.Sprintf("{\n  \"access_token\" : %q,\n  \"token_type\" : \"Bearer\",\n  \"expires_in\" : %d,\n  \"scope\" : %q\n}",
-		tok, tokenSeconds, strings.Join(scopes, " ")))
+	out := map[string]any{"access_token": tok, "token_type": "Bearer", "expires_in": tokenSeconds, "scope": strings.Join(scopes, " ")}
+	for _, i := range endpointKnobs() {
+		if i.change != nil && l.take(i.Knob) {
+			i.change(out)
+		}
+	}
+	raw, err := json.MarshalIndent(out, "", "  ")
+	if err != nil {
+		tokenError(w, http.StatusInternalServerError, "server_error")
+		return
+	}
+	writeBody(w, http.StatusOK, htmlType, string(raw))
+}
+
+// disturbedToken applies the knobs of the token endpoint; true when the answer
+// is given.
+func (l *LMS) disturbedToken(w http.ResponseWriter) bool {
+	switch {
+	case l.take(EndpointError):
+		http.Error(w, "internal error", http.StatusInternalServerError)
+	case l.take(EndpointHTML):
+		writeBody(w, http.StatusOK, htmlType, maintenancePage)
+	case l.take(EndpointRefused):
+		tokenError(w, http.StatusBadRequest, errInvalidClient)
+	case l.take(EndpointBrokenJSON):
+		tokenError(w, http.StatusBadRequest, errUnknownKid)
+	case l.take(EndpointDenied):
+		tokenError(w, http.StatusUnauthorized, errInvalidClient)
+	default:
+		return false
+	}
+	return true
 }
 
 // tokenError builds the body by hand as Moodle does; a message with quotes
