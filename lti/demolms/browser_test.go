@@ -57,7 +57,7 @@ const said = (answer) => answer.error ? answer.error.code : String(answer.value)
 </script>`
 
 // TestInABrowser shows pages to a real browser, for what only scripts do.
-func TestInABrowser(t *testing.T) { //nolint:tparallel // one browser looks at one page after the other
+func TestInABrowser(t *testing.T) {
 	t.Parallel()
 	path, err := exec.LookPath("chromium")
 	if err != nil {

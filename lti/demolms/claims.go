@@ -97,7 +97,7 @@ func (l *LMS) sign(launch Launch, sesskey string) (string, error) {
 	}
 	d := &draft{
 		header: map[string]any{"typ": "JWT", "alg": "RS256", "kid": keyID(&l.key.PublicKey)},
-		claims: claims, key: l.key,
+		claims: claims, key: l.key, lms: l,
 	}
 	for _, k := range launch.Faults {
 		info, err := knobInfo(k)
@@ -107,10 +107,9 @@ func (l *LMS) sign(launch Launch, sesskey string) (string, error) {
 		if info.alter == nil {
 			continue
 		}
-		if d.other, err = l.unpublishedKey(); err != nil {
-			return "", err
+		if info.alter(d); d.err != nil {
+			return "", d.err
 		}
-		info.alter(d)
 	}
 	if t, err := l.launchTool(launch); err == nil {
 		signMigration(d.claims, t)

@@ -84,8 +84,6 @@ func (l *LMS) refusedRegistration(w http.ResponseWriter) bool {
 }
 
 // Knobs of dynamic registration.
-//
-//nolint:gosec // G101: names of knobs, not credentials
 const (
 	RegistrationMessageObjects Knob = "registration-message-objects"
 	RegistrationNoPlatform     Knob = "registration-no-platform-block"

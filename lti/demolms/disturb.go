@@ -43,7 +43,7 @@ func (l *LMS) disturbedAll(w http.ResponseWriter, r *http.Request) bool {
 		w.Header().Set("Retry-After", l.cfg.Now().Add(time.Second).UTC().Format(http.TimeFormat))
 		l.refuseService(w, r, http.StatusServiceUnavailable, "Service Unavailable")
 	case l.take(ServicesRedirect):
-		http.Redirect(w, r, foreignHost+r.URL.RequestURI(), http.StatusTemporaryRedirect)
+		http.Redirect(w, r, foreignHost+r.URL.RequestURI(), http.StatusTemporaryRedirect) //nolint:gosec // G710: leaving is what the knob is for
 	default:
 		return false
 	}

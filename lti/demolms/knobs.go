@@ -75,7 +75,7 @@ type KnobInfo struct {
 
 // Knobs is the table of all knobs, grouped by area.
 func Knobs() []KnobInfo {
-	return slices.Concat(registrationKnobs(), loginKnobs(), signatureKnobs(), claimKnobs(), ltiClaimKnobs(), messageKnobs(), responseKnobs(), storageKnobs(), deepLinkKnobs(), jwksKnobs(), tokenEndpointKnobs(), endpointKnobs(), serviceKnobs(), gradeKnobs(), pagingKnobs(), memberKnobs(), noticeKnobs())
+	return slices.Concat(registrationKnobs(), loginKnobs(), moreLoginKnobs(), signatureKnobs(), formKnobs(), claimKnobs(), moreClaimKnobs(), ltiClaimKnobs(), moreLTIKnobs(), messageKnobs(), responseKnobs(), storageKnobs(), deepLinkKnobs(), jwksKnobs(), tokenEndpointKnobs(), endpointKnobs(), serviceKnobs(), gradeKnobs(), pagingKnobs(), memberKnobs(), noticeKnobs())
 }
 
 func knobInfo(k Knob) (KnobInfo, error) {

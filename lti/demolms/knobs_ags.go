@@ -1,8 +1,6 @@
 package demolms
 
 // Further knobs of the token endpoint and the grade services.
-//
-//nolint:gosec // G101: names of knobs, not credentials
 const (
 	EndpointRefused    Knob = "token-endpoint-400"
 	EndpointBrokenJSON Knob = "token-endpoint-broken-json"

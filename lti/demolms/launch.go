@@ -45,63 +45,43 @@ func (l *LMS) initiate(w http.ResponseWriter, r *http.Request, s *session, launc
 		return
 	}
 	launch.Faults = named
-	address, fields, err := l.initiation(s, launch)
+	out, err := l.initiation(s, launch)
 	if err != nil {
 		l.cfg.Logger.ErrorContext(r.Context(), "login initiation failed", "err", err)
 		l.errorPage(w, r, http.StatusInternalServerError, "The launch could not be prepared.")
 		return
 	}
-	l.postPage(w, r, "Opening the tool", address, fields)
+	l.postPage(w, r, "Opening the tool", out)
 }
 
-func (l *LMS) initiation(s *session, launch Launch) (string, []field, error) {
+func (l *LMS) initiation(s *session, launch Launch) (posting, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	launch, err := l.resolve(launch)
 	if err != nil {
-		return "", nil, err
+		return posting{}, err
 	}
 	t, err := l.toolByClient(launch.ClientID)
 	if err != nil {
-		return "", nil, err
+		return posting{}, err
 	}
-	target := l.target(launch, t)
 	messageHint, faults, err := l.begin(s, launch)
 	if err != nil {
-		return "", nil, err
+		return posting{}, err
 	}
 	if faults[LoginLTI11] {
-		return t.LoginURL, l.lti11(launch, t), nil
+		return posting{address: t.LoginURL, fields: l.lti11(launch, t)}, nil
 	}
-	deployment := t.DeploymentID
-	issuer := l.cfg.Issuer
-	if faults[LoginWrongIssuer] {
-		issuer += "/"
-	}
-	if faults[LoginForeignTarget] {
-		target = foreignAddress
-	}
-	if faults[LoginWrongDeploy] {
-		deployment = wrongDeployment
-	}
-	omitted := map[string]bool{
-		"iss": faults[LoginNoIssuer], "client_id": faults[LoginNoClientID],
-		"login_hint": faults[LoginNoHint], "lti_message_hint": faults[LoginNoMessageHint],
-	}
-	var fields []field
-	for _, f := range []field{
-		{"iss", issuer},
-		{"target_link_uri", target},
-		{"login_hint", s.user},
+	out := posting{address: t.LoginURL, fields: []field{
+		{"iss", l.cfg.Issuer},
+		{"target_link_uri", l.target(launch, t)},
+		{"login_hint", loginHint(s.user, faults)},
 		{"lti_message_hint", messageHint},
 		{"client_id", t.ClientID},
-		{"lti_deployment_id", deployment},
-	} {
-		if !omitted[f.Name] {
-			fields = append(fields, f)
-		}
-	}
-	return t.LoginURL, append(fields, l.storageFields(faults)...), nil
+		{"lti_deployment_id", t.DeploymentID},
+	}}
+	out.fields = append(out.fields, l.storageFields(faults)...)
+	return spoilLogin(out, faults, t), nil
 }
 
 // serveReturn is where a tool sends a person back to (launch_presentation

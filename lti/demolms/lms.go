@@ -2,6 +2,7 @@ package demolms
 
 import (
 	"cmp"
+	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/hex"
@@ -110,9 +111,14 @@ type LMS struct {
 	tokens   map[string]accessToken
 	seenJTI  map[string]time.Time
 	toolKeys map[string]keySet
-	lastPost map[string]replayable
-	key      *rsa.PrivateKey
-	otherKey *rsa.PrivateKey
+	lastPost map[string]posting
+	// lastAnswer is the last deep linking response of each tool.
+	lastAnswer map[string]string
+	key        *rsa.PrivateKey
+	otherKey   *rsa.PrivateKey
+	// weakKey and curveKey are published once a knob has signed with them.
+	weakKey  *rsa.PrivateKey
+	curveKey *ecdsa.PrivateKey
 	// audience is the authorization_server of the last configuration served.
 	audience string
 	// deliveries are the notices under way.
@@ -144,7 +150,7 @@ func New(cfg Config) (*LMS, error) {
 	l := &LMS{
 		cfg: cfg, knobs: map[Knob]Value{}, sessions: map[string]*session{},
 		tokens: map[string]accessToken{}, seenJTI: map[string]time.Time{},
-		toolKeys: map[string]keySet{}, lastPost: map[string]replayable{},
+		toolKeys: map[string]keySet{}, lastPost: map[string]posting{}, lastAnswer: map[string]string{},
 	}
 	if err := l.loadState(); err != nil {
 		return nil, err

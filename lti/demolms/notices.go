@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -239,9 +240,7 @@ func (l *LMS) noticeClaims(t Tool, kind string, extra map[string]any) (map[strin
 		claimVersion: ltiVersion, claimDeployment: t.DeploymentID,
 		claimNotice: map[string]any{"id": id, "timestamp": now.UTC().Format(time.RFC3339), "type": kind},
 	}
-	for name, value := range extra {
-		claims[name] = value
-	}
+	maps.Copy(claims, extra)
 	return claims, nil
 }
 
@@ -265,10 +264,7 @@ func (l *LMS) badNotice(claims map[string]any) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	forged := map[string]any{}
-	for name, value := range claims {
-		forged[name] = value
-	}
+	forged := maps.Clone(claims)
 	if n, ok := claims[claimNotice].(map[string]any); ok {
 		forged[claimNotice] = map[string]any{"id": id, "timestamp": n["timestamp"], "type": n["type"]}
 	}

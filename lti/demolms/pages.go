@@ -43,6 +43,8 @@ type view struct {
 	// Frames are further origins the page shows in frames: those of a tool
 	// that registers itself.
 	Frames []string
+	// Sandbox takes the page's origin away.
+	Sandbox bool
 	// Storage is the platform storage of a page with a tool in a frame; nil
 	// when there is none.
 	Storage *storageView
@@ -94,7 +96,11 @@ func (l *LMS) renderStatus(w http.ResponseWriter, r *http.Request, status int, n
 		return
 	}
 	h := w.Header()
-	h.Set("Content-Security-Policy", l.contentPolicy(v.Frames))
+	policy := l.contentPolicy(v.Frames)
+	if v.Sandbox {
+		policy += "; sandbox allow-forms allow-scripts allow-top-navigation"
+	}
+	h.Set("Content-Security-Policy", policy)
 	h.Set("Cache-Control", "no-store")
 	h.Set("Referrer-Policy", "strict-origin-when-cross-origin")
 	writeBody(w, status, htmlType, out.String())
@@ -135,13 +141,13 @@ func (l *LMS) contentPolicy(more []string) string {
 	return "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'self'; frame-src " + strings.Join(frames, " ")
 }
 
-// postPage posts fields to an address through the browser: by the script, or
-// by the button where there is none.
-func (l *LMS) postPage(w http.ResponseWriter, r *http.Request, title, address string, fields []field) {
-	l.render(w, r, "post", view{Title: title, Bare: true, Script: true, Data: struct {
-		Address string
-		Fields  []field
-	}{address, fields}})
+// postPage sends a form through the browser: by the script, or by the button
+// where there is none.
+func (l *LMS) postPage(w http.ResponseWriter, r *http.Request, title string, p posting) {
+	l.render(w, r, "post", view{Title: title, Bare: true, Script: true, Sandbox: p.sandbox, Data: struct {
+		Address, Method, Enctype string
+		Fields                   []field
+	}{p.address, cmp.Or(p.method, "post"), p.enctype, p.fields}})
 }
 
 func (l *LMS) errorPage(w http.ResponseWriter, r *http.Request, status int, message string) {

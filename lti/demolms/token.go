@@ -234,52 +234,6 @@ func (l *LMS) checkAssertion(ctx context.Context, tok token, t Tool) error {
 	return nil
 }
 
-// serveJWKS publishes the key, with no cache headers as in Moodle.
-func (l *LMS) serveJWKS(w http.ResponseWriter, r *http.Request) {
-	if !l.wait(r.Context(), JWKSSlow) {
-		return
-	}
-	good := publicKey(&l.key.PublicKey, keyID(&l.key.PublicKey))
-	keys := []any{good}
-	padding := ""
-	switch {
-	case l.take(JWKSError):
-		http.Error(w, "internal error", http.StatusInternalServerError)
-		return
-	case l.take(JWKSHTML):
-		writeBody(w, http.StatusOK, htmlType, maintenancePage)
-		return
-	case l.take(JWKSEmpty):
-		keys = []any{}
-	case l.take(JWKSOtherKeys):
-		l.mu.Lock()
-		other, err := l.unpublishedKey()
-		l.mu.Unlock()
-		if err != nil {
-			http.Error(w, "no key", http.StatusInternalServerError)
-			return
-		}
-		keys = []any{publicKey(&other.PublicKey, keyID(&other.PublicKey))}
-	case l.take(JWKSNoAlg):
-		good.Alg = ""
-		keys = []any{good}
-	case l.take(JWKSMixed):
-		keys = []any{
-			map[string]any{"kty": "RSA", "kid": "broken", "n": "!", "e": "AQAB"},
-			good,
-			map[string]any{"kty": "LATTICE", "kid": "tomorrow"},
-		}
-	case l.take(JWKSHuge):
-		padding = strings.Repeat(" ", hugeAnswer)
-	}
-	raw, err := json.Marshal(map[string]any{"keys": keys})
-	if err != nil {
-		http.Error(w, "no key", http.StatusInternalServerError)
-		return
-	}
-	writeBody(w, http.StatusOK, jsonType, string(raw)+padding)
-}
-
 // wait holds an answer back while a slow knob is on. It is false when the
 // client has gone away meanwhile.
 func (l *LMS) wait(ctx context.Context, k Knob) bool {
