@@ -198,6 +198,32 @@ func TestFormulas(t *testing.T) {
 	}
 }
 
+func TestTeacherChangesALineItem(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	_, item := b.place()
+	if err := b.SetGrade(item.ID, "7", new(80.0)); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.SetMaximum(item.ID, 10); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.resultRows(item)["7"]; got != 8 {
+		t.Errorf("grade after the change: %v", got)
+	}
+	for _, err := range []error{b.SetMaximum(item.ID, 0), b.SetMaximum(999, 1), b.DeleteLineItem(999)} {
+		if err == nil {
+			t.Error("no error")
+		}
+	}
+	if err := b.DeleteLineItem(item.ID); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.service(http.MethodGet, below(item, ""), ""); got.Status != http.StatusNotFound {
+		t.Errorf("after deleting: %d", got.Status)
+	}
+}
+
 func TestAudienceOfARegistration(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -285,6 +311,13 @@ func agsTests() map[demolms.Knob]knobTest {
 			t.Helper()
 			if got := decode[map[string]any](t, a); a.Status != http.StatusCreated || got["id"] != nil || !strings.HasSuffix(a.Header.Get("Location"), "/lineitem?type_id=1") {
 				t.Errorf("%d %v %v", a.Status, got, a.Header)
+			}
+		}),
+		demolms.LineItemsTwice: calls(list, func(t *testing.T, a answer) {
+			t.Helper()
+			items := decode[[]map[string]any](t, a)
+			if len(items) != 2 || items[0]["resourceId"] != "a-1" || items[0]["resourceLinkId"] != nil || items[1]["resourceLinkId"] == nil || items[0]["id"] == items[1]["id"] {
+				t.Errorf("items %v", items)
 			}
 		}),
 		demolms.ResultsTwice: func(t *testing.T, b *bench, k demolms.Knob) {

@@ -9,8 +9,9 @@ import (
 )
 
 // configuration describes the platform (Dynamic Registration 1.0 section 3.4)
-// as Moodle 4.5 does. Its messages are plain strings; the specification and
-// other platforms want objects, for which there is a knob.
+// in Moodle's manner. Its messages are plain strings, as older Moodles send
+// them and tools have to understand; the specification, Canvas and a recorded
+// Moodle 4.5.6 have objects, for which there is a knob.
 func (l *LMS) configuration() map[string]any {
 	base := l.cfg.Issuer
 	return map[string]any{
@@ -121,7 +122,7 @@ func registrationKnobs() []KnobInfo {
 	}
 	messages := []map[string]any{{"type": messageLaunch}, {"type": messageDeepLink, "placements": []string{"ContentArea"}}}
 	return []KnobInfo{
-		{Knob: RegistrationMessageObjects, Area: AreaRegistration, Default: On, Effect: "The configuration lists the supported messages as objects with placements instead of strings, which is legal (Canvas, newer Moodle).", change: platform("messages_supported", messages)},
+		{Knob: RegistrationMessageObjects, Area: AreaRegistration, Default: On, Effect: "The configuration lists the supported messages as objects with placements instead of strings, which is legal (Canvas, Moodle 4.5).", change: platform("messages_supported", messages)},
 		{Knob: RegistrationNoPlatform, Area: AreaRegistration, Default: On, Cases: "R15", Effect: "The configuration has no LTI platform block.", change: drop(claimPlatformConfig)},
 		{Knob: RegistrationNoRegistration, Area: AreaRegistration, Default: On, Cases: "R12", Effect: "The configuration has no registration_endpoint.", change: drop("registration_endpoint")},
 		{Knob: RegistrationNoJWKS, Area: AreaRegistration, Default: On, Cases: "R12", Effect: "The configuration has no jwks_uri.", change: drop("jwks_uri")},

@@ -260,6 +260,45 @@ func (l *LMS) setGrade(lineItem int, user string, score *float64) error {
 	return nil
 }
 
+// SetMaximum changes the highest grade of a line item as a teacher would; the
+// grades in it are scaled.
+func (l *LMS) SetMaximum(lineItem int, highest float64) error {
+	l.mu.Lock()
+	i, err := l.lineItem(lineItem)
+	switch {
+	case err != nil:
+	case math.IsNaN(highest) || highest <= 0:
+		err = fmt.Errorf("maximum %v is not more than zero", highest)
+	default:
+		l.rescale(*i, highest)
+		i.Max = highest
+	}
+	l.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return l.Save()
+}
+
+// DeleteLineItem removes a line item and its grades as a teacher would.
+func (l *LMS) DeleteLineItem(lineItem int) error {
+	l.mu.Lock()
+	_, err := l.lineItem(lineItem)
+	if err == nil {
+		l.dropLineItem(lineItem)
+	}
+	l.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return l.Save()
+}
+
+func (l *LMS) dropLineItem(id int) {
+	l.data.LineItems = slices.DeleteFunc(l.data.LineItems, func(o LineItem) bool { return o.ID == id })
+	delete(l.data.Grades, id)
+}
+
 func (l *LMS) putGrade(item int, user string, g Grade) {
 	if l.data.Grades[item] == nil {
 		l.data.Grades[item] = map[string]Grade{}

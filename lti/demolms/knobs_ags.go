@@ -15,6 +15,7 @@ const (
 	ServicesRedirect Knob = "services-redirect"
 	LineItemsGone    Knob = "line-items-404"
 	LineItemsNoID    Knob = "line-items-post-no-id"
+	LineItemsTwice   Knob = "line-items-twice"
 	ResultsTwice     Knob = "results-twice"
 	ScoresHTML       Knob = "scores-html"
 	ScoresForbidden  Knob = "scores-403"
@@ -42,6 +43,7 @@ func gradeKnobs() []KnobInfo {
 		{Knob: ServicesRedirect, Area: AreaServices, Default: On, Cases: "S16", Effect: "All services redirect to another host, where a bearer token must not go."},
 		{Knob: LineItemsGone, Area: AreaServices, Default: On, Cases: "S7 M48", Effect: "Each line item and what is below it answers 404, as when a teacher has deleted it; the list leaves them out."},
 		{Knob: LineItemsNoID, Area: AreaServices, Default: On, Cases: "S26", Effect: "A created line item is answered without id, with its address in the Location header."},
+		{Knob: LineItemsTwice, Area: AreaServices, Default: On, Cases: "S27", Effect: "The list names a second line item of the same resourceId and of no resource link before each coupled one, as after a restore."},
 		{Knob: ResultsTwice, Area: AreaServices, Default: On, Cases: "S20", Effect: "Results carry an older row with another score after each good one."},
 		{Knob: ScoresHTML, Area: AreaServices, Default: On, Cases: "S12", Effect: "Posting a score answers 200 with an HTML page and stores nothing."},
 		{Knob: ScoresForbidden, Area: AreaServices, Default: On, Cases: "S6", Effect: "Posting a score answers 403."},

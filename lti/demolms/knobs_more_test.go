@@ -84,9 +84,24 @@ func formTests() map[demolms.Knob]knobTest {
 				t.Error("the old key is still published")
 			}
 		},
-		demolms.TokenJKU:            forged("jku", func(v any) bool { return v == "https://elsewhere.example/keys" }),
-		demolms.TokenJWK:            forged("jwk", func(v any) bool { return strings.Contains(mustText(v), `"kty":"RSA"`) }),
-		demolms.TokenNastyKid:       forged("kid", func(v any) bool { s, _ := v.(string); return len(s) > 10000 && strings.HasPrefix(s, "../") }),
+		demolms.TokenJKU:      forged("jku", func(v any) bool { return v == "https://elsewhere.example/keys" }),
+		demolms.TokenJWK:      forged("jwk", func(v any) bool { return strings.Contains(mustText(v), `"kty":"RSA"`) }),
+		demolms.TokenNastyKid: forged("kid", func(v any) bool { s, _ := v.(string); return len(s) > 10000 && strings.HasPrefix(s, "../") }),
+		demolms.TokenRandomKid: func(t *testing.T, b *bench, k demolms.Knob) {
+			t.Helper()
+			a, _ := b.place()
+			var kids []any
+			for range 2 {
+				token, err := b.Sign(demolms.Launch{User: "maija", Activity: a.ID, Faults: []demolms.Knob{k}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				kids = append(kids, part(t, token, 0)["kid"])
+			}
+			if kids[0] == kids[1] {
+				t.Errorf("kids %v", kids)
+			}
+		},
 		demolms.TokenOtherSignature: badSignature("alg", "RS256"),
 		demolms.TokenFourParts:      parts(4), demolms.TokenFiveParts: parts(5),
 		demolms.TokenPadded:    raw(func(_ *bench, token string) bool { return strings.HasSuffix(token, "==") }),

@@ -27,6 +27,7 @@ const (
 	TokenJKU            Knob = "token-jku"
 	TokenJWK            Knob = "token-jwk"
 	TokenNastyKid       Knob = "token-nasty-kid"
+	TokenRandomKid      Knob = "token-random-kid"
 	TokenOtherSignature Knob = "token-other-signature"
 	TokenFourParts      Knob = "token-four-parts"
 	TokenFiveParts      Knob = "token-five-parts"
@@ -91,6 +92,9 @@ func formKnobs() []KnobInfo {
 		}},
 		{Knob: TokenNastyKid, Area: AreaIDToken, Default: On, Cases: "J31", Effect: "The kid of the id_token is a path and a piece of SQL, ten thousand characters long.", alter: func(d *draft) {
 			d.header["kid"] = nastyKid + strings.Repeat("x", 10_000)
+		}},
+		{Knob: TokenRandomKid, Area: AreaIDToken, Default: On, Cases: "J3", Effect: "Each id_token names another kid that is not in the key set.", alter: func(d *draft) {
+			d.header["kid"], d.err = d.lms.random(10)
 		}},
 		{Knob: TokenOtherSignature, Area: AreaIDToken, Default: On, Cases: "J23", Effect: "The id_token carries the good signature of another id_token.", alter: otherSignature},
 		{Knob: TokenFourParts, Area: AreaIDToken, Default: On, Cases: "J26", Effect: "The id_token has a fourth part.", alter: wrapped(func(c string) string { return c + ".AAAA" })},

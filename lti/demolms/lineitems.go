@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -60,6 +59,9 @@ func (l *LMS) listLineItems(r serviceRequest) reply {
 			(!q.Has("resource_link_id") || i.Activity == q.Get("resource_link_id"))
 	})
 	out := make([]wireLineItem, 0, len(found))
+	if l.takeLocked(LineItemsTwice) != Off {
+		found = twins(found)
+	}
 	e := l.extent(q, len(found), PageLineItems)
 	for _, i := range found[e.from:e.to] {
 		out = append(out, l.wire(i))
@@ -70,6 +72,20 @@ func (l *LMS) listLineItems(r serviceRequest) reply {
 		answer.link = l.lineItemLinks(r, e.from, e.limit, len(found))
 	}
 	return answer
+}
+
+// twins puts an uncoupled item of a further id before each coupled one.
+func twins(items []LineItem) []LineItem {
+	var out []LineItem
+	for _, i := range items {
+		if i.Activity != "" {
+			twin := i
+			twin.ID, twin.Activity = i.ID+1_000_000, ""
+			out = append(out, twin)
+		}
+		out = append(out, i)
+	}
+	return out
 }
 
 // lineItemLinks writes the paging header as Moodle does: typographic quotes,
@@ -211,8 +227,6 @@ func (l *LMS) deleteLineItem(r serviceRequest) reply {
 	if i == nil {
 		return no
 	}
-	id := i.ID
-	l.data.LineItems = slices.DeleteFunc(l.data.LineItems, func(o LineItem) bool { return o.ID == id })
-	delete(l.data.Grades, id)
+	l.dropLineItem(i.ID)
 	return reply{status: http.StatusNoContent}
 }
