@@ -145,7 +145,7 @@ func refuse(q url.Values, e authError) (posting, error) {
 func (l *LMS) respond(s *session, q url.Values, p pendingLaunch, t Tool) (posting, error) {
 	p.launch.Nonce = cleanText(q.Get("nonce"))
 	p.launch.Faults = nil
-	for _, i := range Knobs() {
+	for _, i := range l.table {
 		if p.faults[i.Knob] {
 			p.launch.Faults = append(p.launch.Faults, i.Knob)
 		}

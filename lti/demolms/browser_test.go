@@ -30,7 +30,7 @@ const lms = %q, announced = %q, reports = %q;
 const home = window.opener || window.parent;
 const ask = (target, message, origin) => new Promise((done) => {
   const message_id = Math.random().toString(36);
-  const timer = setTimeout(() => { window.removeEventListener("message", hear); done({ error: { code: "silence" } }); }, 300);
+  const timer = setTimeout(() => { window.removeEventListener("message", hear); done({ error: { code: "silence" } }); }, 700);
   const hear = (event) => {
     if (event.source !== target || event.origin !== lms || event.data.message_id !== message_id || event.data.subject !== message.subject + ".response") return;
     clearTimeout(timer); window.removeEventListener("message", hear); done(event.data);
@@ -96,7 +96,7 @@ func TestInABrowser(t *testing.T) {
 	}
 	open("/as/admin?next=/admin/register?url=" + tool.URL + "/register")
 	arrived := false
-	for range 100 {
+	for range 500 {
 		where, err := chromedp.Run(ctx, chromedp.Location())
 		if err != nil {
 			t.Fatal(err)

@@ -159,7 +159,7 @@ func (l *LMS) launchFaults(named []Knob) map[Knob]bool {
 	for _, k := range named {
 		faults[k] = true
 	}
-	for _, i := range Knobs() {
+	for _, i := range l.table {
 		if i.Area.perLaunch() && l.takeLocked(i.Knob) != Off {
 			faults[i.Knob] = true
 		}

@@ -80,7 +80,7 @@ func moreClaimKnobs() []KnobInfo {
 			}
 		}},
 		{Knob: TokenNastyName, Area: AreaIDToken, Default: On, Cases: "M29", Effect: "The name of the person contains markup, letters that turn the writing direction and a pile of accents.", alter: with("name", nastyName())},
-		{Knob: TokenLongName, Area: AreaIDToken, Default: On, Cases: "M29", Effect: "The name of the person has a hundred thousand letters.", alter: with("name", strings.Repeat("Ä", longName))},
+		{Knob: TokenLongName, Area: AreaIDToken, Default: On, Cases: "M29", Effect: "The name of the person has a hundred thousand letters.", alter: func(d *draft) { d.claims["name"] = strings.Repeat("Ä", longName) }},
 		{Knob: TokenControlName, Area: AreaIDToken, Default: On, Cases: "J32", Effect: "Name and title contain the character zero, which PostgreSQL refuses.", alter: func(d *draft) {
 			d.claims["name"] = "Maija\x00 Meik\u0007"
 			if link, ok := d.claims[claimResourceLink].(map[string]any); ok {

@@ -108,7 +108,7 @@ func formKnobs() []KnobInfo {
 		{Knob: TokenDeep, Area: AreaIDToken, Default: On, Cases: "J30", Effect: "A claim of the id_token is nine thousand lists deep.", alter: payload(func(p string) string {
 			return strings.TrimSuffix(p, "}") + `,"deep":` + strings.Repeat("[", deepLevels) + strings.Repeat("]", deepLevels) + "}"
 		})},
-		{Knob: TokenLarge, Area: AreaIDToken, Default: On, Cases: "E8", Effect: "The id_token is some 200 KiB long, which is legal.", alter: with("https://large.example/claim", strings.Repeat("x", largeClaim))},
+		{Knob: TokenLarge, Area: AreaIDToken, Default: On, Cases: "E8", Effect: "The id_token is some 200 KiB long, which is legal.", alter: func(d *draft) { d.claims["https://large.example/claim"] = strings.Repeat("x", largeClaim) }},
 	}
 }
 

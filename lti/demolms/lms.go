@@ -102,6 +102,8 @@ type LMS struct {
 	cfg     Config
 	handler http.Handler
 	pages   *pageSet
+	// table is Knobs(), made once.
+	table []KnobInfo
 
 	mu       sync.Mutex
 	data     state
@@ -148,7 +150,7 @@ func New(cfg Config) (*LMS, error) {
 		cfg.Site = PolderSite()
 	}
 	l := &LMS{
-		cfg: cfg, knobs: map[Knob]Value{}, sessions: map[string]*session{},
+		cfg: cfg, table: Knobs(), knobs: map[Knob]Value{}, sessions: map[string]*session{},
 		tokens: map[string]accessToken{}, seenJTI: map[string]time.Time{},
 		toolKeys: map[string]keySet{}, lastPost: map[string]posting{}, lastAnswer: map[string]string{},
 	}
