@@ -173,7 +173,6 @@ func TestLaunchAddressInBrowser(t *testing.T) { //nolint:tparallel // the rows a
 		})
 	}
 	r.wants(t, 0, "sessions")
-	r.wants(t, 0, "login_states")
 }
 
 const unreadWords = "Your grade could not be read just now."
