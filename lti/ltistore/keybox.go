@@ -117,7 +117,7 @@ func (b *Box) seal(plain []byte, place string) []byte {
 func (b *Box) open(sealed []byte, place string) ([]byte, error) {
 	const headSize = 1 + keyNameSize
 	switch {
-	case len(sealed) > 0 && sealed[0] == formPlain:
+	case isPlain(sealed):
 		return sealed[1:], nil
 	case len(sealed) < headSize || sealed[0] != formAESGCM:
 		return nil, errNotSealed
@@ -140,11 +140,10 @@ func (b *Box) open(sealed []byte, place string) ([]byte, error) {
 
 // newest reports whether sealed was made with the first key, as a new value would be.
 func (b *Box) newest(sealed []byte) bool {
-	if b == nil {
-		return len(sealed) > 0 && sealed[0] == formPlain
-	}
 	return len(sealed) > keyNameSize && sealed[0] == formAESGCM && bytes.Equal(sealed[1:1+keyNameSize], b.keys[0].name[:])
 }
+
+func isPlain(stored []byte) bool { return len(stored) > 0 && stored[0] == formPlain }
 
 // additional is what a sealed value is bound to besides its key.
 func additional(head []byte, place string) []byte {

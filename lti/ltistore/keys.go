@@ -190,11 +190,16 @@ func (s *Store) Sealed(ctx context.Context) (int, error) {
 	return n, nil
 }
 
-// SealAll brings every private key and shared secret under the first key of the Box: those
-// stored plain, and those sealed with another of its keys. It returns how many it changed.
-// All are opened first; when one does not open, nothing is changed, and IsWrongBox tells
-// whether the key file is the reason.
-func (s *Store) SealAll(ctx context.Context) (int, error) {
+// SealPlain seals every private key and shared secret that is stored plain, and returns how
+// many. All that are sealed are opened first: when one does not open, nothing is changed,
+// and IsWrongBox tells whether the key file is the reason. Call it at start-up.
+func (s *Store) SealPlain(ctx context.Context) (int, error) { return s.sealAll(ctx, false, "server") }
+
+// Rewrap seals everything with the first key of the Box that is not sealed with it yet, and
+// returns how many values it changed. It fails as SealPlain does.
+func (s *Store) Rewrap(ctx context.Context) (int, error) { return s.sealAll(ctx, true, "operator") }
+
+func (s *Store) sealAll(ctx context.Context, rewrap bool, actor string) (int, error) {
 	if s.box == nil {
 		return 0, errors.New("seal the keys: no key file was given")
 	}
@@ -203,11 +208,11 @@ func (s *Store) SealAll(ctx context.Context) (int, error) {
 		if err := lockKeys(ctx, tx, s.now()); err != nil {
 			return err
 		}
-		tools, err := s.sealToolKeys(ctx, tx)
+		tools, err := s.sealToolKeys(ctx, tx, rewrap)
 		if err != nil {
 			return err
 		}
-		shared, err := s.sealLTI11(ctx, tx)
+		shared, err := s.sealLTI11(ctx, tx, rewrap)
 		if err != nil {
 			return err
 		}
@@ -215,7 +220,7 @@ func (s *Store) SealAll(ctx context.Context) (int, error) {
 			return nil
 		}
 		return sqldb.Audit(ctx, tx, sqldb.Event{
-			At: s.now(), Actor: "operator", Action: "keys sealed", Subject: "key file",
+			At: s.now(), Actor: actor, Action: "keys sealed", Subject: "key file",
 			Detail: fmt.Sprintf("%d tool keys and %d LTI 1.1 secrets sealed with its first key", tools, shared),
 		})
 	})
@@ -229,7 +234,7 @@ func (s *Store) SealAll(ctx context.Context) (int, error) {
 // all, cannot open because it was sealed with another key file.
 func IsWrongBox(err error) bool { return errors.Is(err, errWrongBox) || errors.Is(err, errNoBox) }
 
-func (s *Store) sealToolKeys(ctx context.Context, tx *sqldb.Tx) (int, error) {
+func (s *Store) sealToolKeys(ctx context.Context, tx *sqldb.Tx, rewrap bool) (int, error) {
 	var rows []toolKeyRow
 	if err := tx.Select(ctx, &rows, selectToolKeys+`order by kid`); err != nil {
 		return 0, fmt.Errorf("select the tool keys: %w", err)
@@ -240,7 +245,7 @@ func (s *Store) sealToolKeys(ctx context.Context, tx *sqldb.Tx) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		if r.Encrypted && s.box.newest(r.Private) {
+		if r.Encrypted && (!rewrap || s.box.newest(r.Private)) {
 			continue
 		}
 		_, err = tx.Exec(ctx, `update tool_keys set private = ?, encrypted = ? where kid = ?`, s.box.seal(plain, toolKeyPlace(r.KID)), true, r.KID)

@@ -146,7 +146,7 @@ func (s *Store) lti11Secrets(ctx context.Context, q sqldb.Queryer, of lti11Row, 
 	return secrets, nil
 }
 
-func (s *Store) sealLTI11(ctx context.Context, tx *sqldb.Tx) (int, error) {
+func (s *Store) sealLTI11(ctx context.Context, tx *sqldb.Tx, rewrap bool) (int, error) {
 	var rows []lti11Row
 	if err := tx.Select(ctx, &rows, selectLTI11+`order by id`); err != nil {
 		return 0, fmt.Errorf("select the LTI 1.1 secrets: %w", err)
@@ -157,7 +157,7 @@ func (s *Store) sealLTI11(ctx context.Context, tx *sqldb.Tx) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		if s.box.newest(row.Secret) {
+		if !isPlain(row.Secret) && (!rewrap || s.box.newest(row.Secret)) {
 			continue
 		}
 		if _, err := tx.Exec(ctx, `update lti11_keys set secret = ? where id = ?`, s.box.seal(plain, row.place()), row.ID); err != nil {
