@@ -208,8 +208,8 @@ func (a *app) worker() *issuance.Worker {
 
 // handler joins LTI and the pages into one router.
 func (a *app) handler() (http.Handler, *grading.Reader, error) {
-	plain := fetch.New(fetch.Config{AllowLoopback: loopback(a.public.Hostname())})
-	client := func(lti.Registration) *http.Client { return plain }
+	clients := fetch.NewClients(fetch.Config{AllowLoopback: loopback(a.public.Hostname())})
+	client := func(r lti.Registration) *http.Client { return clients.For(r.Settings.PrivateHosts) }
 	var pages *web.Web
 	tool, err := lti.New(lti.Deps{
 		PublicURL: a.public, Store: a.lti, HTTP: client, Secret: a.secret, Now: time.Now, Rand: rand.Reader, Logger: a.logger,
