@@ -121,6 +121,7 @@ func TestLeakedKey(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	first := r.signedBy(t)
+	r.clock.advance(time.Hour)
 	second := must(r.rotation().Rotate(t.Context()))
 	third := must(r.rotation().Replace(t.Context()))
 	r.clock.advance(time.Minute) // other processes have seen it
