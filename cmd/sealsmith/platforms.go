@@ -17,6 +17,7 @@ type platformsCommand struct {
 	List   platformsListCommand   `cmd:"" help:"List registered platforms."`
 	Show   platformsShowCommand   `cmd:"" help:"Show one platform, and what its administrator needs."`
 	Remove platformsRemoveCommand `cmd:"" help:"Remove a platform that nothing was issued through."`
+	LTI11  platformsLTI11Command  `cmd:"" name:"lti11" help:"Consumer keys that a platform had under LTI 1.1."`
 }
 
 type platformsAddCommand struct {
