@@ -157,7 +157,9 @@ func (r *rosterReader) full() bool { return r.rows > maxRows }
 // take keeps a row. Pages by offset shift while people come and go: who comes twice counts
 // once, as they came last.
 func (r *rosterReader) take(raw json.RawMessage) {
-	r.rows++
+	if r.rows++; r.full() {
+		return
+	}
 	m, ok := r.member(raw)
 	if !ok {
 		r.roster.Skipped++
