@@ -86,7 +86,7 @@ type Roster struct {
 
 const (
 	mediaMembers   = "application/vnd.ims.lti-nrps.v2.membershipcontainer+json"
-	rosterMaxBytes = 64 << 20 // of one page: Moodle gives everybody on one
+	rosterMaxBytes = 32 << 20 // of one page: Moodle gives everybody on one
 )
 
 // Members reads who is in the course from membershipsURL (from Launch.NRPS), all pages of

@@ -70,6 +70,8 @@ func TestPostScoreRequest(t *testing.T) {
 
 func TestScoreStamps(t *testing.T) {
 	t.Parallel()
+	now := start.Add(123 * time.Millisecond)
+	p, s, reg := newScript(t, newClock(now))
 	for _, tt := range []struct {
 		name, family string
 		after        time.Duration // from now; 0: none
@@ -82,8 +84,7 @@ func TestScoreStamps(t *testing.T) {
 		{"Moodle counts seconds", "moodle", -100 * time.Millisecond, "09:00:01.023"},
 		{"Moodle, half a second ahead", "moodle", 500 * time.Millisecond, "09:00:01.623"},
 	} {
-		now := start.Add(123 * time.Millisecond)
-		p, s, reg := newScript(t, newClock(now), reply{})
+		p.start(&reg, tt.name, reply{})
 		reg.ProductFamily = tt.family
 		var after time.Time
 		if tt.after != 0 {
@@ -106,6 +107,7 @@ func TestScoreConflict(t *testing.T) { // S8
 		return reply{body: `[{"userId":"7","resultScore":` + score + `,"resultMaximum":100,"timestamp":"` + at + `"}]`}
 	}
 	post, read := "POST /7/item/scores?type_id=1", "GET /7/item/results?type_id=1&user_id=7"
+	p, s, reg := newScript(t, newClock(start))
 	for _, tt := range []struct {
 		name    string
 		replies []reply
@@ -120,7 +122,7 @@ func TestScoreConflict(t *testing.T) { // S8
 		{"results are out of reach", []reply{conflict, {status: "502 Bad Gateway"}}, []string{post, read}, "", lti.ReasonBusy},
 		{"again", []reply{conflict, row("10", "2026-11-24T09:05:00Z"), conflict}, []string{post, read, post}, "", lti.ReasonConflict},
 	} {
-		p, s, reg := newScript(t, newClock(start), tt.replies...)
+		p.start(&reg, tt.name, tt.replies...)
 		stamp, err := s.PostScore(t.Context(), reg, itemURL, full(48), time.Time{})
 		if got := reasonOf(t, err); got != tt.reason {
 			t.Errorf("%s: got %v, want %q", tt.name, err, tt.reason)
@@ -155,6 +157,7 @@ func TestScoreRefusals(t *testing.T) { // S9, S10
 
 func TestScoreIsChecked(t *testing.T) {
 	t.Parallel()
+	_, services, reg := newScript(t, newClock(start))
 	for name, change := range map[string]func(s *lti.Score){
 		"no user":               func(s *lti.Score) { s.UserID = "" },
 		"long user":             func(s *lti.Score) { s.UserID = strings.Repeat("x", 256) },
@@ -168,10 +171,9 @@ func TestScoreIsChecked(t *testing.T) {
 		"grader is a space":     func(s *lti.Score) { s.ScoringUserID = " " },
 		"ends before it begins": func(s *lti.Score) { s.StartedAt, s.SubmittedAt = start, start.Add(-time.Second) },
 	} {
-		_, s, reg := newScript(t, newClock(start))
 		score := full(1)
 		change(&score)
-		if _, err := s.PostScore(t.Context(), reg, itemURL, score, time.Time{}); err == nil || score.Validate() == nil {
+		if _, err := services.PostScore(t.Context(), reg, itemURL, score, time.Time{}); err == nil || score.Validate() == nil {
 			t.Errorf("%s: sent", name)
 		}
 	}

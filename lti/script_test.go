@@ -90,6 +90,14 @@ func (p *script) answer(got sent) reply {
 	return answer
 }
 
+// start begins another case: other replies, no requests and no token yet for reg.
+func (p *script) start(reg *lti.Registration, name string, replies ...reply) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.replies, p.requests, p.asked = replies, nil, 0
+	reg.ID = name
+}
+
 // lines returns method and address of all requests but those for tokens.
 func (p *script) lines() []string {
 	p.mu.Lock()

@@ -134,7 +134,7 @@ type boundedReader struct {
 func (b *boundedReader) Read(p []byte) (int, error) {
 	n, err := b.from.Read(p)
 	if b.left -= int64(n); b.left < 0 {
-		err = fetch.ErrTooLarge
+		n, err = 0, fetch.ErrTooLarge
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		b.err = err
