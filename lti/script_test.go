@@ -2,9 +2,12 @@ package lti_test
 
 import (
 	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -34,7 +37,9 @@ type script struct {
 	replies  []reply
 	handle   func(r sent) reply
 	requests []sent
-	asked    int // for tokens
+	asked    int    // for tokens
+	audience string // of the last token request
+	scopes   string
 }
 
 func (p *script) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -68,6 +73,13 @@ func (p *script) answer(got sent) reply {
 	if strings.HasPrefix(got.line, "POST /token") {
 		defer p.mu.Unlock()
 		p.asked++
+		form := must(url.ParseQuery(got.body))
+		var claims struct{ Aud string }
+		assertion := strings.Split(form.Get("client_assertion"), ".")
+		if err := json.Unmarshal(must(base64.RawURLEncoding.DecodeString(assertion[1])), &claims); err != nil {
+			p.tb.Error(err)
+		}
+		p.audience, p.scopes = claims.Aud, form.Get("scope")
 		if len(p.tokens) > 0 {
 			answer := p.tokens[0]
 			p.tokens = p.tokens[1:]
