@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"time"
 )
 
 // NoticeHandler is the address of the tool to which a platform sends notices of one type.
@@ -31,18 +30,6 @@ func (n NoticeHandlers) Handler(noticeType string) string {
 		}
 	}
 	return ""
-}
-
-// StoredNoticeHandler is what the tool knows about a handler that it has put.
-type StoredNoticeHandler struct {
-	OrganisationID string
-	RegistrationID string
-	DeploymentID   string
-	ServiceURL     string // where it was put: Notices.URL of a launch
-	NoticeHandler
-	PutAt     time.Time
-	HeardAt   time.Time // when a notice of this type came last; zero: never
-	LastError string    // why it could not be put; empty: it was
 }
 
 // NoticeHandlers reads where the platform sends notices of the deployment whose service

@@ -16,7 +16,6 @@ import (
 const (
 	ScopeLineItem         = "https://purl.imsglobal.org/spec/lti-ags/scope/lineitem"
 	ScopeLineItemReadOnly = "https://purl.imsglobal.org/spec/lti-ags/scope/lineitem.readonly"
-	ScopeScore            = "https://purl.imsglobal.org/spec/lti-ags/scope/score"
 	ScopeResultReadOnly   = "https://purl.imsglobal.org/spec/lti-ags/scope/result.readonly"
 	ScopeScore            = "https://purl.imsglobal.org/spec/lti-ags/scope/score"
 	ScopeMembersReadOnly  = "https://purl.imsglobal.org/spec/lti-nrps/scope/contextmembership.readonly"
