@@ -215,7 +215,16 @@ var messages = []badToken{
 	{name: "M5 message type unknown", code: lti.CodeMessageTypeUnknown, status: 401, claims: set(claim+"message_type", "basic-lti-launch-request")},
 	{name: "M5 message type in small letters", code: lti.CodeMessageTypeUnknown, status: 401, claims: set(claim+"message_type", "ltiresourcelinkrequest")},
 	{name: "M6 proctoring", code: lti.CodeMessageTypeNotOffered, status: 400, claims: set(claim+"message_type", "LtiStartProctoring")},
-	{name: "M44 submission review", code: lti.CodeMessageTypeNotOffered, status: 400, claims: set(claim+"message_type", "LtiSubmissionReviewRequest")},
+	{name: "M44 submission review of nobody", code: lti.CodeForUserMissing, status: 401, claims: set(claim+"message_type", "LtiSubmissionReviewRequest")},
+	{name: "M44 submission review with an empty for_user", code: lti.CodeForUserMissing, status: 401, claims: func(m map[string]any) {
+		m[claim+"message_type"], m[claim+"for_user"] = "LtiSubmissionReviewRequest", map[string]any{"user_id": ""}
+	}},
+	{name: "M45 submission review of another by a learner", code: lti.CodeForUserForeign, status: 403, claims: func(m map[string]any) {
+		m[claim+"message_type"], m[claim+"for_user"] = "LtiSubmissionReviewRequest", map[string]any{"user_id": "user-8"}
+	}},
+	{name: "data privacy about another by a learner", code: lti.CodeForUserForeign, status: 403, claims: func(m map[string]any) {
+		m[claim+"message_type"], m[claim+"for_user"] = "DataPrivacyLaunchRequest", map[string]any{"user_id": "user-8"}
+	}},
 	{name: "M7 deployment missing", code: lti.CodeDeploymentMissing, status: 401, claims: drop(claim + "deployment_id")},
 	{name: "M7 deployment empty", code: lti.CodeDeploymentMissing, status: 401, claims: set(claim+"deployment_id", "")},
 	{name: "M8 deployment unknown", code: lti.CodeDeploymentUnknown, status: 403, claims: set(claim+"deployment_id", "3")},

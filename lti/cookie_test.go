@@ -26,10 +26,10 @@ func TestCookies(t *testing.T) {
 			o := r.deliver(a, token)
 			s := o.session(t)
 			after := o.rec.Result().Cookies()
-			if len(a.cookies) != 1 || len(after) != 2 {
-				t.Fatalf("%d cookies at login and %d at launch, want 1 and 2", len(a.cookies), len(after))
+			if len(a.cookies) != 1 || len(after) != 3 {
+				t.Fatalf("%d cookies at login and %d at launch, want 1 and 3", len(a.cookies), len(after))
 			}
-			state, session, gone := a.cookies[0], after[0], after[1]
+			state, session, gone, kept := a.cookies[0], after[0], after[1], after[2]
 			if want := tt.prefix + "sealsmith-st-" + a.state[:8]; state.Name != want || gone.Name != want {
 				t.Errorf("state cookies %q and %q, want %q", state.Name, gone.Name, want)
 			}
@@ -39,7 +39,10 @@ func TestCookies(t *testing.T) {
 			if state.MaxAge != 600 || session.MaxAge != int(lti.SessionLifetime.Seconds()) || gone.MaxAge >= 0 || gone.Value != "" {
 				t.Errorf("Max-Age %d, %d, %d", state.MaxAge, session.MaxAge, gone.MaxAge)
 			}
-			for _, c := range []*http.Cookie{state, session, gone} {
+			if kept.Name != tt.prefix+"sealsmith-kept" || kept.Value != "1" {
+				t.Errorf("the mark that cookies work is %s", kept.Raw)
+			}
+			for _, c := range []*http.Cookie{state, session, gone, kept} {
 				if !c.Secure || !c.HttpOnly || !c.Partitioned || c.SameSite != http.SameSiteNoneMode || c.Path != "/" || c.Domain != "" {
 					t.Errorf("attributes of %s", c.Raw)
 				}

@@ -30,7 +30,7 @@ func TestLaunchEnvelope(t *testing.T) {
 	}{
 		{name: "E2 no token", form: func(f url.Values) { f.Del("id_token") }, code: lti.CodeTokenMissing, status: 400},
 		{name: "E9 no state", form: func(f url.Values) { f.Del("state") }, code: lti.CodeStateMissing, status: 401},
-		{name: "E10 unknown state", form: func(f url.Values) { f.Set("state", strings.Repeat("A", 43)) }, code: lti.CodeStateUnknown, status: 401},
+		{name: "E10 unknown state", form: func(f url.Values) { f.Set("state", strings.Repeat("A", 88)) }, code: lti.CodeStateUnknown, status: 401},
 		{name: "state of another form", form: func(f url.Values) { f.Set("state", "' or 1=1 --") }, code: lti.CodeStateUnknown, status: 401},
 		{name: "state with a semicolon", form: func(f url.Values) { f.Set("state", strings.Repeat(";", 43)) }, code: lti.CodeStateUnknown, status: 401},
 		{name: "E6 two tokens", form: func(f url.Values) { f.Add("id_token", "e30.e30.e30") }, code: lti.CodeDuplicateParameter, status: 400},
@@ -127,7 +127,7 @@ func TestMixUp(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	other := r.reg
-	other.Issuer, other.ClientID = "https://second.example.edu", "client-9"
+	other.ID, other.Issuer, other.ClientID = "", "https://second.example.edu", "client-9"
 	other, err := r.store.AddRegistration(t.Context(), other)
 	if err != nil {
 		t.Fatal(err)
@@ -158,13 +158,11 @@ func TestUnknownDeploymentNamesTheCommand(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	got := r.launch(set(claim+"deployment_id", "x'; rm -rf / #")).check(t)
-	want := `sealsmith platforms add --name='Test platform' --issuer='https://lms.example.edu' --client-id='client-1' ` +
-		`--auth-url='https://lms.example.edu/auth?tenant=7' --token-url='https://lms.example.edu/token' ` +
-		`--jwks-url='` + r.reg.JWKSURL + `' --deployment='x'\''; rm -rf / #'`
+	want := "sealsmith platforms approve " + r.reg.ID + ` --deployment='x'\''; rm -rf / #'`
 	if !strings.Contains(got.Advice, want) {
 		t.Errorf("got advice %q, want it to hold %q", got.Advice, want)
 	}
-	if got := r.launch(set(claim+"deployment_id", "a\u202eb")).check(t); strings.Contains(got.Advice, "platforms add") {
+	if got := r.launch(set(claim+"deployment_id", "a\u202eb")).check(t); strings.Contains(got.Advice, "platforms approve") {
 		t.Errorf("a command to be copied hides a character: %q", got.Advice)
 	}
 }

@@ -213,12 +213,17 @@ func (t *Tool) checkSignature(ctx context.Context, token idToken, reg Registrati
 	case err != nil:
 		return refuse(CodeKeysUnavailable, reg.JWKSURL, "").because(err)
 	}
+	refused := refuse(CodeKIDUnknown, token.alg, token.kid) // the kid is there, for another algorithm
 	for _, key := range keys {
-		if key.fits(token.alg) && verify(token, key) {
+		if !key.fits(token.alg) {
+			continue
+		}
+		if verify(token, key) {
 			return nil
 		}
+		refused = refuse(CodeSignature, "", "")
 	}
-	return refuse(CodeSignature, "", "")
+	return refused
 }
 
 func verify(token idToken, key publicKey) bool {

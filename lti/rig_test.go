@@ -129,6 +129,8 @@ type rig struct {
 	jwks   *keyServer
 	public string
 	keyID  string
+	mu     sync.Mutex
+	traces []lti.Trace
 }
 
 type outcomeKey struct{}
@@ -137,6 +139,7 @@ type outcomeKey struct{}
 type outcome struct {
 	rec     *httptest.ResponseRecorder
 	entered *lti.Session
+	page    *lti.Page
 	problem error
 }
 
@@ -174,6 +177,9 @@ func newRigAt(tb testing.TB, public string, reg lti.Registration) *rig {
 		reg = lti.Registration{Issuer: issuer, ClientID: clientID, Deployments: []string{"1", "2"}}
 	}
 	reg.OrganisationID, reg.Name = organisation, "Test platform"
+	if reg.Settings.Deployments == "" {
+		reg.Settings.Deployments = lti.DeploymentsAsk
+	}
 	reg.AuthURL = strings.TrimSuffix(reg.Issuer, "/") + "/auth?tenant=7"
 	reg.TokenURL = strings.TrimSuffix(reg.Issuer, "/") + "/token"
 	reg.JWKSURL = r.jwks.URL + "/jwks"
@@ -184,10 +190,23 @@ func newRigAt(tb testing.TB, public string, reg lti.Registration) *rig {
 	r.tool, err = lti.New(lti.Deps{
 		PublicURL: must(url.Parse(public)),
 		Store:     r.store,
-		HTTP:      fetch.New(fetch.Config{AllowLoopback: true}),
-		Now:       r.clock.Now,
-		Rand:      rand.Reader,
-		Logger:    slog.New(slog.DiscardHandler),
+		HTTP:      anyPlatform(fetch.New(fetch.Config{AllowLoopback: true})),
+		Secret:    []byte("a secret of thirty-two bytes or so"),
+		TraceID:   func(context.Context) string { return "trace-1" },
+		Trace: func(tr lti.Trace) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.traces = append(r.traces, tr)
+		},
+		Page: func(w http.ResponseWriter, req *http.Request, p lti.Page) {
+			if o, ok := req.Context().Value(outcomeKey{}).(*outcome); ok {
+				o.page = &p
+			}
+			w.WriteHeader(http.StatusOK)
+		},
+		Now:    r.clock.Now,
+		Rand:   rand.Reader,
+		Logger: slog.New(slog.DiscardHandler),
 		Enter: func(w http.ResponseWriter, req *http.Request, s lti.Session) {
 			if o, ok := req.Context().Value(outcomeKey{}).(*outcome); ok {
 				o.entered = &s
@@ -210,6 +229,21 @@ func newRigAt(tb testing.TB, public string, reg lti.Registration) *rig {
 	}
 	r.router = newRouter(r.tool)
 	return r
+}
+
+// anyPlatform gives every registration the same client.
+func anyPlatform(c *http.Client) func(lti.Registration) *http.Client {
+	return func(lti.Registration) *http.Client { return c }
+}
+
+// lastTrace is what the administrators see of the newest login or launch.
+func (r *rig) lastTrace() lti.Trace {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.traces) == 0 {
+		r.tb.Fatal("nothing was traced")
+	}
+	return r.traces[len(r.traces)-1]
 }
 
 func newRouter(tool *lti.Tool) *mux.Router {

@@ -33,7 +33,7 @@ func newServices(tb testing.TB, tokenURL string) (*lti.Services, lti.Registratio
 func newServicesAt(tb testing.TB, tokenURL string, c *clock) (*lti.Services, lti.Registration) {
 	tb.Helper()
 	s, err := lti.NewServices(lti.ServiceDeps{
-		Keys: ltistore.New(sqldbtest.SQLite(tb), c.Now), HTTP: fetch.New(fetch.Config{AllowLoopback: true}),
+		Keys: ltistore.New(sqldbtest.SQLite(tb), c.Now), HTTP: anyPlatform(fetch.New(fetch.Config{AllowLoopback: true})),
 		Now: c.Now, Rand: rand.Reader, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {

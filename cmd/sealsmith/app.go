@@ -50,6 +50,8 @@ type app struct {
 	queue     *redisqueue.Queue
 	token     *hsm.Token // nil: none is configured
 	lti       *ltistore.Store
+	traces    *ltistore.Traces
+	secret    []byte // of login states
 	templates *templates.Store
 	grading   *grading.Store
 	desk      *issuance.Desk
@@ -80,7 +82,11 @@ func newApp(ctx context.Context, s Settings, logger *slog.Logger) (*app, error) 
 	if a.token, err = a.newToken(ctx); err != nil {
 		return nil, errors.Join(err, a.close())
 	}
+	if a.secret, err = a.db.Secret(ctx, "lti-state", rand.Reader, time.Now()); err != nil {
+		return nil, errors.Join(err, a.close())
+	}
 	a.lti = ltistore.New(a.db, time.Now)
+	a.traces = a.lti.NewTraces(logger)
 	a.templates = templates.NewStore(a.db, time.Now)
 	a.desk = issuance.NewDesk(a.db, a.queue, time.Now, logger)
 	a.grading = grading.NewStore(a.db, a.desk, time.Now)
@@ -200,10 +206,13 @@ func (a *app) worker() *issuance.Worker {
 
 // handler joins LTI and the pages into one router.
 func (a *app) handler() (http.Handler, *grading.Reader, error) {
-	client := fetch.New(fetch.Config{AllowLoopback: loopback(a.public.Hostname())})
+	plain := fetch.New(fetch.Config{AllowLoopback: loopback(a.public.Hostname())})
+	client := func(lti.Registration) *http.Client { return plain }
 	var pages *web.Web
 	tool, err := lti.New(lti.Deps{
-		PublicURL: a.public, Store: a.lti, HTTP: client, Now: time.Now, Rand: rand.Reader, Logger: a.logger,
+		PublicURL: a.public, Store: a.lti, HTTP: client, Secret: a.secret, Now: time.Now, Rand: rand.Reader, Logger: a.logger,
+		TraceID: web.TraceID, Trace: a.traces.Add,
+		Page:    func(w http.ResponseWriter, r *http.Request, p lti.Page) { pages.Between(w, r, p) },
 		Enter:   func(w http.ResponseWriter, r *http.Request, s lti.Session) { pages.Enter(w, r, s) },
 		Problem: func(w http.ResponseWriter, r *http.Request, err error) { pages.Problem(w, r, err) },
 	})

@@ -34,7 +34,7 @@ func (a *app) serve(ctx context.Context, l net.Listener, seal bool) error {
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
-	loops := []func(context.Context){a.housekeeping, gradeLoop(reader)}
+	loops := []func(context.Context){a.housekeeping, a.traces.Run, gradeLoop(reader)}
 	if seal {
 		loops = append(loops, a.worker().Run)
 	}

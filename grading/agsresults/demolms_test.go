@@ -1,6 +1,7 @@
 package agsresults_test
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"log/slog"
@@ -52,7 +53,8 @@ func newSchool(t *testing.T) *school {
 	store := ltistore.New(db, time.Now)
 	client, logger := fetch.New(fetch.Config{AllowLoopback: true}), slog.New(slog.DiscardHandler)
 	tool, err := lti.New(lti.Deps{
-		PublicURL: public, Store: store, HTTP: client, Now: time.Now, Rand: rand.Reader, Logger: logger,
+		PublicURL: public, Store: store, HTTP: func(lti.Registration) *http.Client { return client }, Secret: make([]byte, 32), Now: time.Now, Rand: rand.Reader, Logger: logger,
+		TraceID: func(context.Context) string { return "trace" }, Trace: func(lti.Trace) {}, Page: func(http.ResponseWriter, *http.Request, lti.Page) {},
 		Enter: func(http.ResponseWriter, *http.Request, lti.Session) {},
 		Problem: func(w http.ResponseWriter, _ *http.Request, err error) {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
@@ -79,7 +81,7 @@ func newSchool(t *testing.T) *school {
 		ClientID: "sealsmith", AuthURL: auth, TokenURL: token, JWKSURL: jwks, Deployments: []string{"1"},
 	})
 	must(t, err)
-	services, err := lti.NewServices(lti.ServiceDeps{Keys: store, HTTP: client, Now: time.Now, Rand: rand.Reader, Logger: logger})
+	services, err := lti.NewServices(lti.ServiceDeps{Keys: store, HTTP: func(lti.Registration) *http.Client { return client }, Now: time.Now, Rand: rand.Reader, Logger: logger})
 	must(t, err)
 	return &school{LMS: lms, source: agsresults.New(services, store, books{}), attachment: grading.Attachment{
 		ID: "a-1", OrganisationID: organisation.ID, RegistrationID: r.ID, VersionID: "v-1",

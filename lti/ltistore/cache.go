@@ -114,8 +114,15 @@ func (s *Store) SeeDeployment(ctx context.Context, r lti.Registration, deploymen
 		status = deploymentApproved
 	}
 	err := s.db.InTx(ctx, func(tx *sqldb.Tx) error {
-		var waiting int
-		err := tx.Get(ctx, &waiting, `select count(*) from deployments where organisation_id = ? and registration_id = ? and status = ?`,
+		var owned, waiting int
+		err := tx.Get(ctx, &owned, `select count(*) from registrations where organisation_id = ? and id = ?`, r.OrganisationID, r.ID)
+		if err != nil {
+			return fmt.Errorf("find the registration: %w", err)
+		}
+		if owned == 0 {
+			return fmt.Errorf("registration %s: %w", r.ID, lti.ErrNotFound)
+		}
+		err = tx.Get(ctx, &waiting, `select count(*) from deployments where organisation_id = ? and registration_id = ? and status = ?`,
 			r.OrganisationID, r.ID, deploymentPending)
 		if err != nil {
 			return fmt.Errorf("count the deployments that wait: %w", err)

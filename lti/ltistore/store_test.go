@@ -3,6 +3,7 @@ package ltistore_test
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -62,17 +63,6 @@ func (s *suite) added() lti.Registration {
 	return r
 }
 
-func (s *suite) state(r lti.Registration, hash string) lti.LoginState {
-	s.Helper()
-	r.Deployments = nil
-	st := lti.LoginState{
-		StateHash: hash, NonceHash: "n", BrowserHash: "b", Registration: r, TargetLinkURI: "https://tool.example.edu/",
-		DeploymentHint: "1", CreatedAt: s.now, ExpiresAt: s.now.Add(10 * time.Minute),
-	}
-	s.must(s.store.CreateState(s.Context(), st))
-	return st
-}
-
 func (s *suite) session(r lti.Registration, id string) lti.Session {
 	return lti.Session{
 		ID: id, CreatedAt: s.now, ExpiresAt: s.now.Add(time.Hour),
@@ -88,7 +78,7 @@ func TestRegistrations(t *testing.T) {
 	each(t, func(s *suite) {
 		r := s.added()
 		want := s.registration()
-		want.ID, want.CreatedAt = r.ID, start
+		want.ID, want.CreatedAt, want.Status = r.ID, start, lti.StatusActive
 		if diff := cmp.Diff(want, r); diff != "" || len(r.ID) != 36 {
 			s.Errorf("added (-want +got):\n%s", diff)
 		}
@@ -102,7 +92,6 @@ func TestRegistrations(t *testing.T) {
 		if diff := cmp.Diff([]lti.Registration{r}, all); diff != "" {
 			s.Errorf("all (-want +got):\n%s", diff)
 		}
-		r.Deployments = nil
 		for _, client := range []string{"", "c-1"} {
 			found, err := s.store.Registrations(s.Context(), r.Issuer, client)
 			s.must(err)
@@ -129,7 +118,7 @@ func TestAddAgain(t *testing.T) {
 		second, err := s.store.AddRegistration(s.Context(), changed)
 		s.must(err)
 		want := changed
-		want.ID, want.CreatedAt, want.Deployments = first.ID, first.CreatedAt, []string{"1", "2"}
+		want.ID, want.CreatedAt, want.Deployments, want.Status = first.ID, first.CreatedAt, []string{"1", "2"}, lti.StatusActive
 		if diff := cmp.Diff(want, second); diff != "" {
 			s.Errorf("second (-want +got):\n%s", diff)
 		}
@@ -165,34 +154,50 @@ func TestTenancy(t *testing.T) {
 		}
 		other := r
 		other.OrganisationID = "org-2"
-		for _, tt := range []struct {
-			reg        lti.Registration
-			deployment string
-			want       bool
-		}{{r, "1", true}, {r, "2", false}, {r, "", false}, {other, "1", false}} {
-			if got, err := s.store.HasDeployment(s.Context(), tt.reg, tt.deployment); err != nil || got != tt.want {
-				s.Errorf("deployment %q of %s: %v, %v", tt.deployment, tt.reg.OrganisationID, got, err)
+		if approved, err := s.store.SeeDeployment(s.Context(), other, "9", true); !errors.Is(err, lti.ErrNotFound) || approved {
+			s.Errorf("a deployment of another organisation: %v, %v", approved, err)
+		}
+	})
+}
+
+func TestDeployments(t *testing.T) {
+	each(t, func(s *suite) {
+		r := s.added()
+		see := func(id string, approve, want bool) {
+			s.Helper()
+			if got, err := s.store.SeeDeployment(s.Context(), r, id, approve); err != nil || got != want {
+				s.Errorf("deployment %q: approved %v, %v", id, got, err)
 			}
 		}
-		s.state(r, "s-1")
-		if err := s.store.OpenSession(s.Context(), "s-1", s.session(other, "id-1"), "h"); !errors.Is(err, lti.ErrSpent) {
-			s.Errorf("a session of another organisation spent the state: %v", err)
+		see("1", false, true)
+		see("2", false, false)
+		see("2", true, false) // what waits is not approved by being seen again
+		see("3", true, true)
+		for i := range 150 {
+			see(fmt.Sprint("flood-", i), false, false)
 		}
+		got, err := s.store.RegistrationByKey(s.Context(), r.ID)
+		s.must(err)
+		if diff := cmp.Diff([]string{"1", "3"}, got.Deployments); diff != "" || len(got.Pending) != 100 {
+			s.Errorf("%d wait, approved (-want +got):\n%s", len(got.Pending), diff)
+		}
+		r.Deployments = []string{"2"}
+		r, err = s.store.AddRegistration(s.Context(), r)
+		s.must(err)
+		see("2", false, true)
 	})
 }
 
 func TestRemoveRegistration(t *testing.T) {
 	each(t, func(s *suite) {
 		r := s.added()
-		s.state(r, "s-1")
-		s.state(r, "s-2")
-		s.must(s.store.OpenSession(s.Context(), "s-1", s.session(r, "id-1"), "h"))
+		s.must(s.store.OpenSession(s.Context(), s.session(r, "id-1"), "h"))
 		s.must(s.store.RemoveRegistration(s.Context(), "org-1", r.ID))
 		if err := s.store.RemoveRegistration(s.Context(), "org-1", r.ID); !errors.Is(err, lti.ErrNotFound) {
 			s.Errorf("removed twice: %v", err)
 		}
-		if _, err := s.store.State(s.Context(), "s-2"); !errors.Is(err, lti.ErrNotFound) {
-			s.Errorf("its login state: %v", err)
+		if _, err := s.store.RegistrationByKey(s.Context(), r.ID); !errors.Is(err, lti.ErrNotFound) {
+			s.Errorf("found by its id: %v", err)
 		}
 		if _, _, err := s.store.Session(s.Context(), "id-1"); !errors.Is(err, lti.ErrNotFound) {
 			s.Errorf("its session: %v", err)
@@ -200,58 +205,22 @@ func TestRemoveRegistration(t *testing.T) {
 	})
 }
 
-func TestStates(t *testing.T) {
-	each(t, func(s *suite) {
-		want := s.state(s.added(), "s-1")
-		got, err := s.store.State(s.Context(), "s-1")
-		s.must(err)
-		if diff := cmp.Diff(want, got); diff != "" {
-			s.Errorf("state (-want +got):\n%s", diff)
-		}
-		if _, err := s.store.State(s.Context(), "s-2"); !errors.Is(err, lti.ErrNotFound) {
-			s.Errorf("unknown state: %v", err)
-		}
-		if err := s.store.CreateState(s.Context(), want); err == nil {
-			s.Error("the same state was stored twice")
-		}
-	})
-}
-
 func TestOpenSession(t *testing.T) {
 	each(t, func(s *suite) {
-		r := s.added()
-		s.state(r, "s-1")
-		want := s.session(r, "id-1")
-		s.must(s.store.OpenSession(s.Context(), "s-1", want, "hash-1"))
+		want := s.session(s.added(), "id-1")
+		s.must(s.store.OpenSession(s.Context(), want, "hash-1"))
 		got, hash, err := s.store.Session(s.Context(), "id-1")
 		s.must(err)
 		if diff := cmp.Diff(want, got); diff != "" || hash != "hash-1" {
 			s.Errorf("hash %q, session (-want +got):\n%s", hash, diff)
 		}
-		st, err := s.store.State(s.Context(), "s-1")
-		s.must(err)
-		if !st.UsedAt.Equal(want.CreatedAt) {
-			s.Errorf("spent at %v, want %v", st.UsedAt, want.CreatedAt)
+		second := want
+		second.Launch.User.Subject = "8"
+		if err := s.store.OpenSession(s.Context(), second, "hash-2"); !errors.Is(err, lti.ErrSpent) {
+			s.Errorf("the same id twice: %v", err)
 		}
-		if err := s.store.OpenSession(s.Context(), "s-1", s.session(r, "id-2"), "h"); !errors.Is(err, lti.ErrSpent) {
-			s.Errorf("spent twice: %v", err)
-		}
-		if err := s.store.OpenSession(s.Context(), "unknown", s.session(r, "id-2"), "h"); !errors.Is(err, lti.ErrSpent) {
-			s.Errorf("unknown state: %v", err)
-		}
-		s.state(r, "s-2")
-		if err := s.store.OpenSession(s.Context(), "s-2", s.session(r, "id-1"), "h"); err == nil {
-			s.Error("two sessions of one id")
-		}
-		if st, err := s.store.State(s.Context(), "s-2"); err != nil || !st.UsedAt.IsZero() {
-			s.Errorf("a session that was not stored spent its state: %v, %v", st.UsedAt, err)
-		}
-		s.now = s.now.Add(10 * time.Minute)
-		if err := s.store.OpenSession(s.Context(), "s-2", s.session(r, "id-2"), "h"); !errors.Is(err, lti.ErrSpent) {
-			s.Errorf("expired state: %v", err)
-		}
-		if _, _, err := s.store.Session(s.Context(), "id-2"); !errors.Is(err, lti.ErrNotFound) {
-			s.Errorf("a refused session was stored: %v", err)
+		if got, hash, err := s.store.Session(s.Context(), "id-1"); err != nil || hash != "hash-1" || got.Launch.User.Subject != "7" {
+			s.Errorf("the second changed the first: %v, %v", got.Launch, err)
 		}
 	})
 }
@@ -259,12 +228,11 @@ func TestOpenSession(t *testing.T) {
 func TestOpenSessionRace(t *testing.T) {
 	each(t, func(s *suite) {
 		r := s.added()
-		s.state(r, "s-1")
 		const n = 20
 		errs := make([]error, n)
 		var wg sync.WaitGroup
 		for i := range n {
-			wg.Go(func() { errs[i] = s.store.OpenSession(s.Context(), "s-1", s.session(r, fmt.Sprint("id-", i)), "h") })
+			wg.Go(func() { errs[i] = s.store.OpenSession(s.Context(), s.session(r, "id-1"), fmt.Sprint("h-", i)) })
 		}
 		wg.Wait()
 		won := 0
@@ -284,19 +252,68 @@ func TestOpenSessionRace(t *testing.T) {
 func TestSweep(t *testing.T) {
 	each(t, func(s *suite) {
 		r := s.added()
-		s.state(r, "s-1")
-		s.must(s.store.OpenSession(s.Context(), "s-1", s.session(r, "id-1"), "h"))
-		s.now = s.now.Add(5 * time.Minute)
-		s.state(r, "s-2")
+		s.must(s.store.OpenSession(s.Context(), s.session(r, "id-1"), "h"))
+		traces := s.store.NewTraces(slog.New(slog.DiscardHandler))
+		traces.Add(lti.Trace{ID: "t-1", RegistrationID: r.ID, OrganisationID: r.OrganisationID, At: s.now})
+		s.must(traces.Flush(s.Context()))
 		for _, tt := range []struct {
 			wait time.Duration
 			want int64
-		}{{0, 0}, {5 * time.Minute, 1}, {5 * time.Minute, 1}, {44 * time.Minute, 0}, {time.Minute, 1}, {time.Hour, 0}} {
+		}{{0, 0}, {59 * time.Minute, 0}, {time.Minute, 1}, {29 * 24 * time.Hour, 0}, {24 * time.Hour, 1}, {time.Hour, 0}} {
 			s.now = s.now.Add(tt.wait)
 			if n, err := s.store.Sweep(s.Context()); err != nil || n != tt.want {
 				s.Errorf("at %v: swept %d (%v), want %d", s.now.Sub(start), n, err, tt.want)
 			}
 		}
+	})
+}
+
+func TestTraces(t *testing.T) {
+	each(t, func(s *suite) {
+		r := s.added()
+		traces := s.store.NewTraces(slog.New(slog.DiscardHandler))
+		add := func(from, to int) {
+			for i := from; i < to; i++ {
+				code := ""
+				if i%2 == 1 {
+					code = lti.CodeNonceMismatch
+				}
+				traces.Add(lti.Trace{
+					ID: fmt.Sprintf("t-%03d", i), RegistrationID: r.ID, OrganisationID: r.OrganisationID,
+					At: start.Add(time.Duration(i) * time.Second), Kind: lti.TraceLaunch, Code: code, Claims: []string{"iss"},
+				})
+			}
+			s.must(traces.Flush(s.Context()))
+		}
+		add(0, 30)
+		got, err := s.store.LastTraces(s.Context(), "org-1", r.ID, false, 2)
+		s.must(err)
+		if len(got) != 2 || got[0].ID != "t-029" || got[0].Code != lti.CodeNonceMismatch || got[1].ID != "t-028" || got[0].Claims[0] != "iss" {
+			s.Errorf("got %+v", got)
+		}
+		if got, err := s.store.LastTraces(s.Context(), "org-1", r.ID, true, 100); err != nil || len(got) != 15 {
+			s.Errorf("%d refused, %v", len(got), err)
+		}
+		if got, err := s.store.LastTraces(s.Context(), "org-2", r.ID, false, 100); err != nil || len(got) != 0 {
+			s.Errorf("another organisation sees %d, %v", len(got), err)
+		}
+		if got, err := s.store.FindTrace(s.Context(), "org-1", "t-007"); err != nil || got.RegistrationID != r.ID {
+			s.Errorf("found %+v, %v", got, err)
+		}
+		if _, err := s.store.FindTrace(s.Context(), "org-2", "t-007"); !errors.Is(err, lti.ErrNotFound) {
+			s.Errorf("found by another organisation: %v", err)
+		}
+		add(30, 1000) // a flood between two writings leaves its newest
+		for i := range 5 {
+			add(1000+40*i, 1040+40*i)
+		}
+		var rows int
+		s.must(s.db.Get(s.Context(), &rows, `select count(*) from launch_traces`))
+		if rows != 200 {
+			s.Errorf("%d rows are kept", rows)
+		}
+		traces.Add(lti.Trace{ID: "gone", RegistrationID: "gone", OrganisationID: "org-1", At: s.now})
+		s.must(traces.Flush(s.Context()))
 	})
 }
 

@@ -109,7 +109,8 @@ func newWorld(t *testing.T) *world {
 	must(t, err)
 	w.worker = &issuance.Worker{DB: w.db, Templates: w.templates, Sealer: seal, Pages: pages, PublicURL: public, Lease: time.Minute, Now: now, Logger: logger}
 	tool, err := lti.New(lti.Deps{
-		PublicURL: public, Store: w.store, HTTP: http.DefaultClient, Now: now, Rand: rand.Reader, Logger: logger,
+		PublicURL: public, Store: w.store, HTTP: func(lti.Registration) *http.Client { return http.DefaultClient }, Secret: make([]byte, 32), Now: now, Rand: rand.Reader, Logger: logger,
+		TraceID: func(context.Context) string { return "trace" }, Trace: func(lti.Trace) {}, Page: func(http.ResponseWriter, *http.Request, lti.Page) {},
 		Enter: func(http.ResponseWriter, *http.Request, lti.Session) {}, Problem: func(http.ResponseWriter, *http.Request, error) {},
 	})
 	must(t, err)
@@ -207,15 +208,9 @@ type browser struct {
 // enter opens a session for the launch, through the real store.
 func (w *world) enter(l lti.Launch) browser {
 	w.t.Helper()
-	id, state, secret := uuid.Must(uuid.NewV7()).String(), uuid.NewString(), uuid.NewString()
-	reg, err := w.store.Registration(w.t.Context(), l.OrganisationID, l.RegistrationID)
-	must(w.t, err)
-	must(w.t, w.store.CreateState(w.t.Context(), lti.LoginState{
-		StateHash: state, NonceHash: "n", BrowserHash: "b", Registration: reg,
-		CreatedAt: noon, ExpiresAt: noon.Add(time.Minute),
-	}))
+	id, secret := uuid.Must(uuid.NewV7()).String(), uuid.NewString()
 	sum := sha256.Sum256([]byte(secret))
-	must(w.t, w.store.OpenSession(w.t.Context(), state, lti.Session{ID: id, Launch: l, CreatedAt: noon, ExpiresAt: noon.Add(lti.SessionLifetime)}, hex.EncodeToString(sum[:])))
+	must(w.t, w.store.OpenSession(w.t.Context(), lti.Session{ID: id, Launch: l, CreatedAt: noon, ExpiresAt: noon.Add(lti.SessionLifetime)}, hex.EncodeToString(sum[:])))
 	return browser{w: w, sid: id, cookie: &http.Cookie{Name: "sealsmith-s-" + id, Value: secret}}
 }
 
