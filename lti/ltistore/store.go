@@ -10,8 +10,9 @@
 // stored as they are, so whoever reads the database can sign as the tool towards
 // learning platforms.
 //
-// The package deliberately checks no message and makes no secret. It fails with
-// lti.ErrNotFound, lti.ErrSpent, ErrTaken, and wrapped errors of the database.
+// The package deliberately checks no message and makes no secret but the tickets of
+// invitations. It fails with lti.ErrNotFound, lti.ErrSpent, lti.ErrInvitationUsed,
+// lti.ErrInvitationExpired, ErrTaken, and wrapped errors of the database.
 package ltistore
 
 import (
