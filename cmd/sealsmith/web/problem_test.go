@@ -27,6 +27,9 @@ import (
 // Should one arrive all the same, it is an internal problem.
 var unreachable = map[string]string{
 	"lti/ltistore.ErrTaken":          "for the operator's command",
+	"lti.ErrTaken":                   "becomes a refusal of the registration",
+	"lti.ErrInvitationUsed":          "becomes a refusal of the registration",
+	"lti.ErrInvitationExpired":       "becomes a refusal of the registration",
 	"migrations/sqldb.ErrAddress":    "for the operator's command",
 	"migrations/sqldb.ErrNewer":      "for the operator's command",
 	"migrations/sqldb.ErrOlder":      "for the operator's command",
