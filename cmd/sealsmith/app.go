@@ -231,8 +231,13 @@ func (a *app) handler() (http.Handler, *grading.Reader, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	registrar, err := a.registrar(client, func() *web.Web { return pages })
+	if err != nil {
+		return nil, nil, err
+	}
 	router := mux.NewRouter()
 	tool.Mount(router)
+	registrar.Mount(router)
 	pages.Mount(router)
 	return pages.Wrap(router), reader, nil
 }
