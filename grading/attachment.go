@@ -41,6 +41,13 @@ type Attachment struct {
 	CreatedAt      time.Time    `db:"created_at"`
 	ReadAt         sql.NullTime `db:"read_at"`    // last reading of all results, also one that failed
 	ReadError      string       `db:"read_error"` // why the last reading failed, in words
+	// State is draft until a teacher has confirmed what came with a copied course.
+	State      AttachmentState `db:"state"`
+	CopiedFrom string          `db:"copied_from"` // id that the copied activity carries; empty: no copy
+	// Mark says that the platform is told who has claimed, in a column of its own; MarkURL
+	// is that column, empty until it was made. It is never the column that is read.
+	Mark    bool   `db:"mark"`
+	MarkURL string `db:"mark_url"`
 }
 
 // Rule returns what earns the credential in this course.
@@ -48,12 +55,21 @@ func (a Attachment) Rule() templates.Rule { return templates.Rule{MinPercent: a.
 
 const attachmentColumns = `select id, organisation_id, registration_id, deployment_id, context_id, context_title,
 	resource_link_id, template_id, version_id, min_percent, line_item_url, line_items_url, created_by, created_at,
-	read_at, read_error from attachments`
+	read_at, read_error, state, copied_from, mark, mark_url from attachments`
 
-// Attach stores the teacher's choice before the platform is told of it, so that the first
-// launch of the new activity always finds it. An attachment whose activity the teacher then
-// does not save is never launched and does no harm.
-func (s *Store) Attach(ctx context.Context, l lti.Launch, version templates.Version, rule templates.Rule) (Attachment, error) {
+// Choice is what a teacher decides about an activity.
+type Choice struct {
+	Version templates.Version
+	Rule    templates.Rule
+	Mark    bool // tell the platform who has claimed, in a column of its own
+}
+
+// Attach stores the teacher's choice: by deep linking before the platform is told of it, so
+// that the first launch of the new activity always finds it, or for the activity that was
+// launched, where a platform has no deep linking. An attachment whose activity the teacher
+// then does not save is never launched and does no harm.
+func (s *Store) Attach(ctx context.Context, l lti.Launch, c Choice) (Attachment, error) {
+	version, rule := c.Version, c.Rule
 	if !(rule.MinPercent > 0 && rule.MinPercent <= 100) {
 		return Attachment{}, ErrRule
 	}
@@ -63,16 +79,14 @@ func (s *Store) Attach(ctx context.Context, l lti.Launch, version templates.Vers
 	a := Attachment{
 		ID: uuid.Must(uuid.NewV7()).String(), OrganisationID: l.OrganisationID, RegistrationID: l.RegistrationID,
 		DeploymentID: l.DeploymentID, ContextID: l.Context.ID, ContextTitle: l.Context.Title,
-		TemplateID: version.TemplateID, VersionID: version.ID, MinPercent: rule.MinPercent,
-		LineItemsURL: l.AGS.LineItems, CreatedBy: l.User.Subject, CreatedAt: sqldb.UTC(s.now()),
+		TemplateID: version.TemplateID, VersionID: version.ID, MinPercent: rule.MinPercent, Mark: c.Mark,
+		LineItemsURL: l.AGS.LineItems, CreatedBy: l.User.Subject, CreatedAt: sqldb.UTC(s.now()), State: AttachmentActive,
+	}
+	if l.DeepLinking == nil { // the activity is there already
+		a.ResourceLinkID, a.LineItemURL = l.ResourceLink.ID, l.AGS.LineItem
 	}
 	err := s.db.InTx(ctx, func(tx *sqldb.Tx) error {
-		_, err := tx.Exec(ctx, `insert into attachments (id, organisation_id, registration_id, deployment_id, context_id, context_title,
-			resource_link_id, template_id, version_id, min_percent, line_item_url, line_items_url, created_by, created_at, read_error)
-			values (?, ?, ?, ?, ?, ?, '', ?, ?, ?, '', ?, ?, ?, '')`,
-			a.ID, a.OrganisationID, a.RegistrationID, a.DeploymentID, a.ContextID, a.ContextTitle,
-			a.TemplateID, a.VersionID, a.MinPercent, a.LineItemsURL, a.CreatedBy, a.CreatedAt)
-		if err != nil {
+		if _, err := insertAttachment(ctx, tx, a); err != nil {
 			return err
 		}
 		return sqldb.Audit(ctx, tx, sqldb.Event{
@@ -88,10 +102,14 @@ func (s *Store) Attach(ctx context.Context, l lti.Launch, version templates.Vers
 
 // Launched finds the attachment of a launched activity, by our custom key or by the
 // resource link, and keeps what the platform told of the activity: its link and its line
-// item may have changed since. What a launch leaves out stays as it was. A key of another organisation, registration or course is
-// ErrNotFound: a copied course is a new decision for its teacher.
+// item may have changed since. What a launch leaves out stays as it was. An activity that
+// was copied becomes a draft: the copy is a new decision for its teacher. A key of another
+// organisation, registration or deployment is ErrNotFound.
 func (s *Store) Launched(ctx context.Context, l lti.Launch) (Attachment, error) {
 	a, err := s.find(ctx, l)
+	if key := l.Custom[CustomKey]; errors.Is(err, ErrNotFound) && key != "" {
+		a, err = s.copied(ctx, l, key)
+	}
 	if err != nil {
 		return Attachment{}, err
 	}
@@ -111,16 +129,27 @@ func (s *Store) Launched(ctx context.Context, l lti.Launch) (Attachment, error) 
 	return a, nil
 }
 
+// insertAttachment stores a, and returns 0 when the same copy is there already.
+func insertAttachment(ctx context.Context, tx *sqldb.Tx, a Attachment) (int64, error) {
+	return tx.Exec(ctx, `insert into attachments (id, organisation_id, registration_id, deployment_id, context_id, context_title,
+		resource_link_id, template_id, version_id, min_percent, line_item_url, line_items_url, created_by, created_at, read_error,
+		state, copied_from, mark, mark_url)
+		values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', ?, ?, ?, '') on conflict do nothing`,
+		a.ID, a.OrganisationID, a.RegistrationID, a.DeploymentID, a.ContextID, a.ContextTitle, a.ResourceLinkID,
+		a.TemplateID, a.VersionID, a.MinPercent, a.LineItemURL, a.LineItemsURL, a.CreatedBy, a.CreatedAt,
+		a.State, a.CopiedFrom, a.Mark)
+}
+
 func (s *Store) find(ctx context.Context, l lti.Launch) (Attachment, error) {
+	// Which of several counts: the one that the activity names, then the newest of this
+	// link, then a draft that a notice has made for it.
+	key, link := l.Custom[CustomKey], l.ResourceLink.ID
 	var a Attachment
-	err := sql.ErrNoRows
-	if key := l.Custom[CustomKey]; key != "" {
-		err = s.db.Get(ctx, &a, attachmentColumns+` where organisation_id = ? and id = ? and registration_id = ? and deployment_id = ? and context_id = ?`,
-			l.OrganisationID, key, l.RegistrationID, l.DeploymentID, l.Context.ID)
-	} else if l.ResourceLink.ID != "" {
-		err = s.db.Get(ctx, &a, attachmentColumns+` where organisation_id = ? and registration_id = ? and deployment_id = ? and context_id = ? and resource_link_id = ?
-			order by created_at desc limit 1`, l.OrganisationID, l.RegistrationID, l.DeploymentID, l.Context.ID, l.ResourceLink.ID)
-	}
+	err := s.db.Get(ctx, &a, attachmentColumns+` where organisation_id = ? and registration_id = ? and deployment_id = ? and context_id = ?
+		and ((id = ? and resource_link_id in ('', ?)) or (resource_link_id = ? and resource_link_id <> '')
+			or (copied_from = ? and copied_from <> '' and resource_link_id = ''))
+		order by case when id = ? then 0 when resource_link_id <> '' then 1 else 2 end, created_at desc, id desc limit 1`,
+		l.OrganisationID, l.RegistrationID, l.DeploymentID, l.Context.ID, key, link, link, key, key)
 	return a, notFound(err, "find attachment")
 }
 
@@ -136,7 +165,7 @@ func (s *Store) Attachment(ctx context.Context, organisationID, id string) (Atta
 // background loop.
 func (s *Store) Due(ctx context.Context, t time.Time, limit int) ([]Attachment, error) {
 	var all []Attachment
-	err := s.db.Select(ctx, &all, attachmentColumns+` where line_item_url <> '' and (read_at is null or read_at < ?)
+	err := s.db.Select(ctx, &all, attachmentColumns+` where line_item_url <> '' and state = 'active' and (read_at is null or read_at < ?)
 		order by coalesce(read_at, created_at) limit ?`, sqldb.UTC(t), limit)
 	if err != nil {
 		return nil, fmt.Errorf("list attachments to read: %w", err)

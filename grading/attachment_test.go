@@ -17,7 +17,7 @@ func TestAttach(t *testing.T) {
 		a := c.attach(t)
 		want := grading.Attachment{
 			ID: a.ID, OrganisationID: c.version.OrganisationID, RegistrationID: "r-polder", DeploymentID: "1", ContextID: "course-1", ContextTitle: "Food systems",
-			TemplateID: c.version.TemplateID, VersionID: c.version.ID, MinPercent: 55, LineItemsURL: "https://lms.example/items", CreatedBy: "teacher", CreatedAt: start,
+			TemplateID: c.version.TemplateID, VersionID: c.version.ID, MinPercent: 55, LineItemsURL: "https://lms.example/items", CreatedBy: "teacher", CreatedAt: start, State: grading.AttachmentActive,
 		}
 		got := c.reload(t, a)
 		got.CreatedAt = got.CreatedAt.UTC()
@@ -35,15 +35,15 @@ func TestAttach(t *testing.T) {
 func TestAttachRefuses(t *testing.T) {
 	each(t, func(t *testing.T, c *course) {
 		for _, percent := range []float64{0, -1, 100.01, math.NaN(), math.Inf(1), math.Inf(-1)} {
-			_, err := c.store.Attach(t.Context(), c.launch(), c.version, templates.Rule{MinPercent: percent})
+			_, err := c.store.Attach(t.Context(), c.launch(), grading.Choice{Version: c.version, Rule: templates.Rule{MinPercent: percent}})
 			wantErr(t, err, grading.ErrRule)
 		}
 		foreign := c.organisation(t, "fjord")
-		_, err := c.store.Attach(t.Context(), c.launch(), foreign, templates.Rule{MinPercent: 55})
+		_, err := c.store.Attach(t.Context(), c.launch(), grading.Choice{Version: foreign, Rule: templates.Rule{MinPercent: 55}})
 		wantErr(t, err, templates.ErrNotFound)
 		l := c.launch()
 		l.RegistrationID = "no-such-platform"
-		if _, err := c.store.Attach(t.Context(), l, c.version, templates.Rule{MinPercent: 55}); err == nil {
+		if _, err := c.store.Attach(t.Context(), l, grading.Choice{Version: c.version, Rule: templates.Rule{MinPercent: 55}}); err == nil {
 			t.Error("attached to a platform that is not there")
 		}
 		if n := c.rows(t, "attachments"); n != 0 {
@@ -90,12 +90,12 @@ func TestLaunched(t *testing.T) {
 			t.Errorf("with less in the launch (-want +got):\n%s", diff)
 		}
 
-		l = started(c, a) // moved: another link, another column, another title
-		l.ResourceLink.ID, l.AGS.LineItem, l.AGS.LineItems, l.Context.Title = "link-2", "https://lms.example/items/8", "https://lms.example/new", "Food"
+		l = started(c, a) // moved: another column, another title
+		l.AGS.LineItem, l.AGS.LineItems, l.Context.Title = "https://lms.example/items/8", "https://lms.example/new", "Food"
 		moved, err := c.store.Launched(t.Context(), l)
 		must(t, err)
 		want := first
-		want.ResourceLinkID, want.LineItemURL, want.LineItemsURL, want.ContextTitle = "link-2", "https://lms.example/items/8", "https://lms.example/new", "Food"
+		want.LineItemURL, want.LineItemsURL, want.ContextTitle = "https://lms.example/items/8", "https://lms.example/new", "Food"
 		if diff := cmp.Diff(want, moved); diff != "" {
 			t.Errorf("moved (-want +got):\n%s", diff)
 		}
@@ -118,9 +118,10 @@ func TestLaunchedRefuses(t *testing.T) {
 			{"another organisation", func(l *lti.Launch) { l.OrganisationID = other.OrganisationID }},
 			{"another registration", func(l *lti.Launch) { l.RegistrationID = "x-polder" }},
 			{"another deployment", func(l *lti.Launch) { l.DeploymentID = "2" }},
-			{"a copied course", func(l *lti.Launch) { l.Context.ID, l.ResourceLink.ID = "course-2", "link-9" }},
 			{"no course", func(l *lti.Launch) { l.Context = lti.Context{} }},
-			{"an unknown key", func(l *lti.Launch) { l.Custom[grading.CustomKey] = "no-such-attachment" }},
+			{"an unknown key", func(l *lti.Launch) {
+				l.Custom, l.ResourceLink.ID = map[string]string{grading.CustomKey: "no-such-attachment"}, "link-9"
+			}},
 			{"no key, unknown link", func(l *lti.Launch) { l.Custom, l.ResourceLink.ID = nil, "link-9" }},
 			{"no key, no link", func(l *lti.Launch) { l.Custom, l.ResourceLink.ID = nil, "" }},
 			{"no key, another registration", func(l *lti.Launch) { l.Custom, l.RegistrationID = nil, "x-polder" }},

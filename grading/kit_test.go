@@ -100,7 +100,7 @@ func (c *course) launch() lti.Launch {
 
 func (c *course) attach(tb testing.TB) grading.Attachment {
 	tb.Helper()
-	a, err := c.store.Attach(tb.Context(), c.launch(), c.version, templates.Rule{MinPercent: 55})
+	a, err := c.store.Attach(tb.Context(), c.launch(), grading.Choice{Version: c.version, Rule: templates.Rule{MinPercent: 55}})
 	must(tb, err)
 	return a
 }

@@ -67,8 +67,10 @@ type Claims interface {
 type Store struct {
 	db     *sqldb.DB
 	claims Claims
-	now    func() time.Time
+	now    clock
 }
+
+type clock = func() time.Time
 
 // NewStore returns a store on db that opens claims through claims.
 func NewStore(db *sqldb.DB, claims Claims, now func() time.Time) *Store {
@@ -198,6 +200,26 @@ func (s *Store) Standing(ctx context.Context, organisationID, attachmentID strin
 		order by d.learner`, organisationID, attachmentID)
 	if err != nil {
 		return nil, fmt.Errorf("list decisions: %w", err)
+	}
+	all := make([]Decided, 0, len(rows))
+	for _, row := range rows {
+		d, err := row.decided()
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, d)
+	}
+	return all, nil
+}
+
+// OfPerson returns every decision about a person who came through the registration, the
+// newest first: for who asks what is kept about them.
+func (s *Store) OfPerson(ctx context.Context, organisationID, registrationID, learner string) ([]Decided, error) {
+	var rows []decidedRow
+	err := s.db.Select(ctx, &rows, decidedColumns+` join attachments a on a.id = d.attachment_id and a.organisation_id = d.organisation_id
+		where d.organisation_id = ? and a.registration_id = ? and d.learner = ? order by d.decided_at desc, d.id desc`, organisationID, registrationID, learner)
+	if err != nil {
+		return nil, fmt.Errorf("list decisions about a person: %w", err)
 	}
 	all := make([]Decided, 0, len(rows))
 	for _, row := range rows {

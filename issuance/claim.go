@@ -150,6 +150,18 @@ func (d *Desk) OfAttachment(ctx context.Context, organisationID, attachmentID st
 	return all, nil
 }
 
+// OfPerson returns the claims of a person who came through the registration: for who asks
+// what is kept about them.
+func (d *Desk) OfPerson(ctx context.Context, organisationID, registrationID, learner string) ([]Claim, error) {
+	var all []Claim
+	err := d.db.Select(ctx, &all, `select `+claimNames+` from claims where organisation_id = ? and registration_id = ? and learner = ? order by created_at`,
+		organisationID, registrationID, learner)
+	if err != nil {
+		return nil, fmt.Errorf("list claims of a person: %w", err)
+	}
+	return all, nil
+}
+
 func (d *Desk) claim(ctx context.Context, q sqldb.Queryer, query string, args ...any) (Claim, error) {
 	var c Claim
 	err := q.Get(ctx, &c, query, args...)

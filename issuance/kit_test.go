@@ -148,7 +148,7 @@ func (o *office) open(tb testing.TB, slug string) (templates.Organisation, templ
 	attachment, err := o.grading.Attach(tb.Context(), lti.Launch{
 		OrganisationID: org.ID, RegistrationID: "r-" + slug, DeploymentID: "1",
 		Context: lti.Context{ID: "course"}, User: lti.User{Subject: "teacher"},
-	}, version, templates.Rule{MinPercent: 55})
+	}, grading.Choice{Version: version, Rule: templates.Rule{MinPercent: 55}})
 	check(tb, err)
 	return org, version, attachment
 }

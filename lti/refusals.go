@@ -89,6 +89,10 @@ const (
 	CodeDeepLinkingSettings   = "deep-linking-settings-missing"
 	CodeDeepLinkingReturnURL  = "deep-linking-return-url"
 
+	// Notices.
+	CodeNoticeForm  = "notice-form"
+	CodeNoticeClaim = "notice-claim"
+
 	// The deep linking response.
 	CodeNotDeepLinking = "not-deep-linking"
 	CodeItemInvalid    = "item-invalid"
@@ -240,6 +244,9 @@ var refusals = map[string]refusal{
 	CodeResourceLinkLength:    {StepMessage, http.StatusUnauthorized, "The resource link id is longer than 255 characters. " + askLMS},
 	CodeDeepLinkingSettings:   {StepMessage, http.StatusUnauthorized, "The request to choose content carries no settings. " + askLMS},
 	CodeDeepLinkingReturnURL:  {StepMessage, http.StatusUnauthorized, "The request to choose content names no https address of this platform to return to. If the platform has further hosts, an operator of this tool can add them: sealsmith platforms set --host"},
+
+	CodeNoticeForm:  {StepRequest, http.StatusBadRequest, "Notices come as JSON with a list of signed tokens (Platform Notification Service 1.0)."},
+	CodeNoticeClaim: {StepMessage, http.StatusUnauthorized, "The token is not a notice. " + askLMS},
 
 	CodeNotDeepLinking: {StepDeepLink, http.StatusConflict, "This session was not opened to choose content. Begin in the course: add an activity and select content."},
 	CodeItemInvalid:    {StepDeepLink, http.StatusUnprocessableEntity, "The chosen item is not complete. " + askOperator},

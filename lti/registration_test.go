@@ -63,6 +63,14 @@ func TestRegistrationValidate(t *testing.T) {
 	}
 }
 
+type noNotices struct{}
+
+func (noNotices) SeenNotice(context.Context, lti.Registration, lti.Notice) (bool, error) {
+	return false, nil
+}
+
+func (noNotices) MarkNotice(context.Context, lti.Registration, lti.Notice) error { return nil }
+
 // minimalDeps are those of a tool that shows nothing.
 func minimalDeps(public string, store lti.Store) lti.Deps {
 	return lti.Deps{
@@ -70,6 +78,8 @@ func minimalDeps(public string, store lti.Store) lti.Deps {
 		Logger:  slog.New(slog.DiscardHandler),
 		TraceID: func(context.Context) string { return "" },
 		Trace:   func(lti.Trace) {},
+		Notices: noNotices{},
+		Notice:  func(context.Context, lti.Registration, lti.Notice) error { return nil },
 		Page:    func(http.ResponseWriter, *http.Request, lti.Page) {},
 		Enter:   func(http.ResponseWriter, *http.Request, lti.Session) {},
 		Problem: func(http.ResponseWriter, *http.Request, error) {},

@@ -119,18 +119,19 @@ func publicKey(kid string, key *rsa.PrivateKey, extra map[string]any) map[string
 
 // rig is a tool with a database, a registered platform, and hands to play both.
 type rig struct {
-	tb     testing.TB
-	tool   *lti.Tool
-	router *mux.Router
-	db     *sqldb.DB
-	store  *ltistore.Store
-	clock  *clock
-	reg    lti.Registration
-	jwks   *keyServer
-	public string
-	keyID  string
-	mu     sync.Mutex
-	traces []lti.Trace
+	tb      testing.TB
+	tool    *lti.Tool
+	router  *mux.Router
+	db      *sqldb.DB
+	store   *ltistore.Store
+	clock   *clock
+	reg     lti.Registration
+	jwks    *keyServer
+	public  string
+	keyID   string
+	mu      sync.Mutex
+	traces  []lti.Trace
+	notices []lti.Notice
 }
 
 type outcomeKey struct{}
@@ -197,6 +198,13 @@ func newRigAt(tb testing.TB, public string, reg lti.Registration) *rig {
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			r.traces = append(r.traces, tr)
+		},
+		Notices: r.store,
+		Notice: func(_ context.Context, _ lti.Registration, n lti.Notice) error {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.notices = append(r.notices, n)
+			return nil
 		},
 		Page: func(w http.ResponseWriter, req *http.Request, p lti.Page) {
 			if o, ok := req.Context().Value(outcomeKey{}).(*outcome); ok {

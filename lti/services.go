@@ -16,6 +16,7 @@ import (
 const (
 	ScopeLineItem         = "https://purl.imsglobal.org/spec/lti-ags/scope/lineitem"
 	ScopeLineItemReadOnly = "https://purl.imsglobal.org/spec/lti-ags/scope/lineitem.readonly"
+	ScopeScore            = "https://purl.imsglobal.org/spec/lti-ags/scope/score"
 	ScopeResultReadOnly   = "https://purl.imsglobal.org/spec/lti-ags/scope/result.readonly"
 )
 

@@ -37,6 +37,11 @@ type Deps struct {
 	// Trace receives one record per login or launch that belongs to a registration. It must
 	// not block: ltistore.Traces keeps the newest.
 	Trace func(Trace)
+	// Notices remembers which notices have come: ltistore.New.
+	Notices NoticeStore
+	// Notice deals with a notice of a platform. It may be called a second time for the same
+	// notice when the server went down in between.
+	Notice func(ctx context.Context, r Registration, n Notice) error
 	// Page shows one of the pages between login and launch.
 	Page func(w http.ResponseWriter, r *http.Request, p Page)
 	// Enter is called once the session is stored and its cookie is set on w. It redirects
@@ -64,6 +69,7 @@ type Tool struct {
 func New(deps Deps) (*Tool, error) {
 	if deps.Store == nil || deps.HTTP == nil || deps.Now == nil || deps.Rand == nil ||
 		deps.Logger == nil || deps.Enter == nil || deps.Problem == nil || deps.TraceID == nil || deps.Trace == nil || deps.Page == nil ||
+		deps.Notices == nil || deps.Notice == nil ||
 		len(deps.Secret) < 32 {
 		return nil, errors.New("lti: every field of Deps is required")
 	}
@@ -97,6 +103,7 @@ func (t *Tool) Mount(r *mux.Router) {
 	r.HandleFunc("/lti/launch", t.launch)
 	r.HandleFunc("/lti/confirm", t.confirm)
 	r.HandleFunc("/lti/open", t.openWindow)
+	r.HandleFunc("/lti/notices", t.notices)
 	r.HandleFunc("/lti/jwks", t.jwks)
 }
 

@@ -111,16 +111,21 @@ func (l Launch) roleWord() string {
 	return "other"
 }
 
+// refuse notes why a message was refused, and in the refusal whose it was.
+func (tr *Trace) refuse(e *CheckError) {
+	e.RegistrationID = tr.RegistrationID
+	tr.Code, tr.Step, tr.Status = e.Code, e.Step, e.Status
+	tr.Expected, tr.Received, tr.Advice, tr.Hint = e.Expected, e.Received, e.Advice, e.Hint
+	if cause := errors.Unwrap(e); cause != nil {
+		tr.Cause = show(cause.Error())
+	}
+}
+
 // refused hands the trace and the answer on.
 func (t *Tool) refused(w http.ResponseWriter, r *http.Request, tr *Trace, err error) {
 	refused, ok := errors.AsType[*CheckError](err)
 	if ok {
-		refused.RegistrationID = tr.RegistrationID
-		tr.Code, tr.Step, tr.Status = refused.Code, refused.Step, refused.Status
-		tr.Expected, tr.Received, tr.Advice, tr.Hint = refused.Expected, refused.Received, refused.Advice, refused.Hint
-		if cause := errors.Unwrap(refused); cause != nil {
-			tr.Cause = show(cause.Error())
-		}
+		tr.refuse(refused)
 		if refused.Code == CodeKeysUnavailable {
 			w.Header().Set("Retry-After", "30")
 		}

@@ -212,6 +212,7 @@ func (a *app) handler() (http.Handler, *grading.Reader, error) {
 	tool, err := lti.New(lti.Deps{
 		PublicURL: a.public, Store: a.lti, HTTP: client, Secret: a.secret, Now: time.Now, Rand: rand.Reader, Logger: a.logger,
 		TraceID: web.TraceID, Trace: a.traces.Add,
+		Notices: a.lti, Notice: a.noticed,
 		Page:    func(w http.ResponseWriter, r *http.Request, p lti.Page) { pages.Between(w, r, p) },
 		Enter:   func(w http.ResponseWriter, r *http.Request, s lti.Session) { pages.Enter(w, r, s) },
 		Problem: func(w http.ResponseWriter, r *http.Request, err error) { pages.Problem(w, r, err) },
@@ -240,6 +241,16 @@ func (a *app) handler() (http.Handler, *grading.Reader, error) {
 	registrar.Mount(router)
 	pages.Mount(router)
 	return pages.Wrap(router), reader, nil
+}
+
+// noticed acts on what a platform tells by itself.
+func (a *app) noticed(ctx context.Context, r lti.Registration, n lti.Notice) error {
+	if n.Type != lti.NoticeContextCopy {
+		return nil // that it came is all a greeting says
+	}
+	drafts, err := a.grading.CopyCourse(ctx, r, n)
+	a.logger.InfoContext(ctx, "course copied", "registration", r.ID, "context", n.Context.ID, "drafts", drafts)
+	return err
 }
 
 func (a *app) verify(file []byte) issuance.Report {

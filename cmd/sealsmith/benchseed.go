@@ -36,7 +36,7 @@ func seedClaims(ctx context.Context, a *app, n int) error {
 	attachment, err := a.grading.Attach(ctx, lti.Launch{
 		RegistrationID: r.ID, OrganisationID: o.ID, DeploymentID: "1",
 		Context: lti.Context{ID: "2"}, User: lti.User{Subject: "3"},
-	}, versions[0], versions[0].Content.Rule)
+	}, grading.Choice{Version: versions[0], Rule: versions[0].Content.Rule})
 	if err != nil {
 		return err
 	}

@@ -55,6 +55,7 @@ func newSchool(t *testing.T) *school {
 	tool, err := lti.New(lti.Deps{
 		PublicURL: public, Store: store, HTTP: func(lti.Registration) *http.Client { return client }, Secret: make([]byte, 32), Now: time.Now, Rand: rand.Reader, Logger: logger,
 		TraceID: func(context.Context) string { return "trace" }, Trace: func(lti.Trace) {}, Page: func(http.ResponseWriter, *http.Request, lti.Page) {},
+		Notices: store, Notice: func(context.Context, lti.Registration, lti.Notice) error { return nil },
 		Enter: func(http.ResponseWriter, *http.Request, lti.Session) {},
 		Problem: func(w http.ResponseWriter, _ *http.Request, err error) {
 			http.Error(w, err.Error(), http.StatusInternalServerError)

@@ -60,7 +60,7 @@ create table notice_handlers (
   notice_type     text not null,
   service_url     text not null,
   handler         text not null,
-  put_at          timestamptz not null,
+  put_at          timestamptz,        -- when the platform took it; null: not yet
   heard_at        timestamptz,        -- last notice of this type; null: none yet
   last_error      text not null,
   primary key (registration_id, deployment_id, notice_type)
@@ -85,10 +85,10 @@ create table scores ( -- what a column that is ours shall show, and what the pla
 create index scores_due on scores (state, not_before);
 
 alter table attachments add column state text not null default 'active';     -- draft: copied with its course, a teacher has to confirm
-alter table attachments add column copied_from text not null default '';     -- attachment in the course it was copied from
+alter table attachments add column copied_from text not null default '';     -- attachment whose id stands in the copied activity
 alter table attachments add column mark boolean not null default false;      -- tell the platform who has claimed, in a column of its own
 alter table attachments add column mark_url text not null default '';        -- that column; empty: not made yet
-create index attachments_copies on attachments (registration_id, copied_from);
+create unique index attachments_copies on attachments (registration_id, copied_from, context_id, resource_link_id) where copied_from <> '';
 
 -- +goose Down
 drop index attachments_copies;

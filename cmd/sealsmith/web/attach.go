@@ -39,8 +39,9 @@ func (s *Web) attach(w http.ResponseWriter, r *http.Request, v *visit) error {
 	least, err := strconv.ParseFloat(figure(r.PostForm.Get("percent")), 64)
 	if err == nil {
 		var a grading.Attachment
-		if a, err = s.deps.Grading.Attach(r.Context(), v.launch, version, templates.Rule{MinPercent: least}); err == nil {
-			return s.give(w, r, v, a, version)
+		choice := grading.Choice{Version: version, Rule: templates.Rule{MinPercent: least}, Mark: r.PostForm.Get("mark") != ""}
+		if a, err = s.deps.Grading.Attach(r.Context(), v.launch, choice); err == nil {
+			return s.attached(w, r, v, a, version)
 		}
 	}
 	if _, notNumber := errors.AsType[*strconv.NumError](err); !notNumber && !errors.Is(err, grading.ErrRule) {
@@ -49,9 +50,22 @@ func (s *Web) attach(w http.ResponseWriter, r *http.Request, v *visit) error {
 	c := version.Content
 	return s.showRule(w, r, v, http.StatusUnprocessableEntity, rulePage{
 		Template: version.TemplateID, Version: version.ID, Title: words(c.Title),
-		ECTS: c.ECTS, Number: version.Number, Percent: r.PostForm.Get("percent"), Back: withQuery("pick", "template", version.TemplateID),
+		ECTS: c.ECTS, Number: version.Number, Percent: r.PostForm.Get("percent"),
+		Calculated: r.PostForm.Get("source") == sourceFormula, Mark: r.PostForm.Get("mark") != "", Back: withQuery("pick", "template", version.TemplateID),
 		Trouble: "Write a number above 0 and up to 100, such as 55 or 62.5.",
 	})
+}
+
+// sourceFormula is the answer that the grade book shall calculate the grade.
+const sourceFormula = "formula"
+
+// attached goes on after the choice: back to the platform with the activity, or to the
+// class where the activity was there already.
+func (s *Web) attached(w http.ResponseWriter, r *http.Request, v *visit, a grading.Attachment, version templates.Version) error {
+	if v.launch.DeepLinking == nil {
+		return see303(w, r, v.path("class"))
+	}
+	return s.give(w, r, v, a, version)
 }
 
 // columnMaximum is the maximum of the grade column that the platform is asked to make.
@@ -66,11 +80,19 @@ func (s *Web) give(w http.ResponseWriter, r *http.Request, v *visit, a grading.A
 		Custom:   map[string]string{grading.CustomKey: a.ID},
 		LineItem: &lti.ItemLineItem{Label: title.Text, ScoreMaximum: columnMaximum, ResourceID: a.ID, Tag: agsresults.Tag},
 	}
+	if r.PostForm.Get("source") == sourceFormula {
+		// Moodle allows no formula on the column of an activity. One that we ask for at the
+		// first reading is a column of its own, and takes one.
+		item.LineItem = nil
+	}
 	return s.giveBack(w, r, v, []lti.ContentItem{item}, returnPage{Added: true, Title: title, Ink: 1})
 }
 
 // cancel gives nothing back, which ends the platform's dialogue.
 func (s *Web) cancel(w http.ResponseWriter, r *http.Request, v *visit) error {
+	if v.launch.DeepLinking == nil {
+		return see303(w, r, v.path(""))
+	}
 	return s.giveBack(w, r, v, nil, returnPage{})
 }
 

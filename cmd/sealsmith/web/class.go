@@ -24,7 +24,8 @@ type classPage struct {
 	Why                    string    // in words; may be empty
 	Learners               []classRow
 	Ready, Waiting, Sealed int
-	Templates              bool // the teacher is an administrator, too
+	Templates              bool   // the teacher is an administrator, too
+	About                  string // LTI subject whose work was asked for; empty: nobody's
 	Sealing                sealingNotice
 }
 
@@ -44,6 +45,9 @@ func (s *Web) class(w http.ResponseWriter, r *http.Request, v *visit) error {
 	if err != nil {
 		return err
 	}
+	if a.State == grading.AttachmentDraft {
+		return s.showCopied(w, r, v, a)
+	}
 	return s.showClass(w, r, v, a, "")
 }
 
@@ -62,7 +66,7 @@ func (s *Web) showClass(w http.ResponseWriter, r *http.Request, v *visit, a grad
 		return err
 	}
 	page := newClassPage(version, a, standing, claims)
-	page.Why, page.Templates = cmp.Or(why, a.ReadError), v.launch.IsAdmin()
+	page.Why, page.Templates, page.About = cmp.Or(why, a.ReadError), v.launch.IsAdmin(), v.launch.ForUser
 	if page.Sealing, err = s.sealingNotice(ctx); err != nil {
 		return err
 	}

@@ -20,12 +20,17 @@ func (s *Web) home(w http.ResponseWriter, r *http.Request, v *visit) error {
 	switch l := v.launch; {
 	case l.DeepLinking != nil:
 		return see303(w, r, v.path("pick"))
+	case l.MessageType == lti.MessageDataPrivacy:
+		return see303(w, r, v.path("privacy"))
 	case learner(l) == nil:
 		return see303(w, r, v.path("learn"))
 	case l.IsTeacher():
 		_, err := s.deps.Grading.Launched(r.Context(), l)
 		if errors.Is(err, grading.ErrNotFound) && l.IsAdmin() {
 			return see303(w, r, v.path("templates"))
+		}
+		if errors.Is(err, grading.ErrNotFound) && chooser(l) == nil {
+			return see303(w, r, v.path("pick"))
 		}
 		if err != nil {
 			return err

@@ -111,6 +111,7 @@ func newWorld(t *testing.T) *world {
 	tool, err := lti.New(lti.Deps{
 		PublicURL: public, Store: w.store, HTTP: func(lti.Registration) *http.Client { return http.DefaultClient }, Secret: make([]byte, 32), Now: now, Rand: rand.Reader, Logger: logger,
 		TraceID: func(context.Context) string { return "trace" }, Trace: func(lti.Trace) {}, Page: func(http.ResponseWriter, *http.Request, lti.Page) {},
+		Notices: w.store, Notice: func(context.Context, lti.Registration, lti.Notice) error { return nil },
 		Enter: func(http.ResponseWriter, *http.Request, lti.Session) {}, Problem: func(http.ResponseWriter, *http.Request, error) {},
 	})
 	must(t, err)
@@ -249,7 +250,7 @@ func (w *world) attach(h house, subject string, roles ...string) (grading.Attach
 	w.t.Helper()
 	l := h.launch(subject, roles...)
 	teacher := h.choosing("teacher", roleTeacher)
-	a, err := w.grading.Attach(w.t.Context(), teacher, h.version, templates.Rule{MinPercent: 55})
+	a, err := w.grading.Attach(w.t.Context(), teacher, grading.Choice{Version: h.version, Rule: templates.Rule{MinPercent: 55}})
 	must(w.t, err)
 	l.Custom = map[string]string{grading.CustomKey: a.ID}
 	return a, l

@@ -47,6 +47,9 @@ func (s *Web) learn(w http.ResponseWriter, r *http.Request, v *visit) error {
 	if err != nil {
 		return err
 	}
+	if a.State == grading.AttachmentDraft {
+		return grading.ErrDraft
+	}
 	if v.launch.IsTestUser() {
 		return s.showProgress(w, r, v, standing{attachment: a})
 	}

@@ -1,12 +1,14 @@
 package web
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/sealsmith/sealsmith/grading"
 	"github.com/sealsmith/sealsmith/lti"
 	"github.com/sealsmith/sealsmith/templates"
 	"github.com/sealsmith/sealsmith/templates/vocab"
@@ -18,6 +20,7 @@ type pickPage struct {
 	Total    int
 	Items    []pickItem
 	Unchosen bool // the form came back without a choice
+	Linking  bool // the choice goes back to the platform, and can be cancelled
 	Sealing  sealingNotice
 }
 
@@ -37,9 +40,31 @@ type pickItem struct {
 // unacceptablePage says that the platform's request cannot be answered with a choice.
 type unacceptablePage struct{ NoReturn bool }
 
+// choosing lets a teacher choose: in answer to a deep linking request, or in the activity
+// itself while nothing is chosen for it, or only a draft. What was chosen is changed in the
+// course, by selecting content again.
+func (s *Web) choosing(next visitAction) visitAction {
+	return func(w http.ResponseWriter, r *http.Request, v *visit) error {
+		if v.launch.DeepLinking != nil {
+			return next(w, r, v)
+		}
+		a, err := s.deps.Grading.Launched(r.Context(), v.launch)
+		if errors.Is(err, grading.ErrNotFound) || err == nil && a.State == grading.AttachmentDraft {
+			return next(w, r, v)
+		}
+		if err != nil {
+			return err
+		}
+		return see303(w, r, v.path("class"))
+	}
+}
+
 // acceptable reports whether the platform takes an activity back, and if not shows why.
 func (s *Web) acceptable(w http.ResponseWriter, r *http.Request, v *visit) (bool, error) {
 	d := v.launch.DeepLinking
+	if d == nil { // the activity is there already, nothing goes back
+		return true, nil
+	}
 	noReturn := origin(d.ReturnURL) == ""
 	if !noReturn && slices.Contains(d.AcceptTypes, lti.ItemResourceLink) {
 		return true, nil
@@ -60,7 +85,7 @@ func (s *Web) showPick(w http.ResponseWriter, r *http.Request, v *visit, unchose
 	if err != nil {
 		return err
 	}
-	page := pickPage{Query: strings.TrimSpace(r.URL.Query().Get("q")), Total: len(all), Unchosen: unchosen}
+	page := pickPage{Query: strings.TrimSpace(r.URL.Query().Get("q")), Total: len(all), Unchosen: unchosen, Linking: v.launch.DeepLinking != nil}
 	if page.Sealing, err = s.sealingNotice(r.Context()); err != nil {
 		return err
 	}

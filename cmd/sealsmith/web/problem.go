@@ -64,6 +64,7 @@ func sentinels() []sentinel {
 
 		{grading.ErrNotFound, "not-attached"},
 		{grading.ErrUndecided, "undecided"},
+		{grading.ErrDraft, "not-confirmed"},
 		{grading.ErrRule, "form"},
 		{agsresults.ErrNoColumn, "grades-unread"},
 		{fetch.ErrBlocked, "grades-unread"},

@@ -170,7 +170,7 @@ func TestProblems(t *testing.T) {
 		{"cookie lost", fmt.Errorf("x: %w", lti.ErrCookieLost), 401, "cookie-lost", "Open moodle.polder.example in a new window"},
 		{"session", lti.ErrNoSession, 401, "no-session", "One more click"},
 		{"template", templates.ErrNotFound, 404, "not-found", "There is nothing at this address"},
-		{"attachment", grading.ErrNotFound, 404, "not-attached", "press “Select content”"},
+		{"attachment", grading.ErrNotFound, 404, "not-attached", "open the activity yourself"},
 		{"grades", &grading.SourceError{Err: &lti.ServiceError{Reason: lti.ReasonBusy}}, 502, "grades-unread", "busy or under maintenance"},
 		{"claim", issuance.ErrState, 409, "moved-on", "This has moved on"},
 		{"template form", templates.Problems{{Field: "title", Sentence: "write it"}}, 422, "form", "Something in the form cannot be used"},

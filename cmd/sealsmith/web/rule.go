@@ -2,7 +2,10 @@ package web
 
 import (
 	"net/http"
+	"slices"
 	"strings"
+
+	"github.com/sealsmith/sealsmith/lti"
 )
 
 // rulePage asks for the least score. Version pins what the teacher has seen.
@@ -14,6 +17,9 @@ type rulePage struct {
 	Percent           string
 	Trouble           string // sentence, shown at the field
 	NoGrade           bool   // the platform makes no grade column for the item
+	Columns           bool   // the platform lets us make columns
+	Scores            bool   // and write scores into them
+	Calculated, Mark  bool   // what was chosen
 	Back              string
 	Sealing           sealingNotice
 }
@@ -40,8 +46,13 @@ func (s *Web) rule(w http.ResponseWriter, r *http.Request, v *visit) error {
 }
 
 func (s *Web) showRule(w http.ResponseWriter, r *http.Request, v *visit, status int, page rulePage) error {
-	takes := v.launch.DeepLinking.AcceptLineItem
-	page.NoGrade = takes != nil && !*takes
+	ags := v.launch.AGS
+	page.Columns = ags.LineItems != "" && slices.Contains(ags.Scopes, lti.ScopeLineItem)
+	page.Scores = page.Columns && slices.Contains(ags.Scopes, lti.ScopeScore)
+	page.NoGrade = !page.Columns && ags.LineItem == ""
+	if d := v.launch.DeepLinking; d != nil {
+		page.NoGrade = !page.Columns && d.AcceptLineItem != nil && !*d.AcceptLineItem
+	}
 	var err error
 	if page.Sealing, err = s.sealingNotice(r.Context()); err != nil {
 		return err

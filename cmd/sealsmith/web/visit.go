@@ -34,10 +34,14 @@ func only(may bool) error {
 func anyRole(lti.Launch) error { return nil }
 
 // chooser chooses a micro-credential for a course: who teaches there, or administers the
-// platform, and came by a deep linking request.
+// platform and came by a deep linking request.
 func chooser(l lti.Launch) error {
-	return only(l.DeepLinking != nil && (l.IsTeacher() || l.IsAdmin()))
+	return only(l.IsTeacher() && l.ResourceLink.ID != "" || l.DeepLinking != nil && (l.IsTeacher() || l.IsAdmin()))
 }
+
+// privacy is whoever asks what is kept about them, or about somebody, by the message of a
+// platform that is made for it.
+func privacy(l lti.Launch) error { return only(l.MessageType == lti.MessageDataPrivacy) }
 
 func teacher(l lti.Launch) error { return only(l.DeepLinking == nil && l.IsTeacher()) }
 

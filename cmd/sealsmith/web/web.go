@@ -102,6 +102,7 @@ func New(d Deps) (*Web, error) {
 	s := &Web{deps: d, pages: pages, problems: words.Problems, fields: words.Fields, guard: http.NewCrossOriginProtection()}
 	// The platform posts these from its own origin; the state cookie protects them.
 	s.guard.AddInsecureBypassPattern("POST /lti/login")
+	s.guard.AddInsecureBypassPattern("POST /lti/login/{key}")
 	s.guard.AddInsecureBypassPattern("POST /lti/launch")
 	s.guard.SetDenyHandler(s.do(func(http.ResponseWriter, *http.Request) error { return errCrossOrigin }))
 	return s, nil
@@ -138,12 +139,13 @@ func (s *Web) routes(r *mux.Router) {
 	get("/s/{sid}/", s.visit(anyRole, s.home))
 
 	// Teachers who choose, and teachers of an activity.
-	get("/s/{sid}/pick", s.visit(chooser, s.pick))
-	get("/s/{sid}/see", s.visit(chooser, s.see))
-	get("/s/{sid}/rule", s.visit(chooser, s.rule))
-	post("/s/{sid}/attach", s.visit(chooser, s.attach))
+	get("/s/{sid}/pick", s.visit(chooser, s.choosing(s.pick)))
+	get("/s/{sid}/see", s.visit(chooser, s.choosing(s.see)))
+	get("/s/{sid}/rule", s.visit(chooser, s.choosing(s.rule)))
+	post("/s/{sid}/attach", s.visit(chooser, s.choosing(s.attach)))
 	post("/s/{sid}/cancel", s.visit(chooser, s.cancel))
 	get("/s/{sid}/class", s.visit(teacher, s.class))
+	post("/s/{sid}/confirm", s.visit(teacher, s.confirmCopy))
 	post("/s/{sid}/read", s.visit(teacher, s.read))
 
 	// Learners.
@@ -151,6 +153,10 @@ func (s *Web) routes(r *mux.Router) {
 	post("/s/{sid}/claim", s.visit(learner, s.claim))
 	get("/s/{sid}/state", s.visit(learner, s.state))
 	get("/s/{sid}/credential.jsonld", s.visit(learner, s.ownFile))
+
+	// Whoever asks what is kept about somebody.
+	get("/s/{sid}/privacy", s.visit(privacy, s.privacy))
+	get("/s/{sid}/privacy.json", s.visit(privacy, s.privacyFile))
 
 	// Administrators.
 	get("/s/{sid}/templates", s.visit(admin, s.templates))

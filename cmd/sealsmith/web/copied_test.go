@@ -1,0 +1,146 @@
+package web_test
+
+import (
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/sealsmith/sealsmith/grading"
+	"github.com/sealsmith/sealsmith/lti"
+)
+
+// TestCopiedCourse: what came with a copy waits for its teacher; learners are told.
+func TestCopiedCourse(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	_, launched := w.attach(w.polder, "learner-1", roleLearner)
+	copied := launched
+	copied.Context = lti.Context{ID: "copy", Title: "Food, spring 2027", History: []string{launched.Context.ID}}
+	copied.ResourceLink.ID = "link-in-copy"
+	learner := w.enter(copied)
+	got := learner.get("learn")
+	want(t, got, http.StatusConflict)
+	says(t, got, "Your teacher has not confirmed this yet")
+	want(t, learner.post("confirm", nil), http.StatusForbidden)
+
+	copied.Roles, copied.User.Subject = []string{roleTeacher}, "teacher-2"
+	teacher := w.enter(copied)
+	got = teacher.get("class")
+	want(t, got, http.StatusOK)
+	says(t, got, "This course was copied", "Sustainable Food Systems", "at least 55", launched.Context.Title)
+	want(t, teacher.get("pick"), http.StatusOK) // another may be chosen instead
+	want(t, teacher.post("confirm", nil), http.StatusSeeOther)
+	says(t, teacher.get("class"), "Your class")
+	want(t, teacher.get("pick"), http.StatusSeeOther)
+	if got := learner.get("learn"); got.Code == http.StatusConflict {
+		t.Errorf("the learner still waits: %s", got.Body)
+	}
+}
+
+// TestChooseInTheActivity: where a platform has no deep linking, the teacher chooses in
+// the launched activity.
+func TestChooseInTheActivity(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	l := w.polder.launch("teacher-1", roleTeacher)
+	l.ResourceLink.ID = "bare-link"
+	l.AGS = lti.AGS{LineItem: "https://moodle.polder.example/items/9", LineItems: "https://moodle.polder.example/items", Scopes: []string{lti.ScopeLineItem, lti.ScopeScore}}
+	teacher := w.enter(l)
+	got := teacher.get("pick")
+	want(t, got, http.StatusOK)
+	if strings.Contains(got.Body.String(), "Cancel") {
+		t.Error("there is nothing to cancel")
+	}
+	got = teacher.get("rule?template=" + w.polder.version.TemplateID)
+	says(t, got, "Who gives that grade?", "Also show in my gradebook who has claimed")
+	form := url.Values{"version": {w.polder.version.ID}, "percent": {"55"}, "source": {"activity"}, "mark": {"1"}}
+	got = teacher.post("attach", form)
+	want(t, got, http.StatusSeeOther)
+	if to := got.Header().Get("Location"); to != teacher.path("class") {
+		t.Errorf("sent to %s", to)
+	}
+	says(t, teacher.get("class"), "Your class")
+	a, err := w.grading.Launched(t.Context(), l)
+	must(t, err)
+	if !a.Mark || a.ResourceLinkID != "bare-link" || a.LineItemURL != l.AGS.LineItem {
+		t.Errorf("attached %+v", a)
+	}
+	if got := teacher.post("attach", form); got.Code != http.StatusSeeOther {
+		t.Errorf("attached twice: %d", got.Code)
+	}
+	var rows int
+	must(t, w.db.Get(t.Context(), &rows, `select count(*) from attachments`))
+	if rows != 1 {
+		t.Errorf("%d attachments", rows)
+	}
+}
+
+// TestFormulaTakesAColumnOfItsOwn: the platform is not asked for a column with the activity.
+func TestFormulaTakesAColumnOfItsOwn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for source, column := range map[string]bool{"activity": true, "formula": false, "": true} {
+		teacher := w.enter(w.polder.choosing("t", roleTeacher))
+		got := teacher.post("attach", url.Values{"version": {w.polder.version.ID}, "percent": {"60"}, "source": {source}})
+		want(t, got, http.StatusOK)
+		if has := strings.Contains(fmt.Sprint(answer(t, got.Body.String())[itemsClaim]), "lineItem:"); has != column {
+			t.Errorf("source %q: a column with the activity is %v", source, has)
+		}
+	}
+}
+
+func TestSubmissionReview(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	_, l := w.attach(w.polder, "teacher-1", roleTeacher)
+	l.MessageType, l.ForUser = lti.MessageSubmissionReview, "learner-1"
+	got := w.enter(l).get("class")
+	want(t, got, http.StatusOK)
+	says(t, got, "learner-1", "whose work you asked to see")
+}
+
+func TestPrivacy(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a, l := w.attach(w.polder, "learner-1", roleLearner)
+	w.record(a, "learner-1", 40)
+	w.record(a, "learner-1", 80)
+	w.record(a, "learner-2", 80)
+	want(t, w.enter(l).get("privacy"), http.StatusForbidden)
+	l.MessageType = lti.MessageDataPrivacy
+	own := w.enter(l)
+	if got := own.get(""); got.Header().Get("Location") != own.path("privacy") {
+		t.Errorf("sent to %q", got.Header().Get("Location"))
+	}
+	got := own.get("privacy")
+	want(t, got, http.StatusOK)
+	says(t, got, "You are known here as LMS user", "learner-1", "Sustainable Food Systems")
+	var doc struct {
+		Subject string
+		Records []struct{ Raw string }
+		Claims  []struct{ State string }
+	}
+	must(t, json.Unmarshal(own.get("privacy.json").Body.Bytes(), &doc))
+	if doc.Subject != "learner-1" || len(doc.Records) != 2 || len(doc.Claims) != 1 || doc.Claims[0].State != "open" {
+		t.Errorf("kept: %+v", doc)
+	}
+	l.Roles, l.User.Subject, l.ForUser = []string{roleAdmin}, "boss", "learner-2"
+	got = w.enter(l).get("privacy")
+	says(t, got, "The person is known here as LMS user", "learner-2")
+	foreign := w.fjord.launch("boss", roleAdmin)
+	foreign.MessageType, foreign.ForUser = lti.MessageDataPrivacy, "learner-2"
+	says(t, w.enter(foreign).get("privacy"), "Nothing is kept about this person")
+}
+
+// record keeps a score as the background reading does.
+func (w *world) record(a grading.Attachment, learner string, score float64) {
+	w.t.Helper()
+	_, err := w.grading.Record(w.t.Context(), a, "ags-results", grading.Observation{
+		Learner: learner, Score: sql.NullFloat64{Float64: score, Valid: true}, Maximum: 100, Raw: fmt.Appendf(nil, `{"s":%v}`, score),
+	})
+	must(w.t, err)
+}
