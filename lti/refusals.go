@@ -122,7 +122,7 @@ const (
 	CodeRegistrationUnsent     = "registration-unreachable"
 	CodeRegistrationUnknown    = "registration-outcome-unknown"
 	CodeRegistrationRedirect   = "registration-redirect"
-	CodeRegistrationTokenUsed  = "registration-token-used" //nolint:gosec // G101: the name of a check
+	CodeRegistrationTokenUsed  = "registration-token-used"
 	CodeRegistrationRefused    = "registration-refused"
 	CodeRegistrationForm       = "registration-malformed"
 	CodeRegistrationNoClientID = "registration-no-client-id"
@@ -162,7 +162,7 @@ const (
 
 	// Of dynamic registration.
 	newInvitation = "Ask the administrator of this tool for a new invitation."
-	byHand        = "The tool can be entered by hand instead: sealsmith platforms instructions shows which fields your learning platform has."
+	byHand        = "The tool can be entered by hand instead: the administrator of this tool has the values for each field of your learning platform (page Connections, or sealsmith platforms instructions)."
 	noDuplicate   = "Before you try again, look in your learning platform whether the tool has been added already, and delete that entry: it would be there twice."
 )
 

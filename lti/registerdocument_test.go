@@ -165,7 +165,10 @@ func TestRegistrationMessages(t *testing.T) {
 		platformPart: map[string]any{
 			"product_family_code": "Canvas", "variables": []string{"$ResourceLink.id.history", "Context.timeFrame.end"},
 			"messages_supported": []any{
-				map[string]any{"type": lti.MessageSubmissionReview}, map[string]any{"type": lti.MessageDataPrivacy}, map[string]any{"type": "LtiStartProctoring"}, 7, nil,
+				map[string]any{"type": lti.MessageSubmissionReview},
+				map[string]any{"type": lti.MessageDataPrivacy},
+				map[string]any{"type": "LtiStartProctoring"},
+				7, nil,
 				map[string]any{"type": lti.MessageDeepLinking, "placements": []string{"https://canvas.instructure.com/lti/assignment_selection", "editor_button"}},
 			},
 		},

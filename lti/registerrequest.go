@@ -51,7 +51,7 @@ const (
 func (g *Registrar) request(c PlatformConfiguration, loginKey string) map[string]any {
 	t := g.deps.Tool
 	launch := g.origin + "/lti/launch"
-	m := map[string]any{
+	m := map[string]any{ //nolint:gosec // G101: private_key_jwt is the name of a method
 		"application_type":           "web",
 		"response_types":             []string{"id_token"},
 		"grant_types":                []string{"implicit", "client_credentials"},

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -83,9 +84,7 @@ func (p *fakePlatform) answer(w http.ResponseWriter, a answering) {
 		<-p.left
 		return
 	}
-	for name, values := range a.header {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), a.header)
 	kind := a.kind
 	if kind == "" {
 		kind = "application/json"
@@ -190,10 +189,10 @@ func (r *registrarRig) deps() lti.RegistrarDeps {
 	return lti.RegistrarDeps{
 		PublicURL: must(url.Parse(toolURL)), HTTP: func(lti.Registration) *http.Client { return r.client }, Rand: rand.Reader,
 		Logger: slog.New(slog.NewJSONHandler(&r.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Invitations: r.store,
-		Page: func(w http.ResponseWriter, _ *http.Request, p lti.RegisterPage) {
+		Page: func(w http.ResponseWriter, req *http.Request, p lti.RegisterPage) {
 			r.page = &p
 			if p.Refused != nil {
-				r.registrarLog().Info("refused", "err", p.Refused)
+				r.registrarLog().InfoContext(req.Context(), "refused", "err", p.Refused)
 				w.WriteHeader(p.Refused.Status)
 			}
 		},

@@ -35,8 +35,10 @@ func TestPlatformCommands(t *testing.T) {
 		command{"platforms set $WORD --skew 181", 1, `0 to 180 seconds`},
 		command{"platforms set $WORD --private-host .example", 1, `named whole`},
 		command{"platforms set $WORD --deployments never", 2, `--deployments`},
-		command{"platforms set $WORD --host .cdn.example --host b.example --skew 90 --algorithm ES256 --deployments ask --private-host lms.intra --trusted-azp x", 0,
-			`\{"algorithms":\["ES256"\],"clock_skew_s":90,"trusted_azp":\["x"\],"hosts":\["\.cdn\.example","b\.example"\],"private_hosts":\["lms\.intra"\],"deployments":"ask"\}`},
+		command{
+			"platforms set $WORD --host .cdn.example --host b.example --skew 90 --algorithm ES256 --deployments ask --private-host lms.intra --trusted-azp x", 0,
+			`\{"algorithms":\["ES256"\],"clock_skew_s":90,"trusted_azp":\["x"\],"hosts":\["\.cdn\.example","b\.example"\],"private_hosts":\["lms\.intra"\],"deployments":"ask"\}`,
+		},
 		command{"platforms set $WORD --host= --skew 0 --deployments default", 0, `\{"algorithms":\["ES256"\],"trusted_azp":\["x"\],"private_hosts":\["lms\.intra"\]\}`},
 		command{"platforms set $WORD --private-host= --algorithm= --trusted-azp=", 0, `: none\n$`},
 		command{"platforms show $WORD", 0, `(?m)^  deployments +1, 106:8a,b$`},

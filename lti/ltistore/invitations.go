@@ -184,7 +184,8 @@ func (s *Store) UseInvitation(ctx context.Context, ticket string, r lti.Registra
 		if err != nil {
 			return err
 		}
-		return spend(ctx, tx, ticket, inv, done, now)
+		inv.UsedAt, inv.RegistrationID = now, done.Registration.ID
+		return spend(ctx, tx, ticket, inv, done)
 	})
 	if errors.Is(err, ErrTaken) {
 		return lti.Registered{}, errors.Join(err, s.noteTaken(ctx, inv, owner, r))
@@ -262,9 +263,9 @@ func statusAfter(known, r lti.Registration) lti.Status {
 	return known.Status
 }
 
-func spend(ctx context.Context, tx *sqldb.Tx, ticket string, inv lti.Invitation, done lti.Registered, now time.Time) error {
+func spend(ctx context.Context, tx *sqldb.Tx, ticket string, inv lti.Invitation, done lti.Registered) error {
 	n, err := tx.Exec(ctx, `update invitations set used_at = ?, registration_id = ? where ticket_hash = ? and used_at is null`,
-		now, done.Registration.ID, hashOf(ticket))
+		inv.UsedAt, inv.RegistrationID, hashOf(ticket))
 	if err != nil {
 		return fmt.Errorf("spend the invitation: %w", err)
 	}
@@ -276,7 +277,7 @@ func spend(ctx context.Context, tx *sqldb.Tx, ticket string, inv lti.Invitation,
 		action = "platform registered again"
 	}
 	return sqldb.Audit(ctx, tx, sqldb.Event{
-		OrganisationID: inv.OrganisationID, At: now, Actor: "invitation:" + inv.ID, Action: action, Subject: done.Registration.ID,
+		OrganisationID: inv.OrganisationID, At: inv.UsedAt, Actor: "invitation:" + inv.ID, Action: action, Subject: inv.RegistrationID,
 		Detail: fmt.Sprintf("issuer %s, client id %s, %s", done.Registration.Issuer, done.Registration.ClientID, done.Registration.Status),
 	})
 }

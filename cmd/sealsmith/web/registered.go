@@ -65,7 +65,7 @@ func (p *registeredPage) refused(r lti.RegisterPage) {
 		said = append(said, "Expected: "+r.Refused.Expected+".")
 	}
 	if r.Refused.Received != "" {
-		said = append(said, "Came back: "+r.Refused.Received)
+		said = append(said, "Received: "+r.Refused.Received)
 	}
 	if len(r.Manual) == 0 {
 		p.Cause = strings.Join(said, " ")

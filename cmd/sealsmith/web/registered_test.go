@@ -40,19 +40,35 @@ func TestRegisteredPage(t *testing.T) {
 		status int
 		say    []string
 	}{
-		{"pending", lti.RegisterPage{Registered: &lti.Registered{Registration: connection(lti.StatusPending)}, After: []string{"Press Activate."}}, 200,
-			[]string{"Connected. Somebody has to confirm it.", "sealsmith platforms confirm r-1", "Press Activate.", "keys.example", "Go on in your LMS"}},
+		{
+			"pending",
+			lti.RegisterPage{Registered: &lti.Registered{Registration: connection(lti.StatusPending)}, After: []string{"Press Activate."}},
+			200,
+			[]string{"Connected. Somebody has to confirm it.", "sealsmith platforms confirm r-1", "Press Activate.", "keys.example", "Go on in your LMS"},
+		},
 		{"again", lti.RegisterPage{Registered: &lti.Registered{Again: true, Registration: connection(lti.StatusActive)}, After: []string{"Press Activate."}}, 200, []string{"goes on as it was"}},
 		{"again, changed", lti.RegisterPage{Registered: &lti.Registered{Again: true, Registration: connection(lti.StatusPending)}}, 200, []string{"its addresses have changed"}},
 		{"paused", lti.RegisterPage{Registered: &lti.Registered{Again: true, Registration: connection(lti.StatusPaused)}}, 200, []string{"sealsmith platforms resume r-1"}},
-		{"beside another", lti.RegisterPage{Registered: &lti.Registered{Registration: connection(lti.StatusPending), Others: []lti.Registration{connection(lti.StatusActive)}}}, 200,
-			[]string{"another connection to this LMS", "sealsmith platforms pause r-1"}},
-		{"refused", lti.RegisterPage{Refused: refused(lti.CodeRegistrationRefused, 502)}, 502,
-			[]string{"Your LMS is not connected", "Look & see.", "no <b>scope</b>", lti.CodeRegistrationRefused, "Trace"}},
+		{
+			"beside another",
+			lti.RegisterPage{Registered: &lti.Registered{Registration: connection(lti.StatusPending), Others: []lti.Registration{connection(lti.StatusActive)}}},
+			200,
+			[]string{"another connection to this LMS", "sealsmith platforms pause r-1"},
+		},
+		{
+			"refused",
+			lti.RegisterPage{Refused: refused(lti.CodeRegistrationRefused, 502)},
+			502,
+			[]string{"Your LMS is not connected", "Look & see.", "no <b>scope</b>", lti.CodeRegistrationRefused, "Trace"},
+		},
 		{"unknown outcome", lti.RegisterPage{Refused: refused(lti.CodeRegistrationUnknown, 504)}, 504, []string{"We do not know whether"}},
 		{"used", lti.RegisterPage{Refused: refused(lti.CodeInvitationUsed, 410)}, 410, []string{"This invitation is not open"}},
-		{"opened in a browser", lti.RegisterPage{Refused: refused(lti.CodeConfigurationMissing, 400), Manual: lti.AllInstructions(lti.AddressesOf(public, ""))}, 400,
-			[]string{"Paste this address into your LMS", "Initiate login URL", origin + "/lti/login", "Brightspace", "Then send to the administrator of this tool what Sakai shows"}},
+		{
+			"opened in a browser",
+			lti.RegisterPage{Refused: refused(lti.CodeConfigurationMissing, 400), Manual: lti.AllInstructions(lti.AddressesOf(public, ""))},
+			400,
+			[]string{"Paste this address into your LMS", "Initiate login URL", origin + "/lti/login", "Brightspace", "Then send to the administrator of this tool what Sakai shows"},
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -2,8 +2,8 @@
 // Registration). Not by itself, because the page says what has to be done next; and to any origin, because the message
 // holds nothing, and the page around us is not known to be the platform's own host.
 const lms = window.opener || (window.parent === window ? null : window.parent);
-const button = document.querySelector('[data-close]');
-if (lms && button) {
-  button.hidden = false;
-  button.addEventListener('click', () => lms.postMessage({ subject: 'org.imsglobal.lti.close' }, '*'));
+const box = document.querySelector('[data-close]');
+if (lms && box) {
+  box.hidden = false;
+  box.querySelector('button').addEventListener('click', () => lms.postMessage({ subject: 'org.imsglobal.lti.close' }, '*'));
 }
