@@ -2,10 +2,11 @@ package lti
 
 import "strings"
 
-// relNext returns the target of the link with relation "next" in Link headers (RFC 8288),
-// or nothing. It is lenient where platforms are: Moodle writes typographic quotes around
-// the relation and &amp; in the address; names come in any case. The address keeps its case.
-func relNext(headers []string) string {
+// related returns the target of the first link with the relation in Link headers (RFC
+// 8288), or nothing. It is lenient where platforms are: Moodle writes typographic quotes
+// around the relation and &amp; in the address; names come in any case. The address keeps
+// its case.
+func related(headers []string, relation string) string {
 	for _, header := range headers {
 		for rest := header; ; {
 			_, after, ok := strings.Cut(rest, "<")
@@ -17,7 +18,7 @@ func relNext(headers []string) string {
 				break
 			}
 			parameters, rest = untilNextLink(parameters)
-			if hasNext(parameters) {
+			if hasRelation(parameters, relation) {
 				return strings.ReplaceAll(strings.TrimSpace(target), "&amp;", "&")
 			}
 		}
@@ -44,7 +45,7 @@ func untilNextLink(s string) (parameters, rest string) {
 // plainQuotes are the quotes found around relations in the wild.
 var plainQuotes = strings.NewReplacer("\u201C", `"`, "\u201D", `"`, "\u201E", `"`, "'", `"`)
 
-func hasNext(parameters string) bool {
+func hasRelation(parameters, wanted string) bool {
 	for p := range strings.SplitSeq(parameters, ";") {
 		name, value, ok := strings.Cut(strings.TrimSpace(p), "=")
 		if !ok || !strings.EqualFold(strings.TrimSpace(name), "rel") {
@@ -52,7 +53,7 @@ func hasNext(parameters string) bool {
 		}
 		value = strings.Trim(strings.TrimSpace(plainQuotes.Replace(value)), `"`)
 		for relation := range strings.FieldsSeq(value) {
-			if strings.EqualFold(relation, "next") {
+			if strings.EqualFold(relation, wanted) {
 				return true
 			}
 		}

@@ -349,6 +349,7 @@ func TestMoodleLineItems(t *testing.T) {
 	want := lti.LineItem{
 		ID: base + "/mod/lti/services.php/2/lineitems/4/lineitem?type_id=1", Label: "Data Literacy badge",
 		ScoreMaximum: 60, ResourceID: "res-dlb-1", Tag: "credential", ResourceLinkID: "1",
+		SubmissionReview: &lti.SubmissionReview{URL: "http://127.0.0.1:8910/launch", Custom: map[string]string{"rev": "1"}},
 	}
 	if len(items) != 3 || items[2].Label != "Multi A" { // the third is on the second page
 		t.Fatalf("got %+v", items)
@@ -357,8 +358,8 @@ func TestMoodleLineItems(t *testing.T) {
 		t.Errorf("first item (-want +got):\n%s", diff)
 	}
 	one, err := s.LineItem(t.Context(), reg, want.ID)
-	if err != nil || one != want {
-		t.Errorf("got %+v, %v", one, err)
+	if diff := cmp.Diff(want, one); err != nil || diff != "" {
+		t.Errorf("got %v (-want +got):\n%s", err, diff)
 	}
 	created, err := s.CreateLineItem(t.Context(), reg, list, lti.LineItem{Label: "Credential decision", ScoreMaximum: 100, ResourceID: "cred-decision"})
 	if err != nil || created.ID != base+"/mod/lti/services.php/2/lineitems/7/lineitem?type_id=1" {

@@ -11,9 +11,9 @@ var wantedScopes = []string{
 	ScopeLineItem,
 	ScopeLineItemReadOnly,
 	ScopeResultReadOnly,
-	"https://purl.imsglobal.org/spec/lti-ags/scope/score",
-	"https://purl.imsglobal.org/spec/lti-nrps/scope/contextmembership.readonly",
-	"https://purl.imsglobal.org/spec/lti/scope/noticehandlers",
+	ScopeScore,
+	ScopeMembersReadOnly,
+	ScopeNoticeHandlers,
 }
 
 // wantedClaims are what the tool wants to know of a person; Moodle sends names only to

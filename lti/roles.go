@@ -18,14 +18,12 @@ const (
 // IsTeacher reports whether the user teaches in this context: the role Instructor or one
 // of its sub-roles, as address or as short name. "Instructor" at the institution says
 // that somebody teaches somewhere, and counts for nothing here. A test user is no teacher.
-func (l Launch) IsTeacher() bool { return !l.IsTestUser() && l.hasContextRole("Instructor") }
+func (l Launch) IsTeacher() bool { return teaches(l.Roles) }
 
 // IsLearner reports whether the user learns in this context. Who also teaches there is
 // not a learner (a teacher cannot complete their own course by a click), and neither is a
 // test user.
-func (l Launch) IsLearner() bool {
-	return !l.IsTestUser() && !l.IsTeacher() && l.hasContextRole("Learner")
-}
+func (l Launch) IsLearner() bool { return learns(l.Roles) }
 
 // IsAdmin reports whether the platform calls the user an administrator of the
 // institution or of the system. The role of the same name in a course does not count:
@@ -47,12 +45,20 @@ func (l Launch) IsAdmin() bool {
 
 // IsTestUser reports whether this is a preview with a made-up user ("student view").
 // Nothing real may come of it, whatever other roles are present.
-func (l Launch) IsTestUser() bool {
-	return slices.Contains(l.Roles, testUserRole)
+func (l Launch) IsTestUser() bool { return isTestUser(l.Roles) }
+
+func teaches(roles []string) bool {
+	return !isTestUser(roles) && hasContextRole(roles, "Instructor")
 }
 
-func (l Launch) hasContextRole(name string) bool {
-	for _, r := range l.Roles {
+func learns(roles []string) bool {
+	return !isTestUser(roles) && !teaches(roles) && hasContextRole(roles, "Learner")
+}
+
+func isTestUser(roles []string) bool { return slices.Contains(roles, testUserRole) }
+
+func hasContextRole(roles []string, name string) bool {
+	for _, r := range roles {
 		if r == name || r == contextRole+name || strings.HasPrefix(r, contextSubRole+name+"#") {
 			return true
 		}

@@ -3,22 +3,19 @@ package lti
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
-	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/sealsmith/sealsmith/lti/fetch"
 )
 
-const (
-	pageMaxBytes = 4 << 20
-	maxPages     = 500
-	maxRows      = 50_000
-	maxWait      = 24 * 60 * 60 // seconds of Retry-After that are believed
-)
+const pageMaxBytes = 4 << 20
 
 // call is one request to a platform.
 type call struct {
@@ -27,18 +24,25 @@ type call struct {
 	bearer              string
 	body                []byte
 	limit               int64
+	// stream, if set, reads the body of a success in place of its being kept. It may be
+	// called again for the next page.
+	stream func(body io.Reader) error
 }
 
 // answer is a complete reply, whatever its status.
 type answer struct {
 	call   call
+	at     time.Time
 	status int
 	reason string // of the status line: Moodle puts its explanation there
 	header http.Header
 	body   []byte
 }
 
-// send performs c. The error is a *ServiceError, or that of a cancelled ctx inside one.
+func (a answer) success() bool { return a.status >= 200 && a.status < 300 }
+
+// send performs c, unless the host has asked to be left alone for a while. The error is a
+// *ServiceError, or that of a cancelled ctx inside one.
 func (s *Services) send(ctx context.Context, r Registration, c call) (answer, error) {
 	if err := validateURL("the address", c.address); err != nil {
 		return answer{}, &ServiceError{Op: c.op, URL: show(c.address), Reason: ReasonAddress, err: err}
@@ -47,13 +51,12 @@ func (s *Services) send(ctx context.Context, r Registration, c call) (answer, er
 	if err != nil {
 		return answer{}, &ServiceError{Op: c.op, URL: show(c.address), Reason: ReasonAddress, err: err}
 	}
-	req.Header.Set("Accept", c.accept)
-	if c.contentType != "" {
-		req.Header.Set("Content-Type", c.contentType)
+	host := pauseKey{r.ID, strings.ToLower(req.URL.Host)}
+	now := s.deps.Now()
+	if until, waiting := s.pauses.get(host, now); waiting {
+		return answer{}, &ServiceError{Op: c.op, URL: c.address, Reason: ReasonBusy, RetryAt: until, err: errPaused}
 	}
-	if c.bearer != "" {
-		req.Header.Set("Authorization", "Bearer "+c.bearer)
-	}
+	c.prepare(req.Header)
 	res, err := s.deps.HTTP(r).Do(req)
 	if err != nil {
 		reason := ReasonUnreachable
@@ -63,36 +66,101 @@ func (s *Services) send(ctx context.Context, r Registration, c call) (answer, er
 		return answer{}, &ServiceError{Op: c.op, URL: c.address, Reason: reason, err: err}
 	}
 	defer res.Body.Close()
-	a := answer{call: c, status: res.StatusCode, header: res.Header}
+	a := answer{call: c, at: now, status: res.StatusCode, header: res.Header}
 	a.reason = strings.TrimSpace(strings.TrimPrefix(res.Status, strconv.Itoa(res.StatusCode)))
-	if a.body, err = fetch.Read(res.Body, c.limit); err != nil {
-		reason := ReasonUnreachable
-		if errors.Is(err, fetch.ErrTooLarge) {
-			reason = ReasonTooLarge
+	if err := a.read(res.Body); err != nil {
+		return answer{}, err
+	}
+	if !a.success() {
+		if refused := a.refusal(); refused.Reason == ReasonBusy && !refused.RetryAt.IsZero() {
+			s.pauses.put(host, refused.RetryAt, now)
 		}
-		return answer{}, &ServiceError{Op: c.op, URL: c.address, Status: res.StatusCode, Reason: reason, err: err}
 	}
 	return a, nil
 }
 
-// authorized performs c with a token for scope. A token that is refused is dropped and
-// one new one is tried, because platforms forget tokens before their time.
-func (s *Services) authorized(ctx context.Context, r Registration, scope string, c call) (answer, error) {
+func (c call) prepare(h http.Header) {
+	if c.accept != "" {
+		h.Set("Accept", c.accept)
+	}
+	if c.contentType != "" {
+		h.Set("Content-Type", c.contentType)
+	}
+	if c.bearer != "" {
+		h.Set("Authorization", "Bearer "+c.bearer)
+	}
+}
+
+// read takes the body, whole or as a stream.
+func (a *answer) read(body io.Reader) error {
+	if a.success() && a.call.stream != nil {
+		bounded := &boundedReader{from: body, left: a.call.limit}
+		err := a.call.stream(bounded)
+		switch {
+		case err == nil:
+			return nil
+		case bounded.err == nil: // everything arrived, and is not what it should be
+			return a.withoutBody(ReasonAnswer, err)
+		}
+		return a.unread(bounded.err)
+	}
+	limit := a.call.limit
+	if a.call.stream != nil { // a refusal is short
+		limit = pageMaxBytes
+	}
+	var err error
+	if a.body, err = fetch.Read(body, limit); err != nil {
+		return a.unread(err)
+	}
+	return nil
+}
+
+func (a *answer) unread(err error) *ServiceError {
+	reason := ReasonUnreachable
+	if errors.Is(err, fetch.ErrTooLarge) {
+		reason = ReasonTooLarge
+	}
+	return &ServiceError{Op: a.call.op, URL: a.call.address, Status: a.status, Reason: reason, err: err}
+}
+
+// boundedReader fails above its limit, and keeps the error that was not the end.
+type boundedReader struct {
+	from io.Reader
+	left int64
+	err  error
+}
+
+// Read implements io.Reader.
+func (b *boundedReader) Read(p []byte) (int, error) {
+	n, err := b.from.Read(p)
+	if b.left -= int64(n); b.left < 0 {
+		n, err = 0, fetch.ErrTooLarge
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		b.err = err
+	}
+	return n, err
+}
+
+// authorized performs c with a token for scopes, of which the first is needed and the
+// others are asked along, because a later call needs them. A token that is refused is
+// dropped and one new one is tried, because platforms forget tokens before their time.
+func (s *Services) authorized(ctx context.Context, r Registration, scopes []string, c call) (answer, error) {
 	for attempt := 0; ; attempt++ {
-		bearer, err := s.token(ctx, r, scope)
+		bearer, err := s.token(ctx, r, scopes)
 		if err != nil {
 			return answer{}, err
 		}
-		c.bearer = bearer
+		c.bearer = bearer.value
 		a, err := s.send(ctx, r, c)
 		if err != nil {
 			return answer{}, err
 		}
 		switch {
-		case a.status >= 200 && a.status < 300:
+		case a.success():
 			return a, nil
 		case a.status == http.StatusUnauthorized && attempt == 0:
-			s.tokens.drop(keyOf(r, []string{scope}), bearer)
+			s.tokens.drop(bearer)
 		default:
 			return answer{}, a.refusal()
 		}
@@ -105,16 +173,29 @@ func (a answer) refusal() *ServiceError {
 	switch {
 	case a.status == http.StatusUnauthorized:
 		reason = ReasonUnauthorized
+	case a.status == http.StatusForbidden && a.says("above_response_limit"): // Open edX
+		reason = ReasonAboveLimit
+	case a.status == http.StatusForbidden && a.says("rate limit exceeded"): // older Canvas
+		reason = ReasonBusy
 	case a.status == http.StatusForbidden:
 		reason = ReasonForbidden
 	case a.status == http.StatusNotFound || a.status == http.StatusGone:
 		reason = ReasonGone
+	case a.status == http.StatusConflict:
+		reason = ReasonConflict
 	case a.status == http.StatusTooManyRequests || a.status == http.StatusRequestTimeout || a.status >= 500:
 		reason = ReasonBusy
 	case a.status < 400:
 		reason = ReasonAnswer
 	}
 	return a.fail(reason, nil)
+}
+
+// says reports whether the status line or the beginning of the body holds the words, which
+// are in lower case.
+func (a answer) says(words string) bool {
+	return strings.Contains(strings.ToLower(a.reason), words) ||
+		bytes.Contains(bytes.ToLower(a.body[:min(len(a.body), 4<<10)]), []byte(words))
 }
 
 func (a answer) fail(reason string, err error) *ServiceError {
@@ -125,69 +206,79 @@ func (a answer) fail(reason string, err error) *ServiceError {
 
 // withoutBody is for answers whose body may hold a token.
 func (a answer) withoutBody(reason string, err error) *ServiceError {
-	e := &ServiceError{Op: a.call.op, URL: a.call.address, Status: a.status, Reason: reason, err: err}
-	if wait, err := strconv.Atoi(a.header.Get("Retry-After")); err == nil && wait > 0 {
-		e.RetryAfter = min(wait, maxWait)
+	return &ServiceError{
+		Op: a.call.op, URL: a.call.address, Status: a.status, Reason: reason,
+		Phrase: a.phrase(), RetryAt: retryAt(a.header.Get("Retry-After"), a.at), err: err,
 	}
-	return e
 }
 
-// excerpt returns what the platform said: the beginning of the body, or the reason phrase
-// where the body says nothing.
+// phrase returns the reason phrase where it says more than the status. Moodle appends what
+// it received, people's scores and all: that is cut off.
+func (a answer) phrase() string {
+	said, _, _ := strings.Cut(a.reason, "{")
+	if said = strings.TrimSpace(said); strings.EqualFold(said, http.StatusText(a.status)) || strings.EqualFold(said, "OK") {
+		return ""
+	}
+	return show(said)
+}
+
+// excerpt returns the beginning of what the platform said.
 func (a answer) excerpt() string {
 	body := strings.TrimSpace(string(a.body[:min(len(a.body), 4*shownLength)]))
-	if body == "" || body == "[]" || body == "{}" {
-		body = a.reason
+	if body == "[]" || body == "{}" {
+		return ""
 	}
 	return show(body)
 }
 
-// pages reads the list at address, page after page, and calls each with one page's body.
-// The next page has to be on the same host, or the token would go elsewhere; each returns
-// how many rows it took.
-func (s *Services) pages(ctx context.Context, r Registration, scope string, c call, each func(answer) (int, error)) error {
-	first, err := url.Parse(c.address)
-	if err != nil {
-		return &ServiceError{Op: c.op, URL: show(c.address), Reason: ReasonAddress, err: err}
-	}
-	seen := map[string]bool{}
-	rows := 0
-	for c.address != "" && !seen[c.address] {
-		seen[c.address] = true
-		a, err := s.authorized(ctx, r, scope, c)
-		if err != nil {
-			return err
-		}
-		n, err := each(a)
-		if err != nil {
-			return err
-		}
-		if rows += n; rows > maxRows || len(seen) > maxPages {
-			return a.withoutBody(ReasonTooLarge, fmt.Errorf("%d rows on %d pages", rows, len(seen)))
-		}
-		if c.address, err = nextPage(first, a); err != nil {
-			return err
-		}
-	}
-	return nil
+// isPage reports whether a success carries a page for people: a platform under maintenance
+// answers 200 with HTML, and then nothing was done.
+func (a answer) isPage() bool {
+	body := bytes.TrimLeft(a.body, "\ufeff \t\r\n")
+	html := strings.HasPrefix(strings.ToLower(a.header.Get("Content-Type")), "text/html")
+	return len(body) > 0 && (body[0] == '<' || html && !json.Valid(body))
 }
 
-// nextPage returns the address of the page after a, or nothing.
-func nextPage(first *url.URL, a answer) (string, error) {
-	link := relNext(a.header.Values("Link"))
-	if link == "" {
-		return "", nil
+const maxWait = 24 * time.Hour // of Retry-After that is believed
+
+// retryAt reads a Retry-After header (RFC 9110, section 10.2.3): seconds, or a date. It
+// returns zero for one that names no time to come.
+func retryAt(value string, now time.Time) time.Time {
+	value = strings.TrimSpace(value)
+	var wait time.Duration
+	if seconds, err := strconv.ParseUint(value, 10, 32); err == nil {
+		wait = time.Duration(seconds) * time.Second
+	} else if errors.Is(err, strconv.ErrRange) {
+		wait = maxWait
+	} else if date, err := http.ParseTime(value); err == nil {
+		wait = date.Sub(now)
 	}
-	here, err := url.Parse(a.call.address)
-	if err != nil {
-		return "", a.withoutBody(ReasonAddress, err)
+	if wait <= 0 {
+		return time.Time{}
 	}
-	next, err := here.Parse(link)
-	if err != nil {
-		return "", a.withoutBody(ReasonAnswer, fmt.Errorf("next page: %w", err))
+	return now.Add(min(wait, maxWait))
+}
+
+// foreign reports whether an address that a platform named in an answer leads elsewhere:
+// the token must not go there.
+func (a answer) foreign(r Registration, to *url.URL) bool {
+	from, err := url.Parse(a.call.address)
+	return err != nil || to.User != nil || origin(to) != origin(from) && !(secureOrLoopback(to) && r.ownsHost(to.Hostname()))
+}
+
+// named returns an address that the answer names, made absolute; nothing when it is none,
+// or foreign.
+func (a answer) named(r Registration, address string) string {
+	from, err := url.Parse(a.call.address)
+	if err != nil || address == "" {
+		return ""
 	}
-	if next.User != nil || origin(next) != origin(first) {
-		return "", a.withoutBody(ReasonForeignPage, fmt.Errorf("from %s to %s", first.Host, show(next.Host)))
+	to, err := from.Parse(address)
+	if err != nil || validateURL("the address", to.String()) != nil || a.foreign(r, to) {
+		return ""
 	}
-	return next.String(), nil
+	if u, err := url.Parse(address); err == nil && u.IsAbs() {
+		return address // as the platform writes it
+	}
+	return to.String()
 }

@@ -3,6 +3,8 @@ package lti
 import (
 	"fmt"
 	"net/http"
+	"strings"
+	"time"
 )
 
 // Reasons of a ServiceError. They are stable.
@@ -17,6 +19,9 @@ const (
 	ReasonRejected        = "rejected"     // other 4xx: the same request will be refused again
 	ReasonBusy            = "busy"         // 429 or 5xx: worth another try later
 	ReasonAnswer          = "answer"       // not what the specification says, for example a page of HTML
+	ReasonConflict        = "conflict"     // 409: the platform holds something younger
+	ReasonUnclear         = "unclear"      // several line items could be the one; a person has to say
+	ReasonAboveLimit      = "above-limit"  // more members than the platform hands out
 	ReasonTooLarge        = "too-large"    // more bytes, pages or rows than a course can have
 	ReasonForeignPage     = "foreign-page" // the next page is on another host, which must not get the token
 )
@@ -28,10 +33,12 @@ type ServiceError struct {
 	URL    string // what was called
 	Status int    // HTTP status, 0 when there was no answer
 	Reason string // one of the Reason constants
-	Body   string // beginning of the answer or its reason phrase, cut and cleaned; may be empty
-	// RetryAfter is what the platform asked for, in seconds; 0: nothing.
-	RetryAfter int
-	err        error
+	Phrase string // reason phrase of the answer where it says more than the status, cut and cleaned
+	Body   string // beginning of the answer, cut and cleaned; may be empty
+	// RetryAt is when the platform asked to be called again (Retry-After), at most a day
+	// ahead; zero: it did not ask. Services makes no call to the same host before.
+	RetryAt time.Time
+	err     error
 }
 
 // Error implements error.
@@ -39,6 +46,9 @@ func (e *ServiceError) Error() string {
 	text := fmt.Sprintf("%s at %s: %s", e.Op, e.URL, e.Reason)
 	if e.Status != 0 {
 		text += fmt.Sprintf(" (%d %s)", e.Status, http.StatusText(e.Status))
+	}
+	if e.Phrase != "" {
+		text += fmt.Sprintf(": %q", e.Phrase)
 	}
 	if e.Body != "" {
 		text += fmt.Sprintf(": %q", e.Body)
@@ -68,9 +78,25 @@ var serviceSentences = map[string]string{
 	ReasonRejected:        "The learning platform refused the request.",
 	ReasonBusy:            "The learning platform is busy or under maintenance.",
 	ReasonAnswer:          "The learning platform answered something that is not a grade service.",
+	ReasonConflict:        "The learning platform holds a younger score for this person.",
+	ReasonUnclear:         "The course has several grade columns of this activity, or one that belongs to another activity. A teacher should remove those that are not needed.",
+	ReasonAboveLimit:      "The course has more members than the learning platform hands out.",
 	ReasonTooLarge:        "The learning platform answered with more than a course can hold.",
 	ReasonForeignPage:     "The learning platform continues its answer on another host, which this tool does not follow.",
 }
 
-// Sentence returns what happened in a sentence for people, in English.
+// Sentence returns what happened in a sentence for people, in English. It says nothing in
+// the platform's own words: those are in Phrase and Body, and may be in any language.
 func (e *ServiceError) Sentence() string { return serviceSentences[e.Reason] }
+
+// words are what is kept about a refusal: its reason, the sentence, and what the platform
+// said.
+func (e *ServiceError) words() string {
+	text := e.Reason + ": " + e.Sentence()
+	for _, said := range []string{e.Phrase, e.Body} {
+		if said != "" {
+			text += fmt.Sprintf(" %q", said)
+		}
+	}
+	return strings.TrimSpace(text)
+}

@@ -1,8 +1,6 @@
 package lti
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
@@ -12,12 +10,16 @@ import (
 	"golang.org/x/sync/singleflight"
 )
 
-// Scopes of the Assignment and Grade Services (AGS 2.0, sections 3.2 and 3.3).
+// Scopes of the services: Assignment and Grade Services (AGS 2.0, sections 3.2 to 3.4),
+// Names and Role Provisioning Services (NRPS 2.0, section 3.6.1.1), and the notification
+// service (PNS 1.0, section 3).
 const (
 	ScopeLineItem         = "https://purl.imsglobal.org/spec/lti-ags/scope/lineitem"
 	ScopeLineItemReadOnly = "https://purl.imsglobal.org/spec/lti-ags/scope/lineitem.readonly"
-	ScopeScore            = "https://purl.imsglobal.org/spec/lti-ags/scope/score"
 	ScopeResultReadOnly   = "https://purl.imsglobal.org/spec/lti-ags/scope/result.readonly"
+	ScopeScore            = "https://purl.imsglobal.org/spec/lti-ags/scope/score"
+	ScopeMembersReadOnly  = "https://purl.imsglobal.org/spec/lti-nrps/scope/contextmembership.readonly"
+	ScopeNoticeHandlers   = "https://purl.imsglobal.org/spec/lti/scope/noticehandlers"
 )
 
 // ServiceDeps is what Services needs. All fields are required.
@@ -30,15 +32,26 @@ type ServiceDeps struct {
 	Logger *slog.Logger
 }
 
-// Services calls the services of platforms. Access tokens are kept in memory, per
-// registration and scopes, until a minute before they end; of many callers that need the
-// same token one asks for it. It is safe for concurrent use. It writes no scores: a
-// platform may let a score that a tool writes win over the value it calculates, for good.
+// Services calls the services of platforms: line items, scores and results, members, and
+// handlers of notices. It is safe for concurrent use.
+//
+// What it remembers it keeps in memory. Access tokens, per registration and set of scopes,
+// until a minute before they end; of many callers that need the same token one asks for
+// it. A platform that refuses the tool's key is not asked again for a minute. A host that
+// answers with Retry-After is not called again by the same registration before that time:
+// calls fail at once with a temporary *ServiceError that says until when.
+//
+// A platform may let a score that a tool writes win over the value it calculates, for
+// good: nothing here writes to a line item unless PostScore or ScoreQueue is told to, and
+// whoever tells them has to see to it that no line item is written that is read as
+// evidence.
 type Services struct {
-	deps   ServiceDeps
-	keys   *keyring
-	tokens tokenCache
-	flight singleflight.Group
+	deps     ServiceDeps
+	keys     *keyring
+	tokens   tokenCache
+	pauses   pauses
+	flight   singleflight.Group
+	ensuring singleflight.Group
 }
 
 // NewServices checks d and returns Services.
@@ -46,63 +59,5 @@ func NewServices(d ServiceDeps) (*Services, error) {
 	if d.Keys == nil || d.HTTP == nil || d.Now == nil || d.Rand == nil || d.Logger == nil {
 		return nil, errors.New("lti: every field of ServiceDeps is required")
 	}
-	return &Services{deps: d, keys: newKeyring(d.Keys, d.Now, d.Rand), tokens: newTokenCache()}, nil
-}
-
-// LineItem is a column of the platform's grade book that belongs to the tool (AGS 2.0,
-// section 3.2).
-type LineItem struct {
-	ID             string  `json:"id,omitempty"` // its address, given by the platform; never built or guessed
-	Label          string  `json:"label"`
-	ScoreMaximum   float64 `json:"scoreMaximum"`
-	ResourceID     string  `json:"resourceId,omitempty"`
-	Tag            string  `json:"tag,omitempty"`
-	ResourceLinkID string  `json:"resourceLinkId,omitempty"`
-}
-
-// LineItemFilter narrows a list of line items; empty fields do not.
-type LineItemFilter struct {
-	ResourceLinkID string
-	ResourceID     string
-	Tag            string
-}
-
-// Result is one learner's result in one line item (AGS 2.0, section 3.3).
-type Result struct {
-	ID      string
-	UserID  string   // equals User.Subject of a launch
-	Score   *float64 // nil: not graded
-	Maximum float64  // > 0; 1 when the platform names none
-	// Comment is what the platform sent, markup and all: escape it.
-	Comment   string
-	Timestamp time.Time // zero when absent or unreadable
-	// Refused says why the row cannot be used ("the score is negative"); Score is then nil.
-	Refused string
-	Raw     json.RawMessage // the row as received
-}
-
-// LineItems returns all line items at lineItemsURL (from Launch.AGS) that pass the filter,
-// following the pages the platform announces.
-func (s *Services) LineItems(ctx context.Context, r Registration, lineItemsURL string, f LineItemFilter) ([]LineItem, error) {
-	return s.listLineItems(ctx, r, lineItemsURL, f)
-}
-
-// LineItem reads one line item. The maximum may have been changed in the platform since
-// it was created.
-func (s *Services) LineItem(ctx context.Context, r Registration, lineItemURL string) (LineItem, error) {
-	return s.readLineItem(ctx, r, lineItemURL)
-}
-
-// CreateLineItem creates item at lineItemsURL and returns it as the platform keeps it,
-// with its ID. Platforms accept a second item with the same ResourceID: look for it with
-// LineItems before.
-func (s *Services) CreateLineItem(ctx context.Context, r Registration, lineItemsURL string, item LineItem) (LineItem, error) {
-	return s.createLineItem(ctx, r, lineItemsURL, item)
-}
-
-// Results returns the results of the line item at lineItemURL: of one user, or of all
-// when userID is empty. Users without a grade are often left out by the platform. When a
-// user appears twice, the later row counts. It returns all pages or an error, never a part.
-func (s *Services) Results(ctx context.Context, r Registration, lineItemURL, userID string) ([]Result, error) {
-	return s.listResults(ctx, r, lineItemURL, userID)
+	return &Services{deps: d, keys: newKeyring(d.Keys, d.Now, d.Rand), tokens: newTokenCache(), pauses: newPauses()}, nil
 }

@@ -85,7 +85,9 @@ func newApp(ctx context.Context, s Settings, logger *slog.Logger) (*app, error) 
 	if a.secret, err = a.db.Secret(ctx, "lti-state", rand.Reader, time.Now()); err != nil {
 		return nil, errors.Join(err, a.close())
 	}
-	a.lti = ltistore.New(a.db, time.Now)
+	if a.lti, err = s.openKeys(ctx, a.db); err != nil {
+		return nil, errors.Join(err, a.close())
+	}
 	a.traces = a.lti.NewTraces(logger)
 	a.templates = templates.NewStore(a.db, time.Now)
 	a.desk = issuance.NewDesk(a.db, a.queue, time.Now, logger)
@@ -206,8 +208,8 @@ func (a *app) worker() *issuance.Worker {
 
 // handler joins LTI and the pages into one router.
 func (a *app) handler() (http.Handler, *grading.Reader, error) {
-	plain := fetch.New(fetch.Config{AllowLoopback: loopback(a.public.Hostname())})
-	client := func(lti.Registration) *http.Client { return plain }
+	clients := fetch.NewClients(fetch.Config{AllowLoopback: loopback(a.public.Hostname())})
+	client := func(r lti.Registration) *http.Client { return clients.For(r.Settings.PrivateHosts) }
 	var pages *web.Web
 	tool, err := lti.New(lti.Deps{
 		PublicURL: a.public, Store: a.lti, HTTP: client, Secret: a.secret, Now: time.Now, Rand: rand.Reader, Logger: a.logger,
@@ -279,9 +281,9 @@ func (a *app) startParts(ctx context.Context, loops ...func(context.Context)) (w
 	}
 }
 
-// housekeeping sweeps what has expired.
+// housekeeping sweeps what has expired, and renews the key that has signed for long.
 func (a *app) housekeeping(ctx context.Context) {
-	for sleep(ctx, 10*time.Minute) {
+	for a.rotateOld(ctx); sleep(ctx, 10*time.Minute); a.rotateOld(ctx) {
 		if _, err := a.lti.Sweep(ctx); err != nil && ctx.Err() == nil {
 			a.logger.WarnContext(ctx, "expired sessions not swept", "err", err)
 		}

@@ -25,6 +25,7 @@ type platformsCommand struct {
 	Approve      platformsApproveCommand      `cmd:"" help:"Let a deployment of a platform in."`
 	Set          platformsSetCommand          `cmd:"" help:"Make exceptions for a platform. What is not named stays as it is."`
 	Remove       platformsRemoveCommand       `cmd:"" help:"Remove a platform that nothing was issued through."`
+	LTI11        platformsLTI11Command        `cmd:"" name:"lti11" help:"Consumer keys that a platform had under LTI 1.1."`
 }
 
 type platformsAddCommand struct {
