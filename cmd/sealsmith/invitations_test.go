@@ -1,6 +1,10 @@
 package main
 
 import (
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -43,4 +47,59 @@ func TestPlatformCommands(t *testing.T) {
 		command{"platforms set $WORD --private-host= --algorithm= --trusted-azp=", 0, `: none\n$`},
 		command{"platforms show $WORD", 0, `(?m)^  deployments +1, 106:8a,b$`},
 	)
+}
+
+// TestDynamicRegistration: an LMS takes an invitation to the running server, is let in by
+// the operator, and comes again with an update of its tool.
+func TestDynamicRegistration(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.serve(t)
+	address := regexp.MustCompile(`http://localhost:\d+/lti/register/\S+`)
+	open := func(registration string) (string, int) {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, registration, http.NoBody)
+		must(t, err)
+		response, err := http.DefaultTransport.RoundTrip(request) // as it is: no redirects
+		must(t, err)
+		defer response.Body.Close()
+		body, err := io.ReadAll(response.Body)
+		must(t, err)
+		return string(body), response.StatusCode
+	}
+	begun, err := r.lms.RegistrationURL(address.FindString(succeed(t, r.settings, "platforms", "invite", "--name", "Arts")))
+	must(t, err)
+	if page, status := open(begun); status != http.StatusOK || !strings.Contains(page, "Somebody has to confirm it") || !strings.Contains(page, "Activate") {
+		t.Fatalf("registered: %d %s", status, page)
+	}
+	if page, status := open(begun); status != http.StatusGone || !strings.Contains(page, "invitation-used") {
+		t.Errorf("opened again: %d %s", status, page)
+	}
+	tools := r.lms.Tools()
+	tool := tools[len(tools)-1]
+	login := tool.LoginURL + "?" + url.Values{"iss": {r.lms.Issuer()}, "login_hint": {"7"}, "target_link_uri": {r.url + "/lti/launch"}, "client_id": {tool.ClientID}}.Encode()
+	if page, status := open(login); status != http.StatusForbidden || !strings.Contains(page, "platform-pending") {
+		t.Errorf("login before it is confirmed: %d %s", status, page)
+	}
+	found := map[string]string{}
+	types(t, r.settings, found,
+		command{"platforms list", 0, `(?m)^(\S+) +Arts +http\S+ +\S+ +\d+ +waits for confirmation$`},
+		command{"platforms confirm $WORD", 0, `(?s)^Confirmed platform .*Activate`},
+		command{"platforms confirm $WORD", 1, `is active`},
+		command{"platforms show $WORD", 0, `(?s)product +Moodle\n.*initiate login URL +http://localhost:\d+/lti/login/\S{22}\n`},
+	)
+	eventually(t, func() string { // the server keeps what it knows of a platform for some seconds
+		if page, status := open(login); status != http.StatusFound {
+			return page
+		}
+		return ""
+	})
+	updated, err := r.lms.UpdateURL(address.FindString(succeed(t, r.settings, "platforms", "invite")), tool.ClientID)
+	must(t, err)
+	if page, status := open(updated); status != http.StatusOK || !strings.Contains(page, "Connected again") {
+		t.Errorf("updated: %d %s", status, page)
+	}
+	types(t, r.settings, found, command{"platforms list", 0, `(?m)^$WORD +Arts .* active$`})
+	if log := r.server.err.String(); strings.Contains(log, "registration_token") || !strings.Contains(log, "platform registered") {
+		t.Errorf("log: %s", log)
+	}
 }
