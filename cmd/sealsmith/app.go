@@ -262,8 +262,13 @@ func (a *app) router(client func(lti.Registration) *http.Client, services *lti.S
 	if err != nil {
 		return nil, err
 	}
+	registrar, err := a.registrar(client, func() *web.Web { return pages })
+	if err != nil {
+		return nil, nil, err
+	}
 	router := mux.NewRouter()
 	tool.Mount(router)
+	registrar.Mount(router)
 	pages.Mount(router)
 	return pages.Wrap(router), nil
 }

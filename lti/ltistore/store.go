@@ -10,8 +10,9 @@
 // secrets of LTI 1.1 are sealed with a key that is not in the database (see Box), so
 // whoever reads a backup of it cannot sign as the tool.
 //
-// The package deliberately checks no message and makes no secret. It fails with
-// lti.ErrNotFound, lti.ErrSpent, ErrTaken, and wrapped errors of the database.
+// The package deliberately checks no message and makes no secret but the tickets of
+// invitations. It fails with lti.ErrNotFound, lti.ErrSpent, lti.ErrInvitationUsed,
+// lti.ErrInvitationExpired, ErrTaken, and wrapped errors of the database.
 package ltistore
 
 import (
