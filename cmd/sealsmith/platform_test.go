@@ -196,9 +196,9 @@ func TestGradeServiceFaults(t *testing.T) { //nolint:tparallel // they share the
 		{demolms.ResultsHTML, "The learning platform answered something that is not a grade service."},
 		{demolms.ResultsGarbage, "The learning platform answered something that is not a grade service."},
 		{demolms.ResultsForbidden, "The learning platform does not allow this tool to read here."},
-		{demolms.ResultsBusy, "The learning platform is busy or under maintenance."},
 		{demolms.ResultsHuge, "The learning platform answered with more than a course can hold."},
 		{demolms.ResultsSlow, "The learning platform does not answer at the moment."},
+		{demolms.ResultsBusy, "The learning platform is busy or under maintenance."}, // last: we are asked to wait
 	} {
 		t.Run(string(test.fault), func(t *testing.T) {
 			defer r.lms.Reset()
@@ -222,6 +222,13 @@ func TestGradeServiceFaults(t *testing.T) { //nolint:tparallel // they share the
 			r.wants(t, 0, "claims")
 		})
 	}
+	// Until the second is over that the platform asked for, it is not called.
+	eventually(t, func() string {
+		if _, text := r.opens(t, "jan", ""); strings.Contains(text, unreadWords) {
+			return "grades are still not read"
+		}
+		return ""
+	})
 	// A token that was withdrawn is fetched anew: nobody notices.
 	must(t, r.lms.Set(demolms.ResultsDenied, demolms.Once))
 	r.step(t, r.journey.canClaim)

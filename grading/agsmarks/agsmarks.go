@@ -48,6 +48,8 @@ type Attachments interface {
 	Marked(ctx context.Context) ([]grading.Attachment, error)
 	// SetMarks notes the column and until when claims were handed on.
 	SetMarks(ctx context.Context, a grading.Attachment, columnURL string, until time.Time) error
+	// Attachment returns one attachment of the organisation.
+	Attachment(ctx context.Context, organisationID, id string) (grading.Attachment, error)
 	// StopMarks ends it for an attachment.
 	StopMarks(ctx context.Context, a grading.Attachment) error
 }
@@ -166,10 +168,14 @@ func (m *Marker) column(ctx context.Context, r lti.Registration, a grading.Attac
 		return "", fmt.Errorf("find the template: %w", err)
 	}
 	content := version.Content
+	resource, err := m.resource(ctx, a)
+	if err != nil {
+		return "", err
+	}
 	// Not bound to the resource link: with two columns on a link Moodle names neither in a
 	// launch.
 	item, _, err := m.Columns.EnsureLineItem(ctx, r, a.LineItemsURL, lti.LineItem{
-		Label: content.Title.In(content.Languages[0]) + " (claimed)", ScoreMaximum: 1, ResourceID: a.ID + resourceSuffix, Tag: Tag,
+		Label: content.Title.In(content.Languages[0]) + " (claimed)", ScoreMaximum: 1, ResourceID: resource, Tag: Tag,
 	})
 	if err != nil {
 		return "", err
@@ -178,6 +184,19 @@ func (m *Marker) column(ctx context.Context, r lti.Registration, a grading.Attac
 		return "", fmt.Errorf("the platform answers with the column that is read, %s", item.ID)
 	}
 	return item.ID, m.Attachments.SetMarks(ctx, a, item.ID, a.MarkAt.Time)
+}
+
+// resource is the resource id of the column. A copied course has brought the column of its
+// origin along, which is used again.
+func (m *Marker) resource(ctx context.Context, a grading.Attachment) (string, error) {
+	if a.CopiedFrom == "" {
+		return a.ID + resourceSuffix, nil
+	}
+	origin, err := m.Attachments.Attachment(ctx, a.OrganisationID, a.CopiedFrom)
+	if errors.Is(err, grading.ErrNotFound) || err == nil && origin.ContextID == a.ContextID {
+		return a.ID + resourceSuffix, nil // copied within the course: the column is the other's
+	}
+	return a.CopiedFrom + resourceSuffix, err
 }
 
 // deleted reports whether the platform has answered that the column is gone.

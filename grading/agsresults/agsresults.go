@@ -105,14 +105,9 @@ func (s *Source) column(ctx context.Context, r lti.Registration, a grading.Attac
 	if a.LineItemsURL == "" {
 		return "", ErrNoColumn
 	}
-	items, err := s.services.LineItems(ctx, r, a.LineItemsURL, lti.LineItemFilter{ResourceID: a.ID})
-	if err != nil {
-		return "", err
-	}
-	for _, item := range items {
-		if item.ResourceID == a.ID && item.ID != "" { // a platform may ignore the filter
-			return item.ID, nil
-		}
+	found, err := s.find(ctx, r, a)
+	if found != "" || err != nil {
+		return found, err
 	}
 	version, err := s.versions.Version(ctx, a.OrganisationID, a.VersionID)
 	if err != nil {
@@ -126,6 +121,27 @@ func (s *Source) column(ctx context.Context, r lti.Registration, a grading.Attac
 		return "", err
 	}
 	return item.ID, nil
+}
+
+// find looks for the column by our resource id. In a copied course it still has that of the
+// activity it was copied from, and is told from that one by its link.
+func (s *Source) find(ctx context.Context, r lti.Registration, a grading.Attachment) (string, error) {
+	for _, resource := range []string{a.ID, a.CopiedFrom} {
+		if resource == "" {
+			continue
+		}
+		items, err := s.services.LineItems(ctx, r, a.LineItemsURL, lti.LineItemFilter{ResourceID: resource})
+		if err != nil {
+			return "", err
+		}
+		for _, item := range items {
+			ours := resource == a.ID || item.ResourceLinkID != "" && item.ResourceLinkID == a.ResourceLinkID
+			if item.ResourceID == resource && ours && item.ID != "" { // a platform may ignore the filter
+				return item.ID, nil
+			}
+		}
+	}
+	return "", nil
 }
 
 func gone(err error) bool {

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -81,7 +82,10 @@ func (s *Store) find(ctx context.Context, where string, args ...string) ([]lti.R
 		}
 		list = append(list, r)
 	}
-	s.known.put(key, list, now)
+	// Who waits for a confirmation tries again at once: only what may be used is remembered.
+	if !slices.ContainsFunc(list, func(r lti.Registration) bool { return r.Status != lti.StatusActive }) {
+		s.known.put(key, list, now)
+	}
 	return list, nil
 }
 
