@@ -15,15 +15,15 @@ demo: ## Show the whole life of a micro-credential on real parts. ARGS=--once en
 	@$(MAKE) --no-print-directory build
 	@bin/sealsmith demo $(ARGS)
 
-test: ## Run all tests on SQLite, PostgreSQL, Redis, SoftHSM and Chromium.
-	@.ci/packages gcc libc6-dev softhsm2 redis-server postgresql chromium
+test: ## Run all tests on SQLite, PostgreSQL, Redis, SoftHSM, Chromium and Firefox.
+	@.ci/packages gcc libc6-dev softhsm2 redis-server postgresql chromium firefox-esr
 	@.ci/with-postgres go test -timeout 20m ./...
 
 build: ## Build bin/sealsmith.
 	@mkdir -p bin
 	@go build -trimpath -ldflags '$(LDFLAGS)' -o bin/sealsmith ./cmd/sealsmith
 
-e2e: ## Only the walk over HTTP and the one in Chromium.
+e2e: ## Only the walk over HTTP and those in Chromium and Firefox.
 	@.ci/with-postgres go test -count=1 -run 'TestJourney|TestBrowser' -v ./cmd/sealsmith
 
 race: ## All tests under the race detector.

@@ -1,8 +1,6 @@
 package lti_test
 
 import (
-	"crypto/rsa"
-	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
@@ -16,14 +14,6 @@ import (
 
 	"github.com/sealsmith/sealsmith/lti"
 )
-
-func (r *rig) addToolKey(t *testing.T, key *rsa.PrivateKey) {
-	t.Helper()
-	der := must(x509.MarshalPKCS8PrivateKey(key))
-	if err := r.store.AddToolKey(t.Context(), lti.ToolKey{KID: "second", Private: der, CreatedAt: r.clock.Now()}); err != nil {
-		t.Fatal(err)
-	}
-}
 
 // signedBy returns the kid of a fresh deep linking response.
 func (r *rig) signedBy(t *testing.T) string {

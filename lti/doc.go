@@ -17,6 +17,11 @@
 // exp and iat present and bounded, the nonce that belongs to this state, a browser that
 // holds this state's cookie, a deployment that is registered.
 //
+// A platform may also register itself (LTI Dynamic Registration 1.0): Registrar answers the
+// address of an invitation, reads what the platform says of itself, adds the tool there, and
+// hands over what came of it; for platforms that cannot, AllInstructions says what goes into
+// which field.
+//
 // The package deliberately does not know what the tool is for, how pages look, or how
 // people decide anything: it reports who came from where with which roles. It does not
 // create users and never links accounts. It stores hashes of secrets, never the secrets.

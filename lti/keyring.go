@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
@@ -18,23 +19,27 @@ import (
 	"github.com/lestrrat-go/jwx/v2/jws"
 )
 
-const (
-	toolKeyBits   = 2048
-	keyringMaxAge = time.Minute // so that a rotation by another process is seen
-)
+const keyringMaxAge = time.Minute // so that a rotation by another process is seen
 
-// keyring holds the tool's signing keys as they are in the store. The oldest key in use
-// signs; a younger one is published only, until the older is retired.
+// keyring holds the tool's signing keys as they are in the store. Which of them signs is
+// decided anew for every signature, because a key that was published yesterday begins to
+// sign at its hour and not when somebody reads the store.
 type keyring struct {
 	store KeyStore
 	now   func() time.Time
 	rand  io.Reader
 
-	mu      sync.Mutex
-	loaded  time.Time
-	signer  *rsa.PrivateKey
-	kid     string
-	jwksDoc []byte
+	mu     sync.Mutex
+	loaded time.Time
+	keys   []ToolKey         // the oldest first
+	parsed []*rsa.PrivateKey // of the same place in keys
+	doc    keySetDocument
+}
+
+// keySetDocument is the key set as it is published.
+type keySetDocument struct {
+	body []byte
+	etag string // in quotation marks, as it stands in the header
 }
 
 func newKeyring(store KeyStore, now func() time.Time, rand io.Reader) *keyring {
@@ -42,21 +47,38 @@ func newKeyring(store KeyStore, now func() time.Time, rand io.Reader) *keyring {
 }
 
 // public returns the key set to be published. A first key is made when there is none.
-func (k *keyring) public(ctx context.Context) ([]byte, error) {
+func (k *keyring) public(ctx context.Context) (keySetDocument, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if err := k.load(ctx); err != nil {
-		return nil, err
+		return keySetDocument{}, err
 	}
-	return k.jwksDoc, nil
+	return k.doc, nil
+}
+
+// signer returns the key that signs at this moment.
+func (k *keyring) signer(ctx context.Context) (*rsa.PrivateKey, string, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err := k.load(ctx); err != nil {
+		return nil, "", err
+	}
+	i := signerAt(k.keys, k.now())
+	if i < 0 { // its end came since the keys were read
+		k.loaded = time.Time{}
+		if err := k.load(ctx); err != nil {
+			return nil, "", err
+		}
+		if i = signerAt(k.keys, k.now()); i < 0 {
+			return nil, "", errors.New("the store keeps no tool key that may sign")
+		}
+	}
+	return k.parsed[i], k.keys[i].KID, nil
 }
 
 // sign returns claims as a compact JWS, RS256, with kid and typ JWT.
 func (k *keyring) sign(ctx context.Context, claims map[string]any) (string, error) {
-	k.mu.Lock()
-	err := k.load(ctx)
-	key, kid := k.signer, k.kid
-	k.mu.Unlock()
+	key, kid, err := k.signer(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -78,19 +100,19 @@ func (k *keyring) sign(ctx context.Context, claims map[string]any) (string, erro
 // load reads the keys unless they were read a moment ago; the caller holds mu.
 func (k *keyring) load(ctx context.Context) error {
 	now := k.now()
-	if k.signer != nil && now.Sub(k.loaded) < keyringMaxAge && !now.Before(k.loaded) {
+	if len(k.keys) > 0 && now.Sub(k.loaded) < keyringMaxAge && !now.Before(k.loaded) {
 		return nil
 	}
 	keys, err := k.store.ToolKeys(ctx)
 	if err != nil {
 		return fmt.Errorf("read the tool keys: %w", err)
 	}
-	if !anyInUse(keys) {
-		if err := k.add(ctx, now); err != nil {
+	if signerAt(keys, now) < 0 {
+		r := KeyRotation{Store: k.store, Now: now, Rand: k.rand, Actor: "server"}
+		if err := r.first(ctx); err != nil {
 			return err
 		}
-		// Read again: another process may have added its first key at the same moment,
-		// and both must choose the same one.
+		// Read again: another process may have been quicker, and then its key counts.
 		if keys, err = k.store.ToolKeys(ctx); err != nil {
 			return fmt.Errorf("read the tool keys: %w", err)
 		}
@@ -98,67 +120,46 @@ func (k *keyring) load(ctx context.Context) error {
 	return k.use(keys, now)
 }
 
-func anyInUse(keys []ToolKey) bool {
-	for _, key := range keys {
-		if key.RetiredAt.IsZero() {
-			return true
-		}
-	}
-	return false
-}
-
-func (k *keyring) add(ctx context.Context, now time.Time) error {
-	key, err := rsa.GenerateKey(k.rand, toolKeyBits)
-	if err != nil {
-		return fmt.Errorf("make a tool key: %w", err)
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return fmt.Errorf("encode the tool key: %w", err)
-	}
-	public, err := publicJWK(&key.PublicKey)
-	if err != nil {
-		return err
-	}
-	if err := k.store.AddToolKey(ctx, ToolKey{KID: public.KeyID(), Private: der, CreatedAt: now}); err != nil {
-		return fmt.Errorf("store the tool key: %w", err)
-	}
-	return nil
-}
-
 func (k *keyring) use(keys []ToolKey, now time.Time) error {
 	set := jwk.NewSet()
-	var signer *rsa.PrivateKey
-	var kid string
+	parsed := make([]*rsa.PrivateKey, 0, len(keys))
 	for _, stored := range keys {
-		parsed, err := x509.ParsePKCS8PrivateKey(stored.Private)
+		key, err := parsePrivate(stored)
 		if err != nil {
-			return fmt.Errorf("read tool key %s: %w", stored.KID, err)
-		}
-		key, ok := parsed.(*rsa.PrivateKey)
-		if !ok {
-			return fmt.Errorf("read tool key %s: not an RSA key", stored.KID)
+			return err
 		}
 		public, err := publicJWK(&key.PublicKey)
 		if err != nil {
 			return err
 		}
+		if public.KeyID() != stored.KID {
+			return fmt.Errorf("tool key %s is stored under a wrong name", stored.KID)
+		}
 		if err := set.AddKey(public); err != nil {
 			return fmt.Errorf("publish tool key %s: %w", stored.KID, err)
 		}
-		if signer == nil && stored.RetiredAt.IsZero() {
-			signer, kid = key, public.KeyID()
-		}
+		parsed = append(parsed, key)
 	}
-	if signer == nil {
-		return errors.New("the store keeps no tool key")
-	}
-	doc, err := json.Marshal(set)
+	body, err := json.Marshal(set)
 	if err != nil {
 		return fmt.Errorf("encode the key set: %w", err)
 	}
-	k.signer, k.kid, k.jwksDoc, k.loaded = signer, kid, doc, now
+	sum := sha256.Sum256(body)
+	k.keys, k.parsed, k.loaded = keys, parsed, now
+	k.doc = keySetDocument{body: body, etag: `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`}
 	return nil
+}
+
+func parsePrivate(stored ToolKey) (*rsa.PrivateKey, error) {
+	parsed, err := x509.ParsePKCS8PrivateKey(stored.Private)
+	if err != nil {
+		return nil, fmt.Errorf("read tool key %s: %w", stored.KID, err)
+	}
+	key, ok := parsed.(*rsa.PrivateKey)
+	if !ok {
+		return nil, fmt.Errorf("read tool key %s: not an RSA key", stored.KID)
+	}
+	return key, nil
 }
 
 // publicJWK returns key with the members platforms look for; kid is the thumbprint of

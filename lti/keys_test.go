@@ -1,18 +1,13 @@
 package lti_test
 
 import (
-	"crypto/rand"
 	"crypto/rsa"
 	"encoding/json"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/lestrrat-go/jwx/v2/jwk"
 
 	"github.com/sealsmith/sealsmith/lti"
 )
@@ -154,53 +149,4 @@ func TestKeysSurviveAnOutage(t *testing.T) { // K1, K2
 	r.jwks.serve(200, publicSet(publicKey("k1", platformKey(), nil)))
 	r.clock.advance(10 * time.Second)
 	r.deliver(a, token).session(t) // the state was not spent
-}
-
-func TestToolKeys(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	read := func() jwk.Set {
-		o := r.do(httptest.NewRequest(http.MethodGet, toolURL+"/lti/jwks", nil))
-		h := o.rec.Header()
-		if o.rec.Code != 200 || h.Get("Content-Type") != "application/json" || h.Get("Cache-Control") != "public, max-age=300" {
-			t.Fatalf("answered %d %v: %v", o.rec.Code, h, o.problem)
-		}
-		if body := o.rec.Body.String(); strings.Contains(body, `"d"`) || strings.Contains(body, `"p"`) {
-			t.Fatalf("private parts published: %s", body)
-		}
-		return must(jwk.Parse(o.rec.Body.Bytes()))
-	}
-	set := read()
-	if set.Len() != 1 {
-		t.Fatalf("%d keys, want 1", set.Len())
-	}
-	first, _ := set.Key(0)
-	if first.KeyID() == "" || first.Algorithm().String() != "RS256" || first.KeyUsage() != "sig" {
-		t.Errorf("got %v", first)
-	}
-	// A second key is published before it signs; the first stays for a day after it retired.
-	r.clock.advance(time.Second)
-	second := must(rsa.GenerateKey(rand.Reader, 2048))
-	r.addToolKey(t, second)
-	r.clock.advance(2 * time.Minute)
-	if got := read().Len(); got != 2 {
-		t.Errorf("%d keys after adding one, want 2", got)
-	}
-	if got := r.signedBy(t); got != first.KeyID() {
-		t.Errorf("signed by %s, want the older %s", got, first.KeyID())
-	}
-	if err := r.store.RetireToolKey(t.Context(), first.KeyID()); err != nil {
-		t.Fatal(err)
-	}
-	r.clock.advance(2 * time.Minute)
-	if got := r.signedBy(t); got == first.KeyID() {
-		t.Error("signed by a retired key")
-	}
-	if got := read().Len(); got != 2 {
-		t.Errorf("%d keys just after one retired, want 2", got)
-	}
-	r.clock.advance(25 * time.Hour)
-	if got := read().Len(); got != 1 {
-		t.Errorf("%d keys a day later, want 1", got)
-	}
 }

@@ -2,30 +2,25 @@ package lti
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/rsa"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"sync"
 	"time"
 
-	"github.com/lestrrat-go/jwx/v2/jwk"
 	"golang.org/x/sync/singleflight"
-
-	"github.com/sealsmith/sealsmith/lti/fetch"
 )
 
 const (
-	keysMaxAge     = time.Hour        // then the key set is read again
-	keysMaxStale   = 24 * time.Hour   // how long old keys serve while the platform is away
-	keysRefetch    = time.Minute      // at most one forced reading per registration in this time
-	keysRetry      = 10 * time.Second // between attempts while the platform is away
-	keysMaxBytes   = 512 << 10
-	keysMaxCount   = 100
-	minModulusBits = 2048
-	maxModulusBits = 8192 // a signature check with a longer one costs whole milliseconds
+	keysMaxAge       = time.Hour        // then the key set is read again, beside the launch
+	keysMaxWait      = 2 * time.Hour    // then the launch waits for the reading
+	keysMaxStale     = 24 * time.Hour   // how long old keys serve while the platform is away
+	keysRefetch      = time.Minute      // at most one forced reading per registration in this time
+	keysRetry        = 10 * time.Second // between attempts while the platform is away
+	keysEmptyBelief  = time.Hour        // so long a key set has to be empty to be believed
+	maxKeysPlatforms = 2048             // key sets kept in memory
 )
 
 var (
@@ -37,8 +32,10 @@ var (
 //
 // An unknown kid makes it read the key set again, because platforms change keys without
 // notice, but once a minute at most: anyone can send a made-up kid. A reading replaces
-// what was there, so a withdrawn key ends with it. While a platform is out of reach its
-// keys serve for a day.
+// what was there, so a withdrawn key ends with it. Keys older than an hour serve one more
+// launch while they are read again; keys older than two, after a quiet night, do not, or a
+// withdrawn key would be good for a launch the next morning. While a platform is out of
+// reach its keys serve for a day.
 type platformKeys struct {
 	http   func(Registration) *http.Client
 	now    func() time.Time
@@ -50,12 +47,13 @@ type platformKeys struct {
 }
 
 type keyEntry struct {
-	url       string
-	keys      map[string][]publicKey
-	weak      map[string]bool
-	fetchedAt time.Time
-	triedAt   time.Time
-	err       error // of the last attempt
+	keySet
+	url        string
+	tries      int // counts the readings, so that nobody repeats one that has just ended
+	fetchedAt  time.Time
+	triedAt    time.Time
+	emptySince time.Time // zero: the last set that could be read had keys
+	err        error     // of the last attempt
 }
 
 func newPlatformKeys(client func(Registration) *http.Client, now func() time.Time, log *slog.Logger) *platformKeys {
@@ -65,18 +63,18 @@ func newPlatformKeys(client func(Registration) *http.Client, now func() time.Tim
 // find returns the keys named kid of the registration's platform. It fails with
 // errKeyUnknown or errKeyWeak, or with why the key set could not be read.
 func (p *platformKeys) find(ctx context.Context, r Registration, kid string) ([]publicKey, error) {
-	now := p.now()
 	e := p.entry(r)
+	now := p.now()
 	switch {
-	case p.mustRead(e, kid, now):
+	case e.mustRead(kid, now):
 		var err error
-		if e, err = p.refresh(ctx, r); err != nil {
+		if e, err = p.refresh(ctx, r, e.tries); err != nil {
 			return nil, err
 		}
-	case p.isOld(e, now):
-		p.begin(ctx, r) // for the next launch; this one does not wait
+	case e.isOld(now):
+		p.begin(ctx, r, e.tries) // for the next launch; this one does not wait
 	}
-	if e.fetchedAt.IsZero() || now.Sub(e.fetchedAt) >= keysMaxStale {
+	if !e.usable(now) {
 		return nil, e.err
 	}
 	if found := e.keys[kid]; len(found) > 0 {
@@ -88,24 +86,26 @@ func (p *platformKeys) find(ctx context.Context, r Registration, kid string) ([]
 	return nil, errKeyUnknown
 }
 
+func (e keyEntry) usable(now time.Time) bool {
+	return !e.fetchedAt.IsZero() && now.Sub(e.fetchedAt) < keysMaxStale
+}
+
 // mustRead reports whether the caller has to wait for a reading.
-func (p *platformKeys) mustRead(e keyEntry, kid string, now time.Time) bool {
-	if e.triedAt.IsZero() {
-		return true
-	}
+func (e keyEntry) mustRead(kid string, now time.Time) bool {
 	sinceTry := now.Sub(e.triedAt)
-	usable := !e.fetchedAt.IsZero() && now.Sub(e.fetchedAt) < keysMaxStale
 	switch {
-	case e.err != nil && !usable:
-		return sinceTry >= keysRetry
-	case !usable:
+	case e.tries == 0:
+		return true
+	case !e.usable(now):
+		return e.err == nil || sinceTry >= keysRetry
+	case e.err == nil && now.Sub(e.fetchedAt) >= keysMaxWait:
 		return true
 	}
 	return len(e.keys[kid]) == 0 && sinceTry >= keysRefetch
 }
 
 // isOld reports whether the keys still serve, and it is time to read them again.
-func (p *platformKeys) isOld(e keyEntry, now time.Time) bool {
+func (e keyEntry) isOld(now time.Time) bool {
 	return now.Sub(e.fetchedAt) >= keysMaxAge && now.Sub(e.triedAt) >= keysRetry
 }
 
@@ -119,12 +119,13 @@ func (p *platformKeys) entry(r Registration) keyEntry {
 	return e
 }
 
-// refresh reads the key set once for all who wait.
-func (p *platformKeys) refresh(ctx context.Context, r Registration) (keyEntry, error) {
+// refresh reads the key set once for all who wait, and not at all when somebody has read
+// it since the caller saw it with so many tries.
+func (p *platformKeys) refresh(ctx context.Context, r Registration, tries int) (keyEntry, error) {
 	select {
 	case <-ctx.Done():
 		return keyEntry{}, fmt.Errorf("wait for the key set: %w", ctx.Err())
-	case res := <-p.begin(ctx, r):
+	case res := <-p.begin(ctx, r, tries):
 		e, ok := res.Val.(keyEntry)
 		if !ok {
 			return keyEntry{}, errors.New("the reading of the key set came to nothing")
@@ -135,140 +136,71 @@ func (p *platformKeys) refresh(ctx context.Context, r Registration) (keyEntry, e
 
 // begin starts a reading, unless one is under way. It goes on when the request that began
 // it is cancelled; the client's own time limit ends it.
-func (p *platformKeys) begin(ctx context.Context, r Registration) <-chan singleflight.Result {
+func (p *platformKeys) begin(ctx context.Context, r Registration, tries int) <-chan singleflight.Result {
 	return p.flight.DoChan(r.ID+" "+r.JWKSURL, func() (any, error) {
-		return p.read(context.WithoutCancel(ctx), r), nil
+		return p.read(context.WithoutCancel(ctx), r, tries), nil
 	})
 }
 
-func (p *platformKeys) read(ctx context.Context, r Registration) keyEntry {
+func (p *platformKeys) read(ctx context.Context, r Registration, tries int) keyEntry {
 	e := p.entry(r)
-	read, err := fetchKeys(ctx, p.http(r), r.JWKSURL)
+	if e.tries != tries {
+		return e
+	}
+	set, err := p.fetch(ctx, r)
+	e.tries++
 	e.triedAt = p.now()
 	e.err = err
 	if err != nil {
-		p.log.WarnContext(ctx, "platform key set cannot be read", "registration", r.ID, "url", r.JWKSURL, "err", err)
+		e.failed(err)
+		p.log.WarnContext(ctx, "platform key set cannot be read", "registration", r.ID, "url", r.JWKSURL, "err", err, "cause", errors.Unwrap(err))
 	} else {
-		e.keys, e.weak, e.fetchedAt = read.keys, read.weak, e.triedAt
+		e.keySet, e.fetchedAt, e.emptySince = set, e.triedAt, time.Time{}
 	}
-	p.mu.Lock()
-	p.entries[r.ID] = e
-	p.mu.Unlock()
+	p.put(r.ID, e)
 	return e
 }
 
-func fetchKeys(ctx context.Context, client *http.Client, address string) (keyEntry, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
-	if err != nil {
-		return keyEntry{}, fmt.Errorf("fetch the key set: %w", err)
+// failed drops the keys of a platform that says for an hour that it has none. For a shorter
+// time that is an upgrade or a fault, and the old keys serve.
+func (e *keyEntry) failed(err error) {
+	why, ok := errors.AsType[*KeySetError](err)
+	if !ok || why.Code != KeySetEmpty {
+		return
 	}
-	req.Header.Set("Accept", "application/json")
-	res, err := client.Do(req)
-	if err != nil {
-		return keyEntry{}, fmt.Errorf("fetch the key set: %w", err)
+	if e.emptySince.IsZero() {
+		e.emptySince = e.triedAt
 	}
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		return keyEntry{}, fmt.Errorf("fetch the key set: status %d", res.StatusCode)
+	if e.triedAt.Sub(e.emptySince) >= keysEmptyBelief {
+		e.keySet, e.fetchedAt = keySet{}, time.Time{}
 	}
-	body, err := fetch.Read(res.Body, keysMaxBytes)
-	if err != nil {
-		return keyEntry{}, fmt.Errorf("fetch the key set: %w", err)
-	}
-	return parseKeys(body)
 }
 
-// parseKeys keeps what can check a signature and drops the rest: one broken or foreign key
-// must not lock out the good ones beside it.
-func parseKeys(body []byte) (keyEntry, error) {
-	o, err := parseObject(body)
-	if err != nil {
-		return keyEntry{}, fmt.Errorf("the answer is not a key set: %w", err)
-	}
-	if raw, ok := o.raw("keys"); !ok || raw[0] != '[' {
-		return keyEntry{}, errors.New("the answer is not a key set: it has no keys")
-	}
-	set, err := jwk.Parse(body, jwk.WithIgnoreParseError(true))
-	if err != nil {
-		return keyEntry{}, fmt.Errorf("the answer is not a key set: %w", err)
-	}
-	if set.Len() > keysMaxCount {
-		return keyEntry{}, fmt.Errorf("the key set has %d keys, more than %d", set.Len(), keysMaxCount)
-	}
-	e := keyEntry{keys: map[string][]publicKey{}, weak: map[string]bool{}}
-	for i := range set.Len() {
-		key, ok := set.Key(i)
-		if !ok {
-			continue
+// put keeps the entry. Registrations come and go, so the one that was not read for the
+// longest time gives way.
+func (p *platformKeys) put(id string, e keyEntry) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, ok := p.entries[id]; !ok && len(p.entries) >= maxKeysPlatforms {
+		oldest, at := "", time.Time{}
+		for other, o := range p.entries {
+			if oldest == "" || o.triedAt.Before(at) {
+				oldest, at = other, o.triedAt
+			}
 		}
-		public, usable := newPublicKey(key)
-		switch {
-		case !usable:
-		case public.weak():
-			e.weak[key.KeyID()] = true
-		default:
-			e.keys[key.KeyID()] = append(e.keys[key.KeyID()], public)
+		delete(p.entries, oldest)
+	}
+	p.entries[id] = e
+}
+
+// fetch reads the key set. What comes from outside is parsed here in a goroutine of ours,
+// where a panic of the parser would end the process.
+func (p *platformKeys) fetch(ctx context.Context, r Registration) (set keySet, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			p.log.ErrorContext(ctx, "panic while a key set was read", "registration", r.ID, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+			err = &KeySetError{Code: KeySetMalformed, Words: "the key set cannot be read"}
 		}
-	}
-	if len(e.keys) == 0 && len(e.weak) == 0 {
-		return keyEntry{}, errors.New("the key set has no usable key")
-	}
-	return e, nil
-}
-
-// publicKey is a key of a platform that can check signatures.
-type publicKey struct {
-	alg string // of the key set; empty: it names none (Brightspace)
-	key any    // *rsa.PublicKey or *ecdsa.PublicKey
-}
-
-// newPublicKey returns the public key inside key; a published private or symmetric key, or
-// one for encryption, is no key.
-func newPublicKey(key jwk.Key) (publicKey, bool) {
-	if use := key.KeyUsage(); key.KeyID() == "" || use != "" && use != jwk.ForSignature.String() {
-		return publicKey{}, false
-	}
-	k := publicKey{alg: key.Algorithm().String()}
-	switch key.(type) {
-	case jwk.RSAPublicKey:
-		var public rsa.PublicKey
-		if err := key.Raw(&public); err != nil || public.N == nil {
-			return k, false
-		}
-		k.key = &public
-	case jwk.ECDSAPublicKey:
-		var public ecdsa.PublicKey
-		if err := key.Raw(&public); err != nil {
-			return k, false
-		}
-		k.key = &public
-	default:
-		return k, false
-	}
-	return k, true
-}
-
-// curves are those of the algorithms with elliptic curves (RFC 7518, section 3.4).
-var curves = map[string]string{"ES256": "P-256", "ES384": "P-384", "ES512": "P-521"}
-
-// fits reports whether the key may check signatures of this algorithm. The key decides
-// about kind and curve, never the token.
-func (k publicKey) fits(alg string) bool {
-	if k.alg != "" && k.alg != alg {
-		return false
-	}
-	if public, ok := k.key.(*ecdsa.PublicKey); ok {
-		return curves[alg] == public.Params().Name
-	}
-	_, elliptic := curves[alg]
-	return !elliptic
-}
-
-func (k publicKey) weak() bool {
-	public, ok := k.key.(*rsa.PublicKey)
-	if !ok {
-		return false
-	}
-	bits := public.N.BitLen()
-	return bits < minModulusBits || bits > maxModulusBits || public.E < 3 || public.E%2 == 0
+	}()
+	return fetchKeys(ctx, p.http(r), r.JWKSURL)
 }

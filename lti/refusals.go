@@ -98,6 +98,35 @@ const (
 	CodeItemInvalid    = "item-invalid"
 	CodeItemType       = "item-type-not-accepted"
 	CodeItemCount      = "item-count"
+
+	// Dynamic registration: the invitation, what the platform says of itself, its reply.
+	CodeInvitationUnknown      = "invitation-unknown"
+	CodeInvitationUsed         = "invitation-used"
+	CodeInvitationExpired      = "invitation-expired"
+	CodeInvitationLost         = "invitation-lost"
+	CodeConfigurationMissing   = "configuration-missing"
+	CodeConfigurationAddress   = "configuration-address"
+	CodeAddressBlocked         = "address-blocked"
+	CodeConfigurationSilent    = "configuration-unreachable"
+	CodeConfigurationRedirect  = "configuration-redirect"
+	CodeConfigurationRefused   = "configuration-refused"
+	CodeConfigurationTooLarge  = "configuration-too-large"
+	CodeConfigurationForm      = "configuration-malformed"
+	CodeConfigurationMember    = "configuration-member-missing"
+	CodeConfigurationEndpoint  = "configuration-endpoint"
+	CodeConfigurationNotLTI    = "configuration-not-lti"
+	CodeConfigurationIssuer    = "configuration-issuer"
+	CodeConfigurationForeign   = "configuration-issuer-foreign"
+	CodeConfigurationAlgorithm = "configuration-algorithm"
+	CodeConfigurationAuth      = "configuration-auth-method"
+	CodeRegistrationUnsent     = "registration-unreachable"
+	CodeRegistrationUnknown    = "registration-outcome-unknown"
+	CodeRegistrationRedirect   = "registration-redirect"
+	CodeRegistrationTokenUsed  = "registration-token-used"
+	CodeRegistrationRefused    = "registration-refused"
+	CodeRegistrationForm       = "registration-malformed"
+	CodeRegistrationNoClientID = "registration-no-client-id"
+	CodeRegistrationTaken      = "registration-taken"
 )
 
 // Step is the part of a login or launch to which a check belongs.
@@ -130,6 +159,11 @@ const (
 	again       = "Go back to the course and open the activity again."
 	askOperator = "Ask the administrator of this tool to look at the log; the code above says which check failed."
 	askLMS      = "Ask the administrator of your learning platform to check the settings of this tool."
+
+	// Of dynamic registration.
+	newInvitation = "Ask the administrator of this tool for a new invitation."
+	byHand        = "The tool can be entered by hand instead: the administrator of this tool has the values for each field of your learning platform (page Connections, or sealsmith platforms instructions)."
+	noDuplicate   = "Before you try again, look in your learning platform whether the tool has been added already, and delete that entry: it would be there twice."
 )
 
 var refusals = map[string]refusal{
@@ -218,4 +252,32 @@ var refusals = map[string]refusal{
 	CodeItemInvalid:    {StepDeepLink, http.StatusUnprocessableEntity, "The chosen item is not complete. " + askOperator},
 	CodeItemType:       {StepDeepLink, http.StatusUnprocessableEntity, "This place of the course does not accept activities of this tool. Return, and add it as an external tool activity."},
 	CodeItemCount:      {StepDeepLink, http.StatusUnprocessableEntity, "The learning platform accepts one item at a time. Choose one."},
+
+	CodeInvitationUnknown:      {StepRegister, http.StatusNotFound, "This registration address is not known. Look whether all of it was copied, or: " + newInvitation},
+	CodeInvitationUsed:         {StepRegister, http.StatusGone, "This invitation has been used: it is good for one registration. If you have just registered, all is well; an administrator of this tool sees the connection on the page Connections."},
+	CodeInvitationExpired:      {StepRegister, http.StatusGone, "This invitation has expired or was withdrawn. " + newInvitation},
+	CodeInvitationLost:         {StepRegister, http.StatusGone, "Your learning platform has added the tool, but meanwhile the invitation was used or withdrawn, and nothing was kept here. " + newInvitation + " " + noDuplicate},
+	CodeConfigurationMissing:   {StepRegister, http.StatusBadRequest, "This address is for a learning platform, not for a browser: paste it where the platform asks for the registration address of a tool. Platforms without such a field are set up by hand, as below."},
+	CodeConfigurationAddress:   {StepRegister, http.StatusBadRequest, "The learning platform names an address of its configuration that cannot be used: it must be https on port 443 or 8443. " + byHand},
+	CodeAddressBlocked:         {StepRegister, http.StatusBadRequest, "The address of the learning platform is not a public one, and this tool calls no others when it is registered this way. " + byHand},
+	CodeConfigurationSilent:    {StepRegister, http.StatusBadGateway, "The configuration of the learning platform could not be read: there was no complete answer within five seconds. Try again, or look whether the platform can be reached from outside."},
+	CodeConfigurationRedirect:  {StepRegister, http.StatusBadGateway, "The learning platform sends on to another address when its configuration is read, which this tool does not follow. " + byHand},
+	CodeConfigurationRefused:   {StepRegister, http.StatusBadGateway, "The learning platform did not give out its configuration. Start the registration again from your learning platform; its permission is short-lived."},
+	CodeConfigurationTooLarge:  {StepRegister, http.StatusBadGateway, "The configuration of the learning platform is larger than any should be. " + byHand},
+	CodeConfigurationForm:      {StepRegister, http.StatusBadGateway, "What came back is not the configuration of a learning platform. Perhaps it is under maintenance, or wants somebody to sign in. " + byHand},
+	CodeConfigurationMember:    {StepRegister, http.StatusBadRequest, "The configuration of the learning platform lacks a part that is needed. " + byHand},
+	CodeConfigurationEndpoint:  {StepRegister, http.StatusBadRequest, "The configuration of the learning platform names an address that cannot be used. " + byHand},
+	CodeConfigurationNotLTI:    {StepRegister, http.StatusBadRequest, "This is the configuration of a sign-in service, but not of an LTI platform. " + byHand},
+	CodeConfigurationIssuer:    {StepRegister, http.StatusBadRequest, "The learning platform calls itself by an address that cannot be an issuer: it must be https, without query and fragment. " + byHand},
+	CodeConfigurationForeign:   {StepRegister, http.StatusBadRequest, "The configuration speaks for a learning platform on another host. That is refused, so that nobody can register in the name of others. " + byHand},
+	CodeConfigurationAlgorithm: {StepRegister, http.StatusBadRequest, "The learning platform does not sign with RS256, which LTI requires. " + byHand},
+	CodeConfigurationAuth:      {StepRegister, http.StatusBadRequest, "The learning platform does not offer what LTI requires. " + byHand},
+	CodeRegistrationUnsent:     {StepRegister, http.StatusBadGateway, "The registration address of the learning platform cannot be reached. Nothing was sent; try again."},
+	CodeRegistrationUnknown:    {StepRegister, http.StatusGatewayTimeout, "The learning platform was asked to add the tool, but gave no clear answer. It may have added it. " + noDuplicate},
+	CodeRegistrationRedirect:   {StepRegister, http.StatusBadGateway, "The learning platform sends on to another address when the tool registers, which this tool does not follow. " + byHand},
+	CodeRegistrationTokenUsed:  {StepRegister, http.StatusConflict, "The learning platform's permission to register has been used or has expired. Start the registration again from your learning platform; the invitation of this tool is still good. " + noDuplicate},
+	CodeRegistrationRefused:    {StepRegister, http.StatusBadGateway, "The learning platform refused to add the tool. What it says is below. " + byHand},
+	CodeRegistrationForm:       {StepRegister, http.StatusBadGateway, "The learning platform's answer to the registration cannot be read. " + noDuplicate},
+	CodeRegistrationNoClientID: {StepRegister, http.StatusBadGateway, "The learning platform added the tool but gave it no client id. " + noDuplicate},
+	CodeRegistrationTaken:      {StepRegister, http.StatusConflict, "This connection belongs to another organisation here, and stays there. Both were told. If your learning platform serves both, ask the operator of this tool."},
 }

@@ -129,6 +129,7 @@ type rig struct {
 	jwks    *keyServer
 	public  string
 	keyID   string
+	deps    lti.Deps // what the tool was made of
 	mu      sync.Mutex
 	traces  []lti.Trace
 	notices []lti.Notice
@@ -188,7 +189,7 @@ func newRigAt(tb testing.TB, public string, reg lti.Registration) *rig {
 	if r.reg, err = r.store.AddRegistration(tb.Context(), reg); err != nil {
 		tb.Fatal(err)
 	}
-	r.tool, err = lti.New(lti.Deps{
+	r.deps = lti.Deps{
 		PublicURL: must(url.Parse(public)),
 		Store:     r.store,
 		HTTP:      anyPlatform(fetch.New(fetch.Config{AllowLoopback: true})),
@@ -231,8 +232,8 @@ func newRigAt(tb testing.TB, public string, reg lti.Registration) *rig {
 			}
 			w.WriteHeader(status)
 		},
-	})
-	if err != nil {
+	}
+	if r.tool, err = lti.New(r.deps); err != nil {
 		tb.Fatal(err)
 	}
 	r.router = newRouter(r.tool)

@@ -3,7 +3,6 @@ package lti
 import (
 	"context"
 	"errors"
-	"time"
 )
 
 var (
@@ -40,22 +39,4 @@ type Store interface {
 	// LTI11Secrets returns the shared secrets that the registration's platform had under
 	// LTI 1.1 with this consumer key, for the migration claim; often none.
 	LTI11Secrets(ctx context.Context, r Registration, consumerKey string) ([][]byte, error)
-}
-
-// KeyStore keeps the tool's signing keys.
-type KeyStore interface {
-	// ToolKeys returns the keys to be published, the oldest first: those not retired, and
-	// those retired for less than a day.
-	ToolKeys(ctx context.Context) ([]ToolKey, error)
-	// AddToolKey stores a new key.
-	AddToolKey(ctx context.Context, k ToolKey) error
-}
-
-// ToolKey is a signing key of the tool.
-type ToolKey struct {
-	KID       string // RFC 7638 thumbprint, SHA-256, base64url
-	Private   []byte // PKCS #8 DER
-	CreatedAt time.Time
-	UseFrom   time.Time // from then on it signs; before, it is published only. Zero: CreatedAt
-	RetiredAt time.Time // from then on it signs no more; zero: no end is set
 }

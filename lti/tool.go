@@ -106,26 +106,3 @@ func (t *Tool) Mount(r *mux.Router) {
 	r.HandleFunc("/lti/notices", t.notices)
 	r.HandleFunc("/lti/jwks", t.jwks)
 }
-
-// jwks publishes the tool's public keys. Platforms keep them for a while, therefore a new
-// key has to be published before it is used.
-func (t *Tool) jwks(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		w.Header().Set("Allow", "GET, HEAD")
-		t.deps.Problem(w, r, refuse(CodeMethod, "GET", r.Method))
-		return
-	}
-	set, err := t.keys.public(r.Context())
-	if err != nil {
-		t.deps.Problem(w, r, fmt.Errorf("publish the tool keys: %w", err))
-		return
-	}
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Cache-Control", "public, max-age=300")
-	h.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(http.StatusOK)
-	if _, err := w.Write(set); err != nil {
-		t.deps.Logger.DebugContext(r.Context(), "client left before the key set was written", "err", err)
-	}
-}

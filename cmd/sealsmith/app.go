@@ -17,18 +17,13 @@ import (
 	"sync"
 	"time"
 
-	"github.com/gorilla/mux"
 	"github.com/redis/go-redis/v9"
 
-	"github.com/sealsmith/sealsmith/cmd/sealsmith/web"
 	"github.com/sealsmith/sealsmith/grading"
-	"github.com/sealsmith/sealsmith/grading/agsresults"
 	"github.com/sealsmith/sealsmith/hsm"
 	"github.com/sealsmith/sealsmith/issuance"
 	"github.com/sealsmith/sealsmith/issuance/elm"
 	"github.com/sealsmith/sealsmith/issuance/redisqueue"
-	"github.com/sealsmith/sealsmith/lti"
-	"github.com/sealsmith/sealsmith/lti/fetch"
 	"github.com/sealsmith/sealsmith/lti/ltistore"
 	"github.com/sealsmith/sealsmith/migrations/sqldb"
 	"github.com/sealsmith/sealsmith/templates"
@@ -85,7 +80,9 @@ func newApp(ctx context.Context, s Settings, logger *slog.Logger) (*app, error) 
 	if a.secret, err = a.db.Secret(ctx, "lti-state", rand.Reader, time.Now()); err != nil {
 		return nil, errors.Join(err, a.close())
 	}
-	a.lti = ltistore.New(a.db, time.Now)
+	if a.lti, err = s.openKeys(ctx, a.db); err != nil {
+		return nil, errors.Join(err, a.close())
+	}
 	a.traces = a.lti.NewTraces(logger)
 	a.templates = templates.NewStore(a.db, time.Now)
 	a.desk = issuance.NewDesk(a.db, a.queue, time.Now, logger)
@@ -204,50 +201,6 @@ func (a *app) worker() *issuance.Worker {
 	}
 }
 
-// handler joins LTI and the pages into one router.
-func (a *app) handler() (http.Handler, *grading.Reader, error) {
-	plain := fetch.New(fetch.Config{AllowLoopback: loopback(a.public.Hostname())})
-	client := func(lti.Registration) *http.Client { return plain }
-	var pages *web.Web
-	tool, err := lti.New(lti.Deps{
-		PublicURL: a.public, Store: a.lti, HTTP: client, Secret: a.secret, Now: time.Now, Rand: rand.Reader, Logger: a.logger,
-		TraceID: web.TraceID, Trace: a.traces.Add,
-		Notices: a.lti, Notice: a.noticed,
-		Page:    func(w http.ResponseWriter, r *http.Request, p lti.Page) { pages.Between(w, r, p) },
-		Enter:   func(w http.ResponseWriter, r *http.Request, s lti.Session) { pages.Enter(w, r, s) },
-		Problem: func(w http.ResponseWriter, r *http.Request, err error) { pages.Problem(w, r, err) },
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	services, err := lti.NewServices(lti.ServiceDeps{Keys: a.lti, HTTP: client, Now: time.Now, Rand: rand.Reader, Logger: a.logger})
-	if err != nil {
-		return nil, nil, err
-	}
-	reader := &grading.Reader{Store: a.grading, Source: agsresults.New(services, a.lti, a.templates), Now: time.Now, Logger: a.logger}
-	pages, err = web.New(web.Deps{
-		PublicURL: a.public, LTI: tool, Registrations: a.lti, Templates: a.templates, Grading: a.grading, Reader: reader, Desk: a.desk,
-		Sealing: a.sealing, Verify: a.verify, Ready: a.ready, Now: time.Now, Logger: a.logger, Version: version,
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	router := mux.NewRouter()
-	tool.Mount(router)
-	pages.Mount(router)
-	return pages.Wrap(router), reader, nil
-}
-
-// noticed acts on what a platform tells by itself.
-func (a *app) noticed(ctx context.Context, r lti.Registration, n lti.Notice) error {
-	if n.Type != lti.NoticeContextCopy {
-		return nil // that it came is all a greeting says
-	}
-	drafts, err := a.grading.CopyCourse(ctx, r, n)
-	a.logger.InfoContext(ctx, "course copied", "registration", r.ID, "context", n.Context.ID, "drafts", drafts)
-	return err
-}
-
 func (a *app) verify(file []byte) issuance.Report {
 	return issuance.Verify(file, issuance.VerifyOptions{Trust: a.trust, Now: time.Now()})
 }
@@ -274,9 +227,9 @@ func (a *app) startParts(ctx context.Context, loops ...func(context.Context)) (w
 	}
 }
 
-// housekeeping sweeps what has expired.
+// housekeeping sweeps what has expired, and renews the key that has signed for long.
 func (a *app) housekeeping(ctx context.Context) {
-	for sleep(ctx, 10*time.Minute) {
+	for a.rotateOld(ctx); sleep(ctx, 10*time.Minute); a.rotateOld(ctx) {
 		if _, err := a.lti.Sweep(ctx); err != nil && ctx.Err() == nil {
 			a.logger.WarnContext(ctx, "expired sessions not swept", "err", err)
 		}

@@ -1,18 +1,12 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
-	"sync/atomic"
 	"testing"
 
 	cdpbrowser "github.com/chromedp/cdproto/browser"
@@ -21,38 +15,25 @@ import (
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
 )
 
-// chrome is a real browser. Its user looks for words, clicks where they stand and types;
-// scripts only find the words.
+// chrome is Chromium, driven by the protocol of its developer tools.
 type chrome struct {
-	t         *testing.T
-	ctx       context.Context //nolint:containedctx // chromedp keeps the browser in it
-	pictures  string
-	number    int
-	downloads string
-	console   transcript // errors of all pages and frames
+	ctx     context.Context //nolint:containedctx // chromedp keeps the browser in it
+	windows map[target.ID]context.Context
+	console transcript // errors of all pages and frames
 }
 
 // newChrome starts Chromium with a fresh profile, and with cookies of third parties blocked.
-func newChrome(t *testing.T) *chrome {
+// never lists further who may have no cookies at all, like toolInFrames.
+func newChrome(t *testing.T, never ...string) *screen {
 	t.Helper()
-	path := ""
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if found, err := exec.LookPath(name); err == nil {
-			path = found
-			break
-		}
-	}
-	if path == "" {
-		t.Fatal("Chromium is not installed: apt-get install chromium")
-	}
+	path := installed(t, "chromium", "chromium-browser", "google-chrome")
 	profile := t.TempDir()
 	must(t, os.MkdirAll(filepath.Join(profile, "Default"), 0o700))
-	// 1 is "block third-party cookies" of the settings.
-	preferences := `{"profile":{"block_third_party_cookies":true,"cookie_controls_mode":1}}`
-	must(t, os.WriteFile(filepath.Join(profile, "Default", "Preferences"), []byte(preferences), 0o600))
+	must(t, os.WriteFile(filepath.Join(profile, "Default", "Preferences"), chromePreferences(t, never), 0o600))
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(path), chromedp.UserDataDir(profile), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.WindowSize(1280, 1000),
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("test-third-party-cookie-phaseout", true),
@@ -63,16 +44,36 @@ func newChrome(t *testing.T) *chrome {
 	t.Cleanup(stop)
 	ctx, leave := chromedp.NewContext(allocator)
 	t.Cleanup(leave)
-	c := &chrome{t: t, ctx: ctx, downloads: t.TempDir(), pictures: cmp.Or(os.Getenv("SEALSMITH_TEST_SCREENSHOTS"), t.ArtifactDir())}
-	must(t, os.MkdirAll(c.pictures, 0o700))
+	c := &chrome{ctx: ctx, windows: map[target.ID]context.Context{}}
+	s := newScreen(t, c)
 	must(t, chromedp.Listen(ctx, c.hear))
 	_, err := chromedp.Call(ctx, log.Enable, cdp.Empty{})
 	must(t, err)
 	_, err = chromedp.CallBrowser(ctx, cdpbrowser.SetDownloadBehavior, cdpbrowser.SetDownloadBehaviorParams{
-		Behavior: cdpbrowser.SetDownloadBehaviorBehaviorAllow, DownloadPath: c.downloads,
+		Behavior: cdpbrowser.SetDownloadBehaviorBehaviorAllow, DownloadPath: s.downloads,
 	})
 	must(t, err)
-	return c
+	return s
+}
+
+// toolInFrames is an entry of Chromium's list of sites that may not have cookies: the site,
+// and the one that the window shows.
+const toolInFrames = "localhost,127.0.0.1"
+
+// chromePreferences are the settings of a person. 1 is "block third-party cookies", and 2
+// in a list of sites "never allowed to use cookies".
+func chromePreferences(t *testing.T, never []string) []byte {
+	t.Helper()
+	sites := map[string]any{}
+	for _, site := range never {
+		sites[site] = map[string]int{"setting": 2}
+	}
+	text, err := json.Marshal(map[string]any{"profile": map[string]any{
+		"block_third_party_cookies": true, "cookie_controls_mode": 1,
+		"content_settings": map[string]any{"exceptions": map[string]any{"cookies": sites}},
+	}})
+	must(t, err)
+	return text
 }
 
 // hear keeps what the developer tools would show in red.
@@ -91,36 +92,55 @@ func (c *chrome) hear(event any) {
 	}
 }
 
-func (c *chrome) open(address string) {
-	c.t.Helper()
-	must(c.t, chromedp.Do(c.ctx, chromedp.Navigate(address)))
+func (c *chrome) complaints() (string, error) { return c.console.String(), nil }
+
+func (c *chrome) open(address string) error { return chromedp.Do(c.ctx, chromedp.Navigate(address)) }
+
+// window returns the session of the window that shows the place.
+func (c *chrome) window(at place) (context.Context, error) {
+	if at != inWindow {
+		return c.ctx, nil
+	}
+	targets, err := chromedp.Targets(c.ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, other := range targets {
+		if other.Type != "page" || other.TargetID == chromedp.FromContext(c.ctx).Target.TargetID {
+			continue
+		}
+		if c.windows[other.TargetID] == nil {
+			ctx, leave := chromedp.NewContext(c.ctx, chromedp.WithTargetID(other.TargetID))
+			context.AfterFunc(c.ctx, leave)
+			c.windows[other.TargetID] = ctx
+		}
+		return c.windows[other.TargetID], nil
+	}
+	return nil, errors.New("no window was opened")
 }
 
-// Where to look: in the page, or in the frame that it shows.
-const (
-	inPage  = false
-	inFrame = true
-)
-
-// eval runs a script beside those of the page.
-func (c *chrome) eval(frame bool, script string, result any) error {
-	tree, err := chromedp.Call(c.ctx, page.GetFrameTree, cdp.Empty{})
+func (c *chrome) eval(at place, script string, result any) error {
+	ctx, err := c.window(at)
+	if err != nil {
+		return err
+	}
+	tree, err := chromedp.Call(ctx, page.GetFrameTree, cdp.Empty{})
 	if err != nil {
 		return err
 	}
 	id := tree.FrameTree.Frame.ID
-	if frame {
+	if at == inFrame {
 		if len(tree.FrameTree.ChildFrames) == 0 {
 			return fmt.Errorf("%s shows no frame", tree.FrameTree.Frame.URL)
 		}
 		id = tree.FrameTree.ChildFrames[0].Frame.ID
 	}
-	world, err := chromedp.Call(c.ctx, page.CreateIsolatedWorld, page.CreateIsolatedWorldParams{FrameID: id, WorldName: "test"})
+	world, err := chromedp.Call(ctx, page.CreateIsolatedWorld, page.CreateIsolatedWorldParams{FrameID: id, WorldName: "test"})
 	if err != nil {
 		return err
 	}
 	yes := true
-	got, err := chromedp.Call(c.ctx, runtime.Evaluate, runtime.EvaluateParams{Expression: script, ContextID: world.ExecutionContextID, ReturnByValue: &yes})
+	got, err := chromedp.Call(ctx, runtime.Evaluate, runtime.EvaluateParams{Expression: script, ContextID: world.ExecutionContextID, ReturnByValue: &yes})
 	if err != nil {
 		return err
 	}
@@ -130,212 +150,39 @@ func (c *chrome) eval(frame bool, script string, result any) error {
 	return json.Unmarshal(got.Result.Value, result)
 }
 
-// reads waits until these words can be read.
-func (c *chrome) reads(frame bool, words ...string) {
-	c.t.Helper()
-	eventually(c.t, func() string {
-		var text string
-		if err := c.eval(frame, `document.readyState === "complete" ? document.body.innerText : ""`, &text); err != nil {
-			return err.Error() // between two pages there is none
-		}
-		text = strings.Join(strings.Fields(text), " ")
-		for _, w := range words {
-			if !strings.Contains(text, w) {
-				return fmt.Sprintf("the page does not say %q but: %s", w, text)
-			}
-		}
-		return ""
-	})
-}
-
-// spot is the middle of an element.
-type spot struct{ X, Y float64 }
-
-const findSpot = `(() => {
-	const want = %s;
-	const hit = [...document.querySelectorAll("a, button, label, input, summary")].find(e =>
-		(e.tagName === "INPUT" ? e.labels?.[0]?.innerText ?? e.ariaLabel ?? "" : e.innerText).replace(/\s+/g, " ").includes(want)
-		&& e.checkVisibility() && (e.tagName === "INPUT") === %t);
-	if (!hit) return null;
-	hit.scrollIntoView({block: "center", behavior: "instant"});
-	const r = hit.getBoundingClientRect();
-	return {X: r.x + r.width / 2, Y: r.y + r.height / 2};
-})()`
-
-// press clicks with the mouse on a link, button or label with these words, or into the
-// field with this label.
-func (c *chrome) press(frame bool, words string, field bool) {
-	c.t.Helper()
-	var at *spot
-	eventually(c.t, func() string {
-		if err := c.eval(frame, fmt.Sprintf(findSpot, strconv.Quote(words), field), &at); err != nil {
-			return err.Error()
-		}
-		if at == nil {
-			return fmt.Sprintf("there is nothing called %q to click on", words)
-		}
-		return ""
-	})
-	if frame {
-		var corner spot
-		must(c.t, c.eval(inPage, `(() => { const f = document.querySelector("iframe"), r = f.getBoundingClientRect(); return {X: r.x + f.clientLeft, Y: r.y + f.clientTop}; })()`, &corner))
-		at.X, at.Y = at.X+corner.X, at.Y+corner.Y
+// press moves the spot in a frame by the frame's corner: Chromium's mouse knows the page only.
+func (c *chrome) press(at place, where spot) error {
+	ctx, err := c.window(at)
+	if err != nil {
+		return err
 	}
-	must(c.t, chromedp.Do(c.ctx, chromedp.MouseClickXY(at.X, at.Y)))
-}
-
-func (c *chrome) click(frame bool, words string) {
-	c.t.Helper()
-	c.press(frame, words, false)
-}
-
-// write replaces what stands in the field.
-func (c *chrome) write(frame bool, label, text string) {
-	c.t.Helper()
-	c.press(frame, label, true)
-	var selected bool
-	must(c.t, c.eval(frame, `(document.activeElement.select(), true)`, &selected))
-	_, err := chromedp.Call(c.ctx, input.InsertText, input.InsertTextParams{Text: text})
-	must(c.t, err)
-}
-
-// picture keeps what the person sees.
-func (c *chrome) picture(name string) {
-	c.t.Helper()
-	png, err := chromedp.Run(c.ctx, chromedp.CaptureScreenshot())
-	must(c.t, err)
-	c.number++
-	must(c.t, os.WriteFile(filepath.Join(c.pictures, fmt.Sprintf("%02d-%s.png", c.number, name)), png, 0o600))
-}
-
-// TestBrowser goes the whole way in Chromium, by clicks, with the server in a frame of
-// another site and third-party cookies blocked.
-func TestBrowser(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	r.command = []string{"serve", "--no-worker"} // the claim waits until the worker is started
-	r.serve(t)
-	c := newChrome(t)
-	thirdPartyCookiesAreBlocked(t, c)
-
-	c.teacherAttaches(r)
-	c.open(r.lms.Issuer() + "/as/maija?next=/course/2")
-	c.click(inPage, journeyTitle)
-	c.reads(inFrame, "You have no score yet. At least 55 % is asked.")
-	c.picture("learner-no-score")
-	c.teacherGrades(r, "40")
-	c.open(r.lms.Issuer() + "/as/maija?next=/course/2")
-	c.click(inPage, journeyTitle)
-	c.reads(inFrame, "15 % is missing.")
-	c.picture("learner-too-low")
-	c.teacherGrades(r, "80")
-	c.learnerClaims(t, r)
-	c.recogniserChecks(c.learnerDownloads(), r)
-	if errors := c.console.String(); errors != "" {
-		t.Errorf("the console says:\n%s", errors)
+	var corner spot
+	if at == inFrame {
+		err = c.eval(inPage, `(() => { const f = document.querySelector("iframe"), r = f.getBoundingClientRect(); return {X: r.x + f.clientLeft, Y: r.y + f.clientTop}; })()`, &corner)
+		if err != nil {
+			return err
+		}
 	}
+	return chromedp.Do(ctx, chromedp.MouseClickXY(where.X+corner.X, where.Y+corner.Y))
 }
 
-func (c *chrome) teacherAttaches(r *rig) {
-	c.t.Helper()
-	c.open(r.lms.Issuer() + "/as/teacher?next=/course/2")
-	c.click(inPage, "Add activity")
-	c.click(inPage, "Select content")
-	c.reads(inFrame, "Which micro-credential does this course lead to?")
-	c.picture("teacher-picks")
-	c.click(inFrame, journeyTitle)
-	c.click(inFrame, "Continue")
-	c.reads(inFrame, "How do we know that a learner has finished?")
-	c.write(inFrame, "Least score", "55")
-	c.picture("teacher-sets-the-rule")
-	c.click(inFrame, "Add to my course")
-	c.reads(inPage, "New activity")
-	c.picture("teacher-saves")
-	c.click(inPage, "Save")
-	c.reads(inPage, "The activity was added.")
-	c.picture("teacher-course")
-}
-
-func (c *chrome) teacherGrades(r *rig, score string) {
-	c.t.Helper()
-	c.open(r.lms.Issuer() + "/as/teacher?next=/course/2/gradebook")
-	c.reads(inPage, "Gradebook", "Maija")
-	c.write(inPage, "Maija", score)
-	c.click(inPage, "Save")
-	c.reads(inPage, "The grades were saved.")
-	c.picture("teacher-grades-" + score)
-}
-
-func (c *chrome) learnerClaims(t *testing.T, r *rig) {
-	t.Helper()
-	c.open(r.lms.Issuer() + "/as/maija?next=/course/2")
-	c.click(inPage, journeyTitle)
-	c.reads(inFrame, "Your micro-credential is ready", "Your score is 80 %.")
-	c.picture("learner-can-claim")
-	c.click(inFrame, "Claim my micro-credential")
-	c.reads(inFrame, "Your credential is being sealed")
-	c.picture("learner-waits")
-	start(t, r.settings, "worker")
-	c.reads(inFrame, "It is yours.") // by live.js: nobody clicks
-	c.picture("learner-has-it")
-}
-
-// learnerDownloads returns the path of the sealed file.
-func (c *chrome) learnerDownloads() string {
-	c.t.Helper()
-	c.click(inFrame, "Sealed credential")
-	var path string
-	eventually(c.t, func() string {
-		found, err := filepath.Glob(filepath.Join(c.downloads, "*.jsonld"))
-		if err != nil || len(found) != 1 {
-			return fmt.Sprintf("downloaded files: %v", found)
-		}
-		path = found[0]
-		return ""
-	})
-	return path
-}
-
-func (c *chrome) recogniserChecks(file string, r *rig) {
-	c.t.Helper()
-	c.open(r.url + "/verify")
-	c.picture("recogniser-front")
-	must(c.t, chromedp.Do(c.ctx, chromedp.SetUploadFiles(chromedp.CSS("#file"), []string{file})))
-	c.click(inPage, "Check it")
-	c.reads(inPage, "This credential is genuine", "Maija", journeyTitle)
-	c.picture("recogniser-genuine")
-}
-
-// thirdPartyCookiesAreBlocked makes sure that the browser is as strict as the test says: a
-// framed site gets its partitioned cookie back and the plain one not.
-func thirdPartyCookiesAreBlocked(t *testing.T, c *chrome) {
-	t.Helper()
-	var got atomic.Value
-	framed := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/set" {
-			for _, cookie := range []http.Cookie{{Name: "plain"}, {Name: "partitioned", Partitioned: true}} {
-				cookie.Value, cookie.Path, cookie.Secure, cookie.SameSite = "1", "/", true, http.SameSiteNoneMode
-				http.SetCookie(w, &cookie)
-			}
-			http.Redirect(w, r, "/get", http.StatusSeeOther)
-			return
-		}
-		got.Store(r.Header.Get("Cookie"))
-	}))
-	t.Cleanup(framed.Close)
-	address := strings.Replace(framed.URL, "127.0.0.1", "localhost", 1)
-	top := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprintf(w, `<!DOCTYPE html><link rel="icon" href="data:,"><iframe src="%s/set"></iframe>`, address)
-	}))
-	t.Cleanup(top.Close)
-	c.open(top.URL)
-	eventually(t, func() string {
-		if got.Load() == nil {
-			return "the frame was not loaded"
-		}
-		return ""
-	})
-	if cookies := got.Load(); cookies != "partitioned=1" {
-		t.Fatalf("the framed site got the cookies %q: third-party cookies are not blocked as they should be", cookies)
+func (c *chrome) enter(at place, text string) error {
+	ctx, err := c.window(at)
+	if err != nil {
+		return err
 	}
+	_, err = chromedp.Call(ctx, input.InsertText, input.InsertTextParams{Text: text})
+	return err
+}
+
+func (c *chrome) choose(selector, file string) error {
+	return chromedp.Do(c.ctx, chromedp.SetUploadFiles(chromedp.CSS(selector), []string{file}))
+}
+
+func (c *chrome) picture(at place) ([]byte, error) {
+	ctx, err := c.window(at)
+	if err != nil {
+		return nil, err
+	}
+	return chromedp.Run(ctx, chromedp.CaptureScreenshot())
 }

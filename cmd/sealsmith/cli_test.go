@@ -127,7 +127,7 @@ func TestOperator(t *testing.T) {
 		command{"platforms add --issuer https://lms.example --client-id a --deployment 2 --name 'Our Moodle'" + lmsFlags, 0, `(?s)^Platform $WORD of polder\n  name +Our Moodle\n.*deployments +1, 2\n`},
 		command{"platforms show $WORD", 0, `(?s)name +Our Moodle\n.*https://seal\.example/lti/login`},
 		command{"platforms show nonsense", 1, `platform nonsense of polder: .*not found`},
-		command{"platforms list", 0, `^ID +NAME +ISSUER +CLIENT ID +DEPLOYMENTS\n\S+ +Our Moodle +https://lms\.example +a +1, 2\n$`},
+		command{"platforms list", 0, `^ID +NAME +ISSUER +CLIENT ID +DEPLOYMENTS +STATE\n\S+ +Our Moodle +https://lms\.example +a +1, 2 +active\n$`},
 		command{"platforms remove nonsense", 1, `remove platform nonsense: .*not found`},
 		command{"platforms remove $WORD", 0, `^Removed platform `},
 		command{"platforms list", 0, `^No platform is registered yet`},

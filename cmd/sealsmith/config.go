@@ -24,13 +24,15 @@ type Settings struct {
 	Redis     string `help:"redis://… or unix:PATH. Empty: a redis-server of our own, in --dir." env:"SEALSMITH_REDIS" placeholder:"ADDRESS"`
 	Token     string `help:"The eSeal token as PKCS#11 URI (RFC 7512) with module-path and pin-source. Empty: sealing is paused." env:"SEALSMITH_TOKEN" placeholder:"URI"`
 	Trust     string `help:"PEM file with the certificates of the authorities that the verification page trusts." env:"SEALSMITH_TRUST" placeholder:"FILE" type:"path"`
+	KeyFile   string `help:"File with the key that seals private keys in the database, mode 0600. Default: server.key in --dir, made on first start." env:"SEALSMITH_KEY_FILE" placeholder:"FILE" type:"path"`
+	KeyDays   int    `help:"Days after which the LTI signing key is replaced by itself; 0: never." env:"SEALSMITH_KEY_DAYS" default:"180"`
 	Debug     bool   `help:"Log more." env:"SEALSMITH_DEBUG"`
 }
 
 // knownSettings are the environment variables that mean something to us.
 func knownSettings() []string {
 	return []string{
-		"SEALSMITH_DATABASE", "SEALSMITH_DEBUG", "SEALSMITH_DIR", "SEALSMITH_LISTEN", "SEALSMITH_PUBLIC_URL",
+		"SEALSMITH_DATABASE", "SEALSMITH_DEBUG", "SEALSMITH_DIR", "SEALSMITH_KEY_DAYS", "SEALSMITH_KEY_FILE", "SEALSMITH_LISTEN", "SEALSMITH_PUBLIC_URL",
 		"SEALSMITH_REDIS", "SEALSMITH_TOKEN", "SEALSMITH_TRUST",
 	}
 }

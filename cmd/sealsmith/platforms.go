@@ -13,10 +13,19 @@ import (
 )
 
 type platformsCommand struct {
-	Add    platformsAddCommand    `cmd:"" help:"Register an LMS, and print what its administrator needs. Adding the same issuer and client id again updates it."`
-	List   platformsListCommand   `cmd:"" help:"List registered platforms."`
-	Show   platformsShowCommand   `cmd:"" help:"Show one platform, and what its administrator needs."`
-	Remove platformsRemoveCommand `cmd:"" help:"Remove a platform that nothing was issued through."`
+	Invite       platformsInviteCommand       `cmd:"" help:"Make an address with which an LMS registers itself (LTI Dynamic Registration), once."`
+	Invitations  platformsInvitationsCommand  `cmd:"" help:"List open invitations, or withdraw one."`
+	Instructions platformsInstructionsCommand `cmd:"" help:"Print how the tool is entered into an LMS by hand, field by field."`
+	Add          platformsAddCommand          `cmd:"" help:"Register an LMS, and print what its administrator needs. Adding the same issuer and client id again updates it."`
+	List         platformsListCommand         `cmd:"" help:"List registered platforms."`
+	Show         platformsShowCommand         `cmd:"" help:"Show one platform, and what its administrator needs."`
+	Confirm      platformsConfirmCommand      `cmd:"" help:"Let a platform in that registered itself."`
+	Pause        platformsPauseCommand        `cmd:"" help:"Let nobody in through a platform for a while. Nothing is lost."`
+	Resume       platformsResumeCommand       `cmd:"" help:"End a pause."`
+	Approve      platformsApproveCommand      `cmd:"" help:"Let a deployment of a platform in."`
+	Set          platformsSetCommand          `cmd:"" help:"Make exceptions for a platform. What is not named stays as it is."`
+	Remove       platformsRemoveCommand       `cmd:"" help:"Remove a platform that nothing was issued through."`
+	LTI11        platformsLTI11Command        `cmd:"" name:"lti11" help:"Consumer keys that a platform had under LTI 1.1."`
 }
 
 type platformsAddCommand struct {
@@ -65,6 +74,11 @@ func (s *Settings) printPlatform(out streams, o templates.Organisation, r lti.Re
 		{"public key set URL", r.JWKSURL},
 		{"token audience", r.TokenAudience},
 		{"deployments", strings.Join(r.Deployments, ", ")},
+		{"deployments that wait", strings.Join(r.Pending, ", ")},
+		{"state", state(r)},
+		{"product", r.Quirks().Name},
+		{"on other hosts than the issuer", strings.Join(r.ForeignHosts(), ", ")},
+		{"exceptions", exceptions(r.Settings)},
 	} {
 		if row[1] != "" {
 			t.row("  "+row[0], row[1])
@@ -75,10 +89,11 @@ func (s *Settings) printPlatform(out streams, o templates.Organisation, r lti.Re
 	}
 	out.printf("\nWhat the administrator of the LMS enters (LTI 1.3):\n")
 	t = newTable(out.out)
+	a := lti.AddressesOf(public, r.LoginKey)
 	for _, row := range [][2]string{
-		{"tool URL", "lti/launch"}, {"initiate login URL", "lti/login"}, {"redirection URI", "lti/launch"}, {"content selection URL (deep linking)", "lti/launch"}, {"public keyset URL", "lti/jwks"},
+		{"tool URL", a.Launch}, {"initiate login URL", a.Login}, {"redirection URI", a.Launch}, {"content selection URL (deep linking)", a.Launch}, {"public keyset URL", a.Keys},
 	} {
-		t.row("  "+row[0], public.JoinPath(row[1]).String())
+		t.row("  "+row[0], row[1])
 	}
 	t.row("  services", "Assignment and Grade Services: read grades and manage own columns; share name: always")
 	return t.Flush()
@@ -96,12 +111,12 @@ func (c platformsListCommand) Run(ctx context.Context, s *Settings, out streams)
 			return err
 		}
 		if len(all) == 0 {
-			out.printf("No platform is registered yet: sealsmith platforms add --help\n")
+			out.printf("No platform is registered yet: sealsmith platforms invite --help, or add --help\n")
 			return nil
 		}
-		t := newTable(out.out, "ID", "NAME", "ISSUER", "CLIENT ID", "DEPLOYMENTS")
+		t := newTable(out.out, "ID", "NAME", "ISSUER", "CLIENT ID", "DEPLOYMENTS", "STATE")
 		for _, r := range all {
-			t.row(r.ID, r.Name, r.Issuer, r.ClientID, strings.Join(r.Deployments, ", "))
+			t.row(r.ID, r.Name, r.Issuer, r.ClientID, strings.Join(r.Deployments, ", "), state(r))
 		}
 		return t.Flush()
 	})

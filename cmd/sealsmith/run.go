@@ -34,6 +34,7 @@ type cli struct {
 	Platforms     platformsCommand     `cmd:"" help:"Registered LMS platforms."`
 	Organisations organisationsCommand `cmd:"" help:"Organisations that award micro-credentials."`
 	Templates     templatesCommand     `cmd:"" help:"Micro-credential templates."`
+	Keys          keysCommand          `cmd:"" help:"The LTI signing keys of the tool, and the key file that seals them."`
 	Token         tokenCommand         `cmd:"" help:"The eSeal token."`
 	Bench         benchCommand         `cmd:"" help:"Measure launches and sealing on this machine; JSON lines."`
 	Migrate       migrateCommand       `cmd:"" help:"Bring the database schema up to date."`

@@ -5,8 +5,6 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
-	"slices"
-	"strings"
 )
 
 const (
@@ -18,10 +16,14 @@ const (
 	deepLinkReturnPath = "/deeplink/return"
 )
 
-// replayable is the last good response to a tool for one person.
-type replayable struct {
+// posting is a form the browser is made to send.
+type posting struct {
 	address string
 	fields  []field
+	// method is "post" when empty, enctype what a browser takes then.
+	method, enctype string
+	// sandbox takes the page's origin away.
+	sandbox bool
 }
 
 // authError is an error the tool gets to see (OpenID Connect 3.1.2.6).
@@ -50,13 +52,13 @@ func (l *LMS) serveAuth(w http.ResponseWriter, r *http.Request) {
 		l.repost(w, r)
 		return
 	}
-	address, fields, err := l.answer(s, r.Form)
+	out, err := l.answer(s, r.Form)
 	if err != nil {
 		l.cfg.Logger.InfoContext(r.Context(), "authentication request refused", "err", err)
 		l.errorPage(w, r, http.StatusNotFound, "Invalid request: the tool asked for a launch in a way this site does not allow.")
 		return
 	}
-	l.postPage(w, r, "Launching the tool", address, fields)
+	l.postPage(w, r, "Launching the tool", out)
 }
 
 // repost sends the same request again from the platform's own page. A request
@@ -73,15 +75,15 @@ func (l *LMS) repost(w http.ResponseWriter, r *http.Request) {
 			fields = append(fields, field{name, v})
 		}
 	}
-	l.postPage(w, r, "Continuing", address, fields)
+	l.postPage(w, r, "Continuing", posting{address: address, fields: fields})
 }
 
 // answer decides what is posted where. The order of the checks is Moodle's:
 // what fails before the tool is known ends on an HTML page.
-func (l *LMS) answer(s *session, q url.Values) (string, []field, error) {
+func (l *LMS) answer(s *session, q url.Values) (posting, error) {
 	for _, name := range []string{"scope", "response_type", "client_id", "redirect_uri", "login_hint", "nonce"} {
 		if q.Get(name) == "" {
-			return "", nil, errHTMLPage
+			return posting{}, errHTMLPage
 		}
 	}
 	l.mu.Lock()
@@ -89,45 +91,33 @@ func (l *LMS) answer(s *session, q url.Values) (string, []field, error) {
 	if s == nil {
 		t, err := l.toolByClient(q.Get("client_id"))
 		if err != nil || !t.accepts(q.Get("redirect_uri")) {
-			return "", nil, errHTMLPage
+			return posting{}, errHTMLPage
 		}
 		return refuse(q, authError{code: "login_required"})
 	}
 	if q.Get("scope") != "openid" || q.Get("response_type") != "id_token" {
-		return "", nil, errHTMLPage
+		return posting{}, errHTMLPage
 	}
 	p, ok := s.spend(q.Get("lti_message_hint"))
 	if !ok {
-		return "", nil, errHTMLPage
+		return posting{}, errHTMLPage
 	}
 	t, err := l.launchTool(p.launch)
 	if err != nil || !t.accepts(q.Get("redirect_uri")) {
-		return "", nil, errHTMLPage
+		return posting{}, errHTMLPage
 	}
-	if e, bad := checkAuth(q, t, s.user, p.faults); bad {
+	if e, bad := checkAuth(q, t, loginHint(s.user, p.faults), p.faults); bad {
 		return refuse(q, e)
 	}
 	return l.respond(s, q, p, t)
 }
 
-// launchTool is the tool of a launch; the caller holds the lock.
-func (l *LMS) launchTool(launch Launch) (Tool, error) {
-	if launch.DeepLink {
-		return l.toolByClient(launch.ClientID)
-	}
-	a, err := l.activity(launch.Activity)
-	if err != nil {
-		return Tool{}, err
-	}
-	return l.toolByClient(a.ClientID)
-}
-
 // checkAuth finds the mistakes of which the tool is told.
-func checkAuth(q url.Values, t Tool, user string, faults map[Knob]bool) (authError, bool) {
+func checkAuth(q url.Values, t Tool, loginHint string, faults map[Knob]bool) (authError, bool) {
 	switch {
 	case q.Get("client_id") != t.ClientID:
 		return authError{code: "unauthorized_client"}, true
-	case q.Get("login_hint") != user:
+	case q.Get("login_hint") != loginHint:
 		return authError{code: "access_denied"}, true
 	case q.Get("response_mode") != "form_post":
 		return authError{"invalid_request", "Invalid response_mode"}, true
@@ -142,59 +132,38 @@ func checkAuth(q url.Values, t Tool, user string, faults map[Knob]bool) (authErr
 	}
 }
 
-func refuse(q url.Values, e authError) (string, []field, error) {
+func refuse(q url.Values, e authError) (posting, error) {
 	fields := []field{{"error", e.code}}
 	if e.description != "" {
 		fields = append(fields, field{"error_description", e.description})
 	}
-	return q.Get("redirect_uri"), append(fields, field{"state", cleanText(q.Get("state"))}), nil
+	return posting{address: q.Get("redirect_uri"), fields: append(fields, field{"state", cleanText(q.Get("state"))})}, nil
 }
 
 // respond makes the good response and lets the knobs at it; the caller holds
 // the lock.
-func (l *LMS) respond(s *session, q url.Values, p pendingLaunch, t Tool) (string, []field, error) {
-	address, state := q.Get("redirect_uri"), cleanText(q.Get("state"))
+func (l *LMS) respond(s *session, q url.Values, p pendingLaunch, t Tool) (posting, error) {
 	p.launch.Nonce = cleanText(q.Get("nonce"))
 	p.launch.Faults = nil
-	for _, i := range Knobs() {
+	for _, i := range l.table {
 		if p.faults[i.Knob] {
 			p.launch.Faults = append(p.launch.Faults, i.Knob)
 		}
 	}
 	idToken, err := l.sign(p.launch, s.key)
 	if err != nil {
-		return "", nil, err
+		return posting{}, err
 	}
 	if p.launch.DeepLink {
-		s.wantData = p.faults[DeepLinkData]
+		s.expectAnswer(p.faults)
 	}
+	out := posting{address: q.Get("redirect_uri"), fields: []field{{"id_token", idToken}, {"state", cleanText(q.Get("state"))}}}
 	key := s.user + " " + t.ClientID
-	if last, ok := l.lastPost[key]; ok && p.faults[ResponseReplay] {
-		return last.address, last.fields, nil
-	}
-	fields := []field{{"id_token", idToken}, {"state", state}}
+	last := l.lastPost[key]
 	if len(p.faults) == 0 {
-		l.lastPost[key] = replayable{address: address, fields: fields}
+		l.lastPost[key] = out
 	}
-	return address, l.spoil(fields, p, t), nil
-}
-
-// spoil applies the knobs of the response.
-func (l *LMS) spoil(fields []field, p pendingLaunch, t Tool) []field {
-	fields = slices.Clone(fields)
-	switch {
-	case p.faults[ResponseTwoTokens]:
-		fields = append(fields, fields[0])
-	case p.faults[ResponseNoToken]:
-		fields = fields[1:]
-	case p.faults[ResponseLTI11]:
-		return l.lti11(p.launch, t)
-	case p.faults[ResponseNoState]:
-		fields = fields[:1]
-	case p.faults[ResponseAlteredState]:
-		fields[1].Value = "x" + strings.ToUpper(fields[1].Value)
-	}
-	return fields
+	return l.spoilResponse(out, last, p, t)
 }
 
 // lti11 is a launch of the old kind, signed by nobody in particular.

@@ -7,10 +7,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"maps"
 	"net/url"
 	"slices"
-	"strings"
 )
 
 // Names of claims, roles and messages (LTI Core 1.3 section 5, annex A).
@@ -58,6 +56,12 @@ type Launch struct {
 	// DeepLink asks for a deep linking request into Course for ClientID.
 	DeepLink         bool
 	Course, ClientID string
+	// Message asks for another message than these two.
+	Message Message
+	// ForUser is the person a Message is about, an id or a username.
+	ForUser string
+	// LineItem is the column of the gradebook a submission review begins from.
+	LineItem int
 	// Nonce is what the tool sent in its authentication request.
 	Nonce string
 	// Window launches into a window of its own, otherwise into a frame.
@@ -93,7 +97,7 @@ func (l *LMS) sign(launch Launch, sesskey string) (string, error) {
 	}
 	d := &draft{
 		header: map[string]any{"typ": "JWT", "alg": "RS256", "kid": keyID(&l.key.PublicKey)},
-		claims: claims, key: l.key,
+		claims: claims, key: l.key, lms: l,
 	}
 	for _, k := range launch.Faults {
 		info, err := knobInfo(k)
@@ -103,10 +107,12 @@ func (l *LMS) sign(launch Launch, sesskey string) (string, error) {
 		if info.alter == nil {
 			continue
 		}
-		if d.other, err = l.unpublishedKey(); err != nil {
-			return "", err
+		if info.alter(d); d.err != nil {
+			return "", d.err
 		}
-		info.alter(d)
+	}
+	if t, err := l.launchTool(launch); err == nil {
+		signMigration(d.claims, t)
 	}
 	if launch.Mutate != nil {
 		launch.Mutate(d.claims, d.header)
@@ -133,40 +139,62 @@ func (l *LMS) claims(launch Launch, sesskey string) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	var a Activity
-	if !launch.DeepLink {
-		if a, err = l.activity(launch.Activity); err != nil {
-			return nil, err
-		}
-		launch.Course, launch.ClientID = a.Course, a.ClientID
+	if launch, err = l.resolve(launch); err != nil {
+		return nil, err
 	}
-	c, err := l.course(launch.Course)
+	where, err := l.situation(u, launch)
 	if err != nil {
 		return nil, err
 	}
-	t, err := l.toolByClient(launch.ClientID)
-	if err != nil {
-		return nil, err
-	}
-	claims := l.commonClaims(u, c, t)
+	claims := l.commonClaims(where)
 	claims["nonce"] = launch.Nonce
-	if launch.DeepLink {
-		l.deepLinkClaims(claims, c, t, sesskey)
-	} else {
-		l.resourceLinkClaims(claims, a, u, t)
-		target := "iframe"
-		if launch.Window {
-			target = "window"
-		}
-		claims[claimPresentation] = map[string]any{
-			"locale": cmp.Or(l.cfg.Site.Locale, "en"), "document_target": target,
-			"return_url": l.cfg.Issuer + returnPath + "?" + url.Values{"course": {c.ID}, "instanceid": {a.ID}, "sesskey": {sesskey}}.Encode(),
-		}
+	switch {
+	case launch.DeepLink:
+		l.deepLinkClaims(claims, where, sesskey)
+		return claims, nil
+	case launch.Message == MessageDataPrivacy:
+		return claims, l.privacyClaims(claims, where, launch)
+	}
+	l.resourceLinkClaims(claims, where)
+	target := "iframe"
+	if launch.Window {
+		target = "window"
+	}
+	claims[claimPresentation] = map[string]any{
+		"locale": cmp.Or(l.cfg.Site.Locale, "en"), "document_target": target,
+		"return_url": l.cfg.Issuer + returnPath + "?" + url.Values{"course": {where.course.ID}, "instanceid": {where.activity.ID}, "sesskey": {sesskey}}.Encode(),
+	}
+	if launch.Message == MessageSubmissionReview {
+		return claims, l.reviewClaims(claims, where, launch)
 	}
 	return claims, nil
 }
 
-func (l *LMS) commonClaims(u User, c Course, t Tool) map[string]any {
+// situation gathers what a resolved launch is about; the caller holds the
+// lock.
+func (l *LMS) situation(u User, launch Launch) (situation, error) {
+	s := situation{user: u, linkHistory: slices.Contains(launch.Faults, LaunchLinkHistory)}
+	var err error
+	if s.tool, err = l.toolByClient(launch.ClientID); err != nil {
+		return s, err
+	}
+	if launch.Message == MessageDataPrivacy {
+		return s, nil
+	}
+	if s.course, err = l.course(launch.Course); err != nil {
+		return s, err
+	}
+	if launch.Activity != "" {
+		if s.activity, err = l.activity(launch.Activity); err != nil {
+			return s, err
+		}
+	}
+	s.contexts, s.links = l.contextHistory(s.course), l.linkHistory(s.activity)
+	return s, nil
+}
+
+func (l *LMS) commonClaims(s situation) map[string]any {
+	u, c, t := s.user, s.course, s.tool
 	now := l.cfg.Now().Unix()
 	contextType := "CourseSection"
 	if c.ID == siteCourse {
@@ -188,26 +216,24 @@ func (l *LMS) commonClaims(u User, c Course, t Tool) map[string]any {
 	if !t.HideNames {
 		claims["given_name"], claims["family_name"], claims["name"], claims["email"] = u.Given, u.Family, u.Name(), u.Email
 	}
-	if custom := customClaim(t.Custom); len(custom) > 0 {
+	if custom := expand(s, t.Custom); len(custom) > 0 {
 		claims[claimCustom] = custom
 	}
 	if scopes := gradeScopes(t.Scopes); len(scopes) > 0 {
 		claims[claimAGS] = map[string]any{"scope": scopes, "lineitems": l.lineItemsURL(c.ID, t)}
 	}
+	l.noticeClaim(claims, t)
+	migrationClaim(claims, t, u)
 	return claims
 }
 
-func (l *LMS) resourceLinkClaims(claims map[string]any, a Activity, u User, t Tool) {
+func (l *LMS) resourceLinkClaims(claims map[string]any, s situation) {
+	a, t := s.activity, s.tool
 	claims[claimMessageType] = messageLaunch
 	claims[claimTarget] = cmp.Or(a.URL, t.LaunchURL)
 	claims[claimResourceLink] = map[string]any{"title": a.Title, "description": a.Description, "id": a.ID}
-	sum := sha256.Sum256([]byte(a.ID + "/" + u.ID + "/" + l.data.Site.GUID))
-	claims[claimOutcome] = map[string]any{
-		"lis_result_sourcedid": fmt.Sprintf(`{"data":{"instanceid":%q,"userid":%q,"typeid":%q,"launchid":%d},"hash":%q}`,
-			a.ID, u.ID, t.DeploymentID, a.CMID, hex.EncodeToString(sum[:])),
-		"lis_outcome_service_url": l.cfg.Issuer + "/mod/lti/service.php",
-	}
-	custom := customClaim(t.Custom, a.Custom)
+	claims[claimOutcome] = l.outcome(a, s.user, t)
+	custom := expand(s, t.Custom, a.Custom)
 	if slices.Contains(t.Scopes, scopeMembers) {
 		members := l.membersURL(a.Course, t)
 		claims[claimNRPS] = map[string]any{"context_memberships_url": members, "service_versions": []string{"1.0", "2.0"}}
@@ -223,17 +249,27 @@ func (l *LMS) resourceLinkClaims(claims map[string]any, a Activity, u User, t To
 	}
 }
 
-func (l *LMS) deepLinkClaims(claims map[string]any, c Course, t Tool, sesskey string) {
+// outcome is the LTI 1.1 way to return a grade, which Moodle still offers.
+func (l *LMS) outcome(a Activity, u User, t Tool) map[string]any {
+	sum := sha256.Sum256([]byte(a.ID + "/" + u.ID + "/" + l.data.Site.GUID))
+	return map[string]any{
+		"lis_result_sourcedid": fmt.Sprintf(`{"data":{"instanceid":%q,"userid":%q,"typeid":%q,"launchid":%d},"hash":%q}`,
+			a.ID, u.ID, t.DeploymentID, a.CMID, hex.EncodeToString(sum[:])),
+		"lis_outcome_service_url": l.cfg.Issuer + "/mod/lti/service.php",
+	}
+}
+
+func (l *LMS) deepLinkClaims(claims map[string]any, s situation, sesskey string) {
 	claims[claimMessageType] = messageDeepLink
-	claims[claimTarget] = t.DeepLinkURL
+	claims[claimTarget] = s.tool.DeepLinkURL
 	claims[claimPresentation] = map[string]any{"locale": cmp.Or(l.cfg.Site.Locale, "en")}
 	claims[claimDLSettings] = map[string]any{
 		"accept_types":                         []string{"ltiResourceLink"},
 		"accept_presentation_document_targets": []string{"frame", "iframe", "window"},
 		"accept_copy_advice":                   false, "accept_multiple": true, "accept_unsigned": false,
 		"auto_create": false, "can_confirm": false,
-		dlReturnURL: l.cfg.Issuer + deepLinkReturnPath + "?" + url.Values{"course": {c.ID}, "id": {t.DeploymentID}, "sesskey": {sesskey}}.Encode(),
-		"title":     t.Name, "text": "",
+		dlReturnURL: l.cfg.Issuer + deepLinkReturnPath + "?" + url.Values{"course": {s.course.ID}, "id": {s.tool.DeploymentID}, "sesskey": {sesskey}}.Encode(),
+		"title":     s.tool.Name, "text": "",
 	}
 }
 
@@ -250,17 +286,4 @@ func launchRoles(u User) []string {
 	default:
 		return []string{}
 	}
-}
-
-// customClaim joins parameters as Moodle does: a name with capitals is sent
-// in small letters too.
-func customClaim(sets ...map[string]string) map[string]string {
-	out := map[string]string{}
-	for _, set := range sets {
-		for _, name := range slices.Sorted(maps.Keys(set)) {
-			out[strings.ToLower(name)] = set[name]
-			out[name] = set[name]
-		}
-	}
-	return out
 }

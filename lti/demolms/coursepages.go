@@ -73,6 +73,8 @@ type courseData struct {
 	Teaches    bool
 	// Added is how many activities the last form made.
 	Added string
+	// Copied is set on the first look at a copy.
+	Copied bool
 }
 
 // courseOf finds the course of a request, or answers that there is none. The
@@ -95,7 +97,7 @@ func (l *LMS) serveCourse(w http.ResponseWriter, r *http.Request, s *session) {
 	}
 	u, err := l.User(s.user)
 	l.render(w, r, "course", view{Title: c.Title, Data: courseData{
-		Course: c, Activities: l.Activities(c.ID), Teaches: err == nil && u.Role != Learner, Added: r.URL.Query().Get("added"),
+		Course: c, Activities: l.Activities(c.ID), Teaches: err == nil && u.Role != Learner, Added: r.URL.Query().Get("added"), Copied: r.URL.Query().Has("copied"),
 	}})
 }
 
@@ -120,7 +122,8 @@ func (l *LMS) serveAdd(w http.ResponseWriter, r *http.Request, s *session) {
 		return
 	}
 	q := r.URL.Query()
-	d := addData{Course: c, Tools: l.Tools(), Select: q.Get("select"), Fault: q.Get("fault"), Nothing: q.Has("nothing"), Draft: q.Get("draft")}
+	active := slices.DeleteFunc(l.Tools(), func(t Tool) bool { return t.Pending })
+	d := addData{Course: c, Tools: active, Select: q.Get("select"), Fault: q.Get("fault"), Nothing: q.Has("nothing"), Draft: q.Get("draft")}
 	if d.Draft != "" {
 		l.mu.Lock()
 		draft, found := s.drafts[d.Draft]
@@ -132,7 +135,7 @@ func (l *LMS) serveAdd(w http.ResponseWriter, r *http.Request, s *session) {
 		}
 		d.Items, d.Tool = draft.items, t
 	}
-	l.render(w, r, "add", view{Title: "Add an activity", Data: d})
+	l.render(w, r, "add", view{Title: "Add an activity", Storage: l.storageView(r), Data: d})
 }
 
 // serveCreate saves a selection. A single item may be renamed in the form.
@@ -193,20 +196,20 @@ func (l *LMS) serveActivity(w http.ResponseWriter, r *http.Request, s *session) 
 		l.errorPage(w, r, http.StatusNotFound, "This activity does not exist.")
 		return
 	}
-	l.renderActivity(w, r, a, c, u.Role != Learner)
+	l.renderFrame(w, r, activityData{Activity: a, Course: c, Teaches: u.Role != Learner}, "/launch/"+a.ID)
 }
 
-func (l *LMS) renderActivity(w http.ResponseWriter, r *http.Request, a Activity, c Course, teaches bool) {
+// renderFrame shows a tool in its frame, launched at an address of ours.
+func (l *LMS) renderFrame(w http.ResponseWriter, r *http.Request, d activityData, launch string) {
 	q := url.Values{}
 	if f := r.URL.Query().Get("fault"); f != "" {
 		q.Set("fault", f)
 	}
-	frame := url.URL{Path: "/launch/" + a.ID, RawQuery: q.Encode()}
+	frame := url.URL{Path: launch, RawQuery: q.Encode()}
 	q.Set("window", "1")
-	window := url.URL{Path: "/launch/" + a.ID, RawQuery: q.Encode()}
-	l.render(w, r, "activity", view{Title: a.Title, Data: activityData{
-		Activity: a, Course: c, Frame: frame.String(), Window: window.String(), Teaches: teaches,
-	}})
+	window := url.URL{Path: launch, RawQuery: q.Encode()}
+	d.Frame, d.Window = frame.String(), window.String()
+	l.render(w, r, "activity", view{Title: d.Activity.Title, Storage: l.storageView(r), Data: d})
 }
 
 // serveAdminTool opens a tool from the site administration. The front page is
@@ -217,7 +220,7 @@ func (l *LMS) serveAdminTool(w http.ResponseWriter, r *http.Request, _ *session)
 	tools := slices.Clone(l.tools)
 	l.mu.Unlock()
 	if len(tools) == 0 {
-		l.errorPage(w, r, http.StatusNotFound, "No tool is registered.")
+		http.Redirect(w, r, "/admin/tools", http.StatusSeeOther)
 		return
 	}
 	t := tools[0]
@@ -229,7 +232,7 @@ func (l *LMS) serveAdminTool(w http.ResponseWriter, r *http.Request, _ *session)
 		l.errorPage(w, r, http.StatusInternalServerError, "The tool could not be opened.")
 		return
 	}
-	l.renderActivity(w, r, a, Course{ID: siteCourse, Title: "Site administration"}, false)
+	l.renderFrame(w, r, activityData{Activity: a, Course: Course{ID: siteCourse, Title: "Site administration"}}, "/launch/"+a.ID)
 }
 
 // AdminActivity is the resource link by which an administrator opens a tool

@@ -25,6 +25,8 @@ type Activity struct {
 	// URL is the target link; empty means the tool's LaunchURL.
 	URL    string            `json:"url,omitempty"`
 	Custom map[string]string `json:"custom,omitempty"`
+	// CopiedFrom is the activity this one was copied from; may be empty.
+	CopiedFrom string `json:"copied_from,omitempty"`
 }
 
 // SubmissionReview is where a tool wants a submission to be looked at.
@@ -45,8 +47,10 @@ type LineItem struct {
 	Tag        string  `json:"tag,omitempty"`
 	// Activity is the resource link the item is coupled to; empty for an
 	// item that stands alone.
-	Activity string            `json:"activity,omitempty"`
-	Review   *SubmissionReview `json:"review,omitempty"`
+	Activity string `json:"activity,omitempty"`
+	// Formula calculates the grades from other line items; see SetFormula.
+	Formula string            `json:"formula,omitempty"`
+	Review  *SubmissionReview `json:"review,omitempty"`
 }
 
 // Grade is the grade of one learner in one line item.
@@ -70,7 +74,11 @@ type state struct {
 	LineItems  []LineItem               `json:"line_items"`
 	Grades     map[int]map[string]Grade `json:"grades"`
 	NextID     int                      `json:"next_id"`
-	Key        string                   `json:"key"`
+	// Tools are those that registered themselves.
+	Tools []Tool `json:"tools,omitempty"`
+	// Handlers are the notice handlers by client id and type of notice.
+	Handlers map[string]map[string]string `json:"handlers,omitempty"`
+	Key      string                       `json:"key"`
 }
 
 type siteState struct {
@@ -242,9 +250,53 @@ func (l *LMS) setGrade(lineItem int, user string, score *float64) error {
 	}
 	g := l.data.Grades[i.ID][u.ID]
 	g.Score, g.At = score, l.cfg.Now().UTC().Truncate(time.Second)
-	g.Overridden = i.Activity != "" && score != nil
+	g.Overridden = (i.Activity != "" || i.Formula != "") && score != nil
+	if i.Formula != "" && score == nil {
+		// An emptied cell is calculated again.
+		delete(l.data.Grades[i.ID], u.ID)
+		return nil
+	}
 	l.putGrade(i.ID, u.ID, g)
 	return nil
+}
+
+// SetMaximum changes the highest grade of a line item as a teacher would; the
+// grades in it are scaled.
+func (l *LMS) SetMaximum(lineItem int, highest float64) error {
+	l.mu.Lock()
+	i, err := l.lineItem(lineItem)
+	switch {
+	case err != nil:
+	case math.IsNaN(highest) || highest <= 0:
+		err = fmt.Errorf("maximum %v is not more than zero", highest)
+	default:
+		l.rescale(*i, highest)
+		i.Max = highest
+	}
+	l.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return l.Save()
+}
+
+// DeleteLineItem removes a line item and its grades as a teacher would.
+func (l *LMS) DeleteLineItem(lineItem int) error {
+	l.mu.Lock()
+	_, err := l.lineItem(lineItem)
+	if err == nil {
+		l.dropLineItem(lineItem)
+	}
+	l.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return l.Save()
+}
+
+func (l *LMS) dropLineItem(id int) {
+	l.data.LineItems = slices.DeleteFunc(l.data.LineItems, func(o LineItem) bool { return o.ID == id })
+	delete(l.data.Grades, id)
 }
 
 func (l *LMS) putGrade(item int, user string, g Grade) {
@@ -262,10 +314,11 @@ func (l *LMS) Grade(lineItem int, user string) (Grade, error) {
 	if err != nil {
 		return Grade{}, err
 	}
-	if _, err := l.lineItem(lineItem); err != nil {
+	i, err := l.lineItem(lineItem)
+	if err != nil {
 		return Grade{}, err
 	}
-	return l.data.Grades[lineItem][u.ID], nil
+	return l.grade(*i, u.ID), nil
 }
 
 // LineItemURL is the address of a line item as services and launches name it.

@@ -61,10 +61,16 @@ func (l *LMS) receiveItems(r *http.Request, s *session) (string, error) {
 	l.mu.Lock()
 	t, err := l.toolByType(q.Get("id"))
 	_, errCourse := l.course(q.Get("course"))
-	wantData := s.wantData
+	wantData, refuse := s.wantData, s.refuseAnswer
+	if t.ClientID != "" {
+		l.lastAnswer[t.ClientID] = r.PostForm.Get("JWT")
+	}
 	l.mu.Unlock()
 	if err := errors.Join(err, errCourse); err != nil {
 		return "", err
+	}
+	if refuse {
+		return "", fmt.Errorf("%w: the selection was begun too long ago", errDeepLink)
 	}
 	tok, err := parseToken(r.PostForm.Get("JWT"))
 	if err != nil {
@@ -92,7 +98,7 @@ func (l *LMS) receiveItems(r *http.Request, s *session) (string, error) {
 
 // checkDeepLink checks the claims of a deep linking response; the signature
 // comes after, so that the words of a refusal help.
-func (l *LMS) checkDeepLink(c map[string]any, t Tool, wantData bool) error {
+func (l *LMS) checkDeepLink(c map[string]any, t Tool, wantData string) error {
 	now := l.cfg.Now().Unix()
 	exp, hasExp := number(c, "exp")
 	iat, hasIat := number(c, "iat")
@@ -114,7 +120,7 @@ func (l *LMS) checkDeepLink(c map[string]any, t Tool, wantData bool) error {
 		return errors.New("version is not " + ltiVersion)
 	case text(c, claimDeployment) != t.DeploymentID:
 		return errors.New("deployment_id is not that of the request")
-	case wantData && data != deepLinkData:
+	case wantData != "" && data != wantData:
 		return errors.New("data did not come back unchanged")
 	default:
 		return nil

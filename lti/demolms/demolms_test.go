@@ -227,7 +227,7 @@ func (b *bench) launch(path string) (string, url.Values) {
 func (b *bench) place() (demolms.Activity, demolms.LineItem) {
 	b.t.Helper()
 	a, err := b.Place("2", client, demolms.ContentItem{
-		Type: "ltiResourceLink", Title: "Food systems record", Text: "What you have shown", Custom: map[string]string{"Attachment": "a-1"},
+		Type: "ltiResourceLink", Title: "Food systems record", Text: "What you have shown", Custom: map[string]string{"Attachment": "a-1", "links": "$ResourceLink.id.history"},
 		LineItem: &demolms.ItemLineItem{ScoreMaximum: 100, ResourceID: "a-1", Tag: "sealsmith"},
 	})
 	if err != nil {

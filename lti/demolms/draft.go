@@ -14,8 +14,12 @@ import (
 // draft is an id_token before it is signed, in the hands of the knobs.
 type draft struct {
 	header, claims map[string]any
-	// key signs; other is a key that is not published.
-	key, other *rsa.PrivateKey
+	// key signs.
+	key *rsa.PrivateKey
+	// lms lends other keys; its lock is held. A knob that cannot do its work
+	// says so in err.
+	lms *LMS
+	err error
 	// seal replaces the signing, for tokens that are not signed by RS256.
 	seal func(d *draft, signed string) (string, error)
 	// wrap changes the finished token.

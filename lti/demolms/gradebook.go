@@ -5,6 +5,7 @@ import (
 	"math"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -28,7 +29,11 @@ type gradeCell struct {
 	Field, Value, Label string
 	Max                 float64
 	Overridden          bool
+	// Review is where the submission can be looked at; may be empty.
+	Review string
 }
+
+func formulaField(item int) string { return "formula-" + strconv.Itoa(item) }
 
 func gradeField(item int, user string) string { return "grade-" + strconv.Itoa(item) + "-" + user }
 
@@ -53,6 +58,9 @@ func (l *LMS) renderGradebook(w http.ResponseWriter, r *http.Request, status int
 			cell := gradeCell{Field: gradeField(i.ID, u.ID), Max: i.Max, Overridden: g.Overridden, Label: i.Label + ", " + u.Name()}
 			if g.Score != nil {
 				cell.Value = strconv.FormatFloat(*g.Score, 'f', -1, 64)
+				if i.Review != nil && i.Activity != "" {
+					cell.Review = "/review/" + strconv.Itoa(i.ID) + "/" + url.PathEscape(u.ID)
+				}
 			}
 			row.Cells = append(row.Cells, cell)
 		}
@@ -98,14 +106,31 @@ func (l *LMS) typeGrades(course string, form url.Values) error {
 			if err != nil || (score != nil && (*score < 0 || *score > i.Max)) {
 				return fmt.Errorf("the grade of %s in %q must be a number from 0 to %v", u.Name(), i.Label, i.Max)
 			}
-			if !same(score, l.data.Grades[i.ID][u.ID].Score) {
+			if !same(score, l.grade(i, u.ID).Score) {
 				changes = append(changes, change{i, u, score})
 			}
 		}
 	}
+	if err := l.typeFormulas(course, form); err != nil {
+		return err
+	}
 	for _, c := range changes {
 		if err := l.setGrade(c.item.ID, c.user.ID, c.score); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// typeFormulas stores the calculations of a form, all of them or none.
+func (l *LMS) typeFormulas(course string, form url.Values) error {
+	before := slices.Clone(l.data.LineItems)
+	for _, i := range l.lineItems(func(i LineItem) bool { return i.Course == course }) {
+		if name := formulaField(i.ID); form.Has(name) {
+			if err := l.setFormula(i.ID, form.Get(name)); err != nil {
+				l.data.LineItems = before
+				return err
+			}
 		}
 	}
 	return nil

@@ -34,19 +34,22 @@ type Area string
 
 // The areas, in the order in which a launch meets them.
 const (
-	AreaLogin    Area = "Login initiation"
-	AreaIDToken  Area = "id_token"
-	AreaResponse Area = "Authentication response"
-	AreaDeepLink Area = "Deep linking request"
-	AreaJWKS     Area = "Key set"
-	AreaToken    Area = "Token endpoint"
-	AreaServices Area = "Grade and membership services"
+	AreaRegistration Area = "Dynamic registration"
+	AreaLogin        Area = "Login initiation"
+	AreaIDToken      Area = "id_token"
+	AreaStorage      Area = "Platform storage"
+	AreaResponse     Area = "Authentication response"
+	AreaDeepLink     Area = "Deep linking request"
+	AreaJWKS         Area = "Key set"
+	AreaToken        Area = "Token endpoint"
+	AreaServices     Area = "Grade and membership services"
+	AreaNotices      Area = "Notices"
 )
 
 // perLaunch tells whether a knob of this area belongs to one launch: named in
 // a launch address it disturbs that launch and nothing else.
 func (a Area) perLaunch() bool {
-	return a == AreaLogin || a == AreaIDToken || a == AreaResponse || a == AreaDeepLink
+	return a == AreaLogin || a == AreaStorage || a == AreaIDToken || a == AreaResponse || a == AreaDeepLink
 }
 
 // KnobInfo is one row of the table of knobs.
@@ -60,14 +63,19 @@ type KnobInfo struct {
 	Default Value
 	// Slow knobs take a duration.
 	Slow bool
+	// Cases are the numbers of the bad inputs a knob stands for in the list
+	// the tool is tested by, for example "E4"; may be empty.
+	Cases string
 
 	// alter disturbs an id_token before it is signed.
 	alter func(*draft)
+	// change disturbs a JSON object the platform answers.
+	change func(map[string]any)
 }
 
 // Knobs is the table of all knobs, grouped by area.
 func Knobs() []KnobInfo {
-	return slices.Concat(loginKnobs(), signatureKnobs(), claimKnobs(), ltiClaimKnobs(), responseKnobs(), deepLinkKnobs(), serviceKnobs())
+	return slices.Concat(registrationKnobs(), loginKnobs(), moreLoginKnobs(), signatureKnobs(), formKnobs(), claimKnobs(), moreClaimKnobs(), ltiClaimKnobs(), moreLTIKnobs(), messageKnobs(), responseKnobs(), storageKnobs(), deepLinkKnobs(), jwksKnobs(), tokenEndpointKnobs(), endpointKnobs(), serviceKnobs(), gradeKnobs(), pagingKnobs(), memberKnobs(), noticeKnobs())
 }
 
 func knobInfo(k Knob) (KnobInfo, error) {
@@ -151,7 +159,7 @@ func (l *LMS) launchFaults(named []Knob) map[Knob]bool {
 	for _, k := range named {
 		faults[k] = true
 	}
-	for _, i := range Knobs() {
+	for _, i := range l.table {
 		if i.Area.perLaunch() && l.takeLocked(i.Knob) != Off {
 			faults[i.Knob] = true
 		}

@@ -19,14 +19,21 @@ func signatureTests() map[demolms.Knob]knobTest {
 		demolms.LoginForeignTarget: sends("target_link_uri", constant("https://elsewhere.example/launch")),
 		demolms.LoginWrongDeploy:   sends("lti_deployment_id", constant("no-such-deployment")),
 		demolms.LoginLTI11:         sends("lti_message_type", constant("basic-lti-launch-request")),
-		demolms.TokenNoKid:         badSignature("kid", nil),
-		demolms.TokenWrongKid:      badSignature("kid", "no-such-key"),
-		demolms.TokenAlgNone:       badSignature("alg", "none"),
-		demolms.TokenHS256:         badSignature("alg", "HS256"),
-		demolms.TokenOtherKey:      badSignature("alg", "RS256"),
-		demolms.TokenTampered:      badSignature("alg", "RS256"),
-		demolms.TokenCrit:          header("crit", []string{"urn:example:must-understand"}),
-		demolms.TokenType:          header("typ", "at+jwt"),
+		demolms.LaunchLinkHistory: claims(func(t *testing.T, b *bench, c map[string]any) {
+			t.Helper()
+			custom, _ := c[claimNS+"custom"].(map[string]any)
+			if custom["links"] != "" {
+				t.Errorf("custom %v", custom)
+			}
+		}),
+		demolms.TokenNoKid:    badSignature("kid", nil),
+		demolms.TokenWrongKid: badSignature("kid", "no-such-key"),
+		demolms.TokenAlgNone:  badSignature("alg", "none"),
+		demolms.TokenHS256:    badSignature("alg", "HS256"),
+		demolms.TokenOtherKey: badSignature("alg", "RS256"),
+		demolms.TokenTampered: badSignature("alg", "RS256"),
+		demolms.TokenCrit:     header("crit", []string{"urn:example:must-understand"}),
+		demolms.TokenType:     header("typ", "at+jwt"),
 		demolms.TokenJSON: response(func(t *testing.T, b *bench, f url.Values) {
 			t.Helper()
 			if err := b.signature(f.Get("id_token")); err != nil || !json.Valid([]byte(f.Get("id_token"))) {
@@ -251,12 +258,5 @@ func serviceTests() map[demolms.Knob]knobTest {
 		demolms.ScoresError: calls(func(b *bench) answer {
 			return b.service(http.MethodPost, below(b.LineItems("2")[0], "/scores"), score("7", 1, 1, b.clock.Now()), "Content-Type", scoreType)
 		}, status(500)),
-		demolms.MembersError: calls(func(b *bench) answer { return b.service(http.MethodGet, members, "") }, status(500)),
-		demolms.MembersEmpty: calls(func(b *bench) answer { return b.service(http.MethodGet, members, "") }, func(t *testing.T, a answer) {
-			t.Helper()
-			if a.Status != http.StatusOK || !strings.Contains(a.Body, `"members":[]`) {
-				t.Errorf("status %d, body %s", a.Status, a.Body)
-			}
-		}),
 	}
 }

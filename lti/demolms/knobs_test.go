@@ -251,7 +251,7 @@ func seconds(name string, from time.Duration) knobTest {
 func TestEveryKnobDoesWhatItSays(t *testing.T) {
 	t.Parallel()
 	tests := map[demolms.Knob]knobTest{}
-	for _, set := range []map[demolms.Knob]knobTest{signatureTests(), claimTests(), responseTests(), serviceTests()} {
+	for _, set := range []map[demolms.Knob]knobTest{registrationTests(), noticeTests(), storageTests(), pagingTests(), memberTests(), messageTests(), agsTests(), formTests(), jwksTests(), loginTests(), moreResponseTests(), moreClaimTests(), moreLTITests(), signatureTests(), claimTests(), responseTests(), serviceTests()} {
 		maps.Copy(tests, set)
 	}
 	seen := map[demolms.Knob]bool{}

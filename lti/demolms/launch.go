@@ -1,7 +1,6 @@
 package demolms
 
 import (
-	"cmp"
 	"net/http"
 	"strings"
 )
@@ -46,62 +45,43 @@ func (l *LMS) initiate(w http.ResponseWriter, r *http.Request, s *session, launc
 		return
 	}
 	launch.Faults = named
-	address, fields, err := l.initiation(s, launch)
+	out, err := l.initiation(s, launch)
 	if err != nil {
 		l.cfg.Logger.ErrorContext(r.Context(), "login initiation failed", "err", err)
 		l.errorPage(w, r, http.StatusInternalServerError, "The launch could not be prepared.")
 		return
 	}
-	l.postPage(w, r, "Opening the tool", address, fields)
+	l.postPage(w, r, "Opening the tool", out)
 }
 
-func (l *LMS) initiation(s *session, launch Launch) (string, []field, error) {
+func (l *LMS) initiation(s *session, launch Launch) (posting, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	t, err := l.launchTool(launch)
+	launch, err := l.resolve(launch)
 	if err != nil {
-		return "", nil, err
+		return posting{}, err
 	}
-	target := t.DeepLinkURL
-	if a, err := l.activity(launch.Activity); err == nil {
-		target = cmp.Or(a.URL, t.LaunchURL)
+	t, err := l.toolByClient(launch.ClientID)
+	if err != nil {
+		return posting{}, err
 	}
 	messageHint, faults, err := l.begin(s, launch)
 	if err != nil {
-		return "", nil, err
+		return posting{}, err
 	}
 	if faults[LoginLTI11] {
-		return t.LoginURL, l.lti11(launch, t), nil
+		return posting{address: t.LoginURL, fields: l.lti11(launch, t)}, nil
 	}
-	deployment := t.DeploymentID
-	issuer := l.cfg.Issuer
-	if faults[LoginWrongIssuer] {
-		issuer += "/"
-	}
-	if faults[LoginForeignTarget] {
-		target = foreignAddress
-	}
-	if faults[LoginWrongDeploy] {
-		deployment = wrongDeployment
-	}
-	omitted := map[string]bool{
-		"iss": faults[LoginNoIssuer], "client_id": faults[LoginNoClientID],
-		"login_hint": faults[LoginNoHint], "lti_message_hint": faults[LoginNoMessageHint],
-	}
-	var fields []field
-	for _, f := range []field{
-		{"iss", issuer},
-		{"target_link_uri", target},
-		{"login_hint", s.user},
+	out := posting{address: t.LoginURL, fields: []field{
+		{"iss", l.cfg.Issuer},
+		{"target_link_uri", l.target(launch, t)},
+		{"login_hint", loginHint(s.user, faults)},
 		{"lti_message_hint", messageHint},
 		{"client_id", t.ClientID},
-		{"lti_deployment_id", deployment},
-	} {
-		if !omitted[f.Name] {
-			fields = append(fields, f)
-		}
-	}
-	return t.LoginURL, fields, nil
+		{"lti_deployment_id", t.DeploymentID},
+	}}
+	out.fields = append(out.fields, l.storageFields(faults)...)
+	return spoilLogin(out, faults, t), nil
 }
 
 // serveReturn is where a tool sends a person back to (launch_presentation

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -52,22 +51,41 @@ func (l *LMS) listLineItems(r serviceRequest) reply {
 		return refused(http.StatusNotFound, "Not Found: Course %s doesn't exist", r.course)
 	}
 	q := r.query
+	gone := l.knobs[LineItemsGone] != Off
 	found := l.lineItems(func(i LineItem) bool {
-		return i.Course == r.course && i.ClientID == r.tool.ClientID &&
+		return !gone && i.Course == r.course && i.ClientID == r.tool.ClientID &&
 			(!q.Has("resource_id") || i.ResourceID == q.Get("resource_id")) &&
 			(!q.Has("tag") || i.Tag == q.Get("tag")) &&
 			(!q.Has("resource_link_id") || i.Activity == q.Get("resource_link_id"))
 	})
 	out := make([]wireLineItem, 0, len(found))
-	from, to, limit := page(q, len(found))
-	for _, i := range found[from:to] {
+	if l.takeLocked(LineItemsTwice) != Off {
+		found = twins(found)
+	}
+	e := l.extent(q, len(found), PageLineItems)
+	for _, i := range found[e.from:e.to] {
 		out = append(out, l.wire(i))
 	}
 	answer := encoded(http.StatusOK, typeLineItems, out)
-	if limit > 0 {
-		answer.link = l.lineItemLinks(r, from, limit, len(found))
+	answer.link = l.next(r, e)
+	if e.asked && len(e.links) == 0 {
+		answer.link = l.lineItemLinks(r, e.from, e.limit, len(found))
 	}
 	return answer
+}
+
+// twins puts an uncoupled item of a further id before each coupled one.
+func twins(items []LineItem) []LineItem {
+	var out []LineItem
+	for _, i := range items {
+		if i.Activity != "" {
+			twin := i
+			twin.ID, twin.Activity = i.ID+1_000_000, ""
+			out = append(out, twin)
+		}
+		out = append(out, i)
+	}
+	return out
 }
 
 // lineItemLinks writes the paging header as Moodle does: typographic quotes,
@@ -121,7 +139,14 @@ func (l *LMS) createLineItem(r serviceRequest) reply {
 	}
 	l.data.LineItems = append(l.data.LineItems, item)
 	echo["id"] = l.lineItemURL(item)
-	return encoded(http.StatusCreated, typeLineItem, echo)
+	if l.takeLocked(LineItemsNoID) != Off {
+		delete(echo, "id")
+	}
+	answer := encoded(http.StatusCreated, typeLineItem, echo)
+	if echo["id"] == nil {
+		answer.location = l.lineItemURL(item)
+	}
+	return answer
 }
 
 // ownLink tells whether a resource link is one of this tool in this course;
@@ -202,8 +227,6 @@ func (l *LMS) deleteLineItem(r serviceRequest) reply {
 	if i == nil {
 		return no
 	}
-	id := i.ID
-	l.data.LineItems = slices.DeleteFunc(l.data.LineItems, func(o LineItem) bool { return o.ID == id })
-	delete(l.data.Grades, id)
+	l.dropLineItem(i.ID)
 	return reply{status: http.StatusNoContent}
 }

@@ -1,6 +1,8 @@
 package demolms
 
 import (
+	"cmp"
+	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/hex"
@@ -11,7 +13,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -46,13 +47,24 @@ type Tool struct {
 	// TokenAudience is the aud a client assertion must carry; the address of
 	// the token endpoint when empty. (Brightspace wants another one.)
 	TokenAudience string
-	// Scopes are the service scopes granted; nil grants all five.
+	// Scopes are the service scopes granted; nil grants the five of the grade
+	// and membership services. Notices are granted only when named.
 	Scopes []string
 	// HideNames leaves names and mail addresses out of launches and
 	// membership lists, as Moodle's privacy setting "never" does.
 	HideNames bool
 	// Custom are parameters sent in each launch of the tool.
 	Custom map[string]string
+	// LTI11Key and LTI11Secret are those the tool was used with before LTI
+	// 1.3; launches then carry the migration claim. LTI11Users maps ids of
+	// people to the ids they had.
+	LTI11Key, LTI11Secret string
+	LTI11Users            map[string]string
+	// Domain, Description and LogoURL come with a dynamic registration and are
+	// given back by it.
+	Domain, Description, LogoURL string
+	// Pending tools registered themselves and wait for an administrator.
+	Pending bool
 }
 
 // Config is what an LMS needs from outside. Issuer and Now are required.
@@ -65,6 +77,8 @@ type Config struct {
 	Site Site
 	// Tools are the registered tools; more can follow by AddTool.
 	Tools []Tool
+	// Storage offers platform storage to the tools in frames; none when empty.
+	Storage Storage
 	// StateFile keeps courses, activities, grades, people and the signing
 	// key in one JSON file, so that a restart goes on from the same data.
 	// Empty keeps everything in memory.
@@ -88,6 +102,8 @@ type LMS struct {
 	cfg     Config
 	handler http.Handler
 	pages   *pageSet
+	// table is Knobs(), made once.
+	table []KnobInfo
 
 	mu       sync.Mutex
 	data     state
@@ -97,9 +113,18 @@ type LMS struct {
 	tokens   map[string]accessToken
 	seenJTI  map[string]time.Time
 	toolKeys map[string]keySet
-	lastPost map[string]replayable
-	key      *rsa.PrivateKey
-	otherKey *rsa.PrivateKey
+	lastPost map[string]posting
+	// lastAnswer is the last deep linking response of each tool.
+	lastAnswer map[string]string
+	key        *rsa.PrivateKey
+	otherKey   *rsa.PrivateKey
+	// weakKey and curveKey are published once a knob has signed with them.
+	weakKey  *rsa.PrivateKey
+	curveKey *ecdsa.PrivateKey
+	// audience is the authorization_server of the last configuration served.
+	audience string
+	// deliveries are the notices under way.
+	deliveries sync.WaitGroup
 }
 
 // New makes an LMS, from its state file when there is one. It answers
@@ -125,9 +150,9 @@ func New(cfg Config) (*LMS, error) {
 		cfg.Site = PolderSite()
 	}
 	l := &LMS{
-		cfg: cfg, knobs: map[Knob]Value{}, sessions: map[string]*session{},
+		cfg: cfg, table: Knobs(), knobs: map[Knob]Value{}, sessions: map[string]*session{},
 		tokens: map[string]accessToken{}, seenJTI: map[string]time.Time{},
-		toolKeys: map[string]keySet{}, lastPost: map[string]replayable{},
+		toolKeys: map[string]keySet{}, lastPost: map[string]posting{}, lastAnswer: map[string]string{},
 	}
 	if err := l.loadState(); err != nil {
 		return nil, err
@@ -135,6 +160,11 @@ func New(cfg Config) (*LMS, error) {
 	for _, t := range cfg.Tools {
 		if err := l.AddTool(t); err != nil {
 			return nil, err
+		}
+	}
+	for _, t := range slices.Clone(l.data.Tools) {
+		if _, err := l.toolByClient(t.ClientID); err != nil {
+			l.keepRegistered(t)
 		}
 	}
 	if l.pages, err = parsePages(); err != nil {
@@ -172,8 +202,9 @@ func (l *LMS) AddTool(t Tool) error {
 		i = len(l.tools)
 		l.tools = append(l.tools, Tool{})
 	}
+	t.DeploymentID = cmp.Or(t.DeploymentID, l.tools[i].DeploymentID)
 	if t.DeploymentID == "" {
-		t.DeploymentID = strconv.Itoa(i + 1)
+		t.DeploymentID = l.freeType(i + 1)
 	}
 	if t.Name == "" {
 		t.Name = t.ClientID

@@ -40,7 +40,15 @@ type view struct {
 	Bare bool
 	// Script loads the one script: pages that submit or leave by themselves.
 	Script, Leave bool
-	Data          any
+	// Frames are further origins the page shows in frames: those of a tool
+	// that registers itself.
+	Frames []string
+	// Sandbox takes the page's origin away.
+	Sandbox bool
+	// Storage is the platform storage of a page with a tool in a frame; nil
+	// when there is none.
+	Storage *storageView
+	Data    any
 }
 
 type returnView struct{ Activity, Course, Title, Message, Error string }
@@ -88,36 +96,58 @@ func (l *LMS) renderStatus(w http.ResponseWriter, r *http.Request, status int, n
 		return
 	}
 	h := w.Header()
-	h.Set("Content-Security-Policy", l.contentPolicy())
+	policy := l.contentPolicy(v.Frames)
+	if v.Sandbox {
+		policy += "; sandbox allow-forms allow-scripts allow-top-navigation"
+	}
+	h.Set("Content-Security-Policy", policy)
 	h.Set("Cache-Control", "no-store")
 	h.Set("Referrer-Policy", "strict-origin-when-cross-origin")
 	writeBody(w, status, htmlType, out.String())
 }
 
-// contentPolicy lets the frames show the registered tools and nothing else.
-func (l *LMS) contentPolicy() string {
-	frames := []string{"'self'"}
+// toolOrigins are the origins of the registered tools.
+func (l *LMS) toolOrigins() []string {
+	var out []string
 	for _, t := range l.Tools() {
-		for _, address := range append([]string{t.LoginURL, t.LaunchURL, t.DeepLinkURL}, t.RedirectURIs...) {
-			u, err := url.Parse(address)
-			if err != nil || strings.ContainsAny(u.Host, " ;,") {
-				continue
-			}
-			if origin := u.Scheme + "://" + u.Host; !slices.Contains(frames, origin) {
-				frames = append(frames, origin)
+		for _, origin := range t.origins() {
+			if !slices.Contains(out, origin) {
+				out = append(out, origin)
 			}
 		}
 	}
+	return out
+}
+
+// origins are those of all addresses of a tool.
+func (t Tool) origins() []string {
+	var out []string
+	for _, address := range append([]string{t.LoginURL, t.LaunchURL, t.DeepLinkURL}, t.RedirectURIs...) {
+		u, err := url.Parse(address)
+		if err != nil || u.Host == "" || strings.ContainsAny(u.Host, " ;,") {
+			continue
+		}
+		if origin := u.Scheme + "://" + u.Host; !slices.Contains(out, origin) {
+			out = append(out, origin)
+		}
+	}
+	return out
+}
+
+// contentPolicy lets the frames show the registered tools, what the page asks
+// for, and nothing else.
+func (l *LMS) contentPolicy(more []string) string {
+	frames := slices.Concat([]string{"'self'"}, l.toolOrigins(), more)
 	return "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'self'; frame-src " + strings.Join(frames, " ")
 }
 
-// postPage posts fields to an address through the browser: by the script, or
-// by the button where there is none.
-func (l *LMS) postPage(w http.ResponseWriter, r *http.Request, title, address string, fields []field) {
-	l.render(w, r, "post", view{Title: title, Bare: true, Script: true, Data: struct {
-		Address string
-		Fields  []field
-	}{address, fields}})
+// postPage sends a form through the browser: by the script, or by the button
+// where there is none.
+func (l *LMS) postPage(w http.ResponseWriter, r *http.Request, title string, p posting) {
+	l.render(w, r, "post", view{Title: title, Bare: true, Script: true, Sandbox: p.sandbox, Data: struct {
+		Address, Method, Enctype string
+		Fields                   []field
+	}{p.address, cmp.Or(p.method, "post"), p.enctype, p.fields}})
 }
 
 func (l *LMS) errorPage(w http.ResponseWriter, r *http.Request, status int, message string) {
@@ -169,11 +199,20 @@ func (l *LMS) routes() http.Handler {
 	pages.HandleFunc("GET /course/{course}/select/{type}", l.only(l.serveSelect, Teacher, Admin))
 	pages.HandleFunc("GET /course/{course}/gradebook", l.only(l.serveGradebook, Teacher, Admin))
 	pages.HandleFunc("POST /course/{course}/gradebook", l.only(l.serveGrades, Teacher, Admin))
+	pages.HandleFunc("POST /course/{course}/copy", l.only(l.serveCopy, Teacher, Admin))
 	pages.HandleFunc("GET /activity/{activity}", l.loggedIn(l.serveActivity))
 	pages.HandleFunc("GET /launch/{activity}", l.loggedIn(l.serveLaunch))
 	pages.HandleFunc("GET /admin/tool", l.only(l.serveAdminTool, Admin))
+	pages.HandleFunc("GET /review/{item}/{user}", l.only(l.serveReview, Teacher, Admin))
+	pages.HandleFunc("GET /launch/review/{item}/{user}", l.only(l.serveReviewLaunch, Teacher, Admin))
+	pages.HandleFunc("GET /admin/privacy", l.only(l.servePrivacy, Admin))
+	pages.HandleFunc("GET /launch/privacy/{type}/{user}", l.only(l.servePrivacyLaunch, Admin))
+	pages.HandleFunc("GET /admin/tools", l.only(l.serveTools, Admin))
+	pages.HandleFunc("GET /admin/register", l.only(l.serveRegister, Admin))
+	pages.HandleFunc("POST /admin/activate", l.only(l.serveActivate, Admin))
 	pages.HandleFunc("GET /knobs", l.serveKnobs)
 	pages.HandleFunc("POST /knobs", l.serveSetKnobs)
+	pages.HandleFunc("GET "+storagePath, l.serveStorage)
 	pages.HandleFunc("GET "+returnPath, l.serveReturn)
 	if static, err := fs.Sub(staticFiles, "static"); err == nil {
 		pages.Handle("GET /static/", http.StripPrefix("/static/", http.FileServerFS(static)))
@@ -188,6 +227,10 @@ func (l *LMS) routes() http.Handler {
 	mux.HandleFunc("POST "+deepLinkReturnPath, l.serveDeepLinkReturn)
 	mux.HandleFunc(tokenPath, l.serveToken)
 	mux.HandleFunc("GET "+jwksPath, l.serveJWKS)
+	mux.HandleFunc("GET "+configurationPath, l.serveConfiguration)
+	for _, method := range []string{"GET ", "POST ", "PUT "} {
+		mux.HandleFunc(method+registrationPath, l.serveRegistration)
+	}
 	mux.HandleFunc(servicesPath, l.serveServices)
 	return mux
 }

@@ -2,10 +2,10 @@ package demolms
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"time"
 )
@@ -35,7 +35,9 @@ func (s postedScore) user() string {
 
 // scoreRefused has an empty list for a body: Moodle puts the reason into the
 // HTTP reason phrase, where few clients look.
-func scoreRefused(status int) reply { return reply{status: status, kind: typeScore, body: "[]"} }
+func scoreRefused(status int, phrase string) reply {
+	return reply{status: status, kind: typeScore, body: "[]", phrase: phrase}
+}
 
 // postScore stores a score. Only FullyGraded counts, anything else is
 // accepted and empties the grade; a grade typed by the teacher stays.
@@ -44,22 +46,23 @@ func (l *LMS) postScore(r serviceRequest) reply {
 	if i == nil {
 		return no
 	}
+	incorrect := "Incorrect score received" + string(r.body)
 	var s postedScore
 	if err := json.Unmarshal(r.body, &s); err != nil {
-		return scoreRefused(http.StatusBadRequest)
+		return scoreRefused(http.StatusBadRequest, incorrect)
 	}
 	at, err := parseTime(s.Timestamp)
 	if err != nil || s.ActivityProgress == "" || s.GradingProgress == "" ||
 		(s.ScoreGiven != nil && (*s.ScoreGiven < 0 || s.ScoreMaximum == nil || *s.ScoreMaximum <= 0)) {
-		return scoreRefused(http.StatusBadRequest)
+		return scoreRefused(http.StatusBadRequest, incorrect)
 	}
 	u, err := l.user(s.user())
 	if err != nil || u.ID != s.user() || u.Role != Learner {
-		return scoreRefused(http.StatusBadRequest)
+		return scoreRefused(http.StatusBadRequest, incorrect)
 	}
 	g := l.data.Grades[i.ID][u.ID]
 	if !g.At.IsZero() && g.At.Unix() >= at.Unix() {
-		return scoreRefused(http.StatusConflict)
+		return scoreRefused(http.StatusConflict, fmt.Sprintf("Refusing score with an earlier timestamp for item %d and user %s", i.ID, u.ID))
 	}
 	if !g.Overridden {
 		g = Grade{At: at.UTC(), Comment: s.Comment}
@@ -95,31 +98,44 @@ type result struct {
 	Timestamp     string  `json:"timestamp"`
 }
 
+// resultTime is how Moodle writes the time of a grade.
+const resultTime = "2006-01-02T15:04:05+00:00"
+
 // listResults shows who has a grade. Asking for pages breaks it, as in Moodle.
 func (l *LMS) listResults(r serviceRequest) reply {
 	i, no := l.item(r)
 	if i == nil {
 		return no
 	}
-	if r.query.Get("limit") != "" {
+	paged := l.knobs[PageResults] != Off
+	if r.query.Get("limit") != "" && !paged {
 		return reply{status: http.StatusNotFound, kind: "text/html", body: "<!DOCTYPE html><title>Error</title><p>Call to a member function out() on null</p>"}
 	}
 	rows := []any{}
 	if l.takeLocked(ResultsOdd) != Off {
 		rows = oddResults(l.lineItemURL(*i))
 	}
+	twice := l.takeLocked(ResultsTwice) != Off
 	for _, u := range l.data.Users {
-		g := l.data.Grades[i.ID][u.ID]
+		g := l.grade(*i, u.ID)
 		if g.Score == nil || (r.query.Get("user_id") != "" && r.query.Get("user_id") != u.ID) {
 			continue
 		}
-		rows = append(rows, result{
+		row := result{
 			ID:     l.itemURL(*i, "/results") + "&user_id=" + url.QueryEscape(u.ID),
 			UserID: u.ID, ResultScore: *g.Score, ResultMaximum: i.Max, Comment: g.Comment,
-			ScoreOf: l.lineItemURL(*i), Timestamp: g.At.UTC().Format("2006-01-02T15:04:05+00:00"),
-		})
+			ScoreOf: l.lineItemURL(*i), Timestamp: g.At.UTC().Format(resultTime),
+		}
+		rows = append(rows, row)
+		if twice {
+			row.ResultScore, row.Timestamp = row.ResultScore/2, g.At.Add(-time.Hour).UTC().Format(resultTime)
+			rows = append(rows, row)
+		}
 	}
-	return encoded(http.StatusOK, typeResults, rows)
+	e := l.extent(r.query, len(rows), PageResults)
+	answer := encoded(http.StatusOK, typeResults, rows[e.from:e.to])
+	answer.link = l.next(r, e)
+	return answer
 }
 
 func oddResults(item string) []any {
@@ -128,77 +144,4 @@ func oddResults(item string) []any {
 	}
 	rows := []any{row("424240", -5, 100), row("424241", "85", 100), row("424242", 3, 0), row("424243", nil, 100)}
 	return append(rows, map[string]any{"id": item + "#odd", "scoreOf": item, "resultScore": 80, "resultMaximum": 100})
-}
-
-func (l *LMS) membersURL(course string, t Tool) string {
-	return l.cfg.Issuer + servicesPath + "CourseSection/" + course + "/bindings/" + url.PathEscape(t.DeploymentID) + "/memberships"
-}
-
-// member is one row of the membership list (NRPS 2.0 section 2.2). Roles are
-// short names here although launches carry full addresses.
-type member struct {
-	Status     string           `json:"status"`
-	Roles      []string         `json:"roles"`
-	Message    []map[string]any `json:"message,omitempty"`
-	UserID     string           `json:"user_id"`
-	SourcedID  string           `json:"lis_person_sourcedid"`
-	Name       string           `json:"name,omitempty"`
-	GivenName  string           `json:"given_name,omitempty"`
-	FamilyName string           `json:"family_name,omitempty"`
-	Email      string           `json:"email,omitempty"`
-	Username   string           `json:"ext_user_username,omitempty"`
-}
-
-// listMembers shows teachers and active learners; administrators are enrolled
-// nowhere and suspended members are left out.
-func (l *LMS) listMembers(r serviceRequest) reply {
-	c, err := l.course(r.course)
-	if err != nil {
-		return refused(http.StatusNotFound, "Not Found: Course %s doesn't exist", r.course)
-	}
-	rlid := r.query.Get("rlid")
-	if rlid != "" && !l.ownLink(r, rlid) {
-		return refused(http.StatusNotFound, "Not Found: LTI link %s doesn't exist", rlid)
-	}
-	members := []member{}
-	for _, u := range l.data.Users {
-		if m, ok := l.member(u, r.tool, rlid); ok && roleMatches(m, r.query.Get("role")) {
-			members = append(members, m)
-		}
-	}
-	if l.takeLocked(MembersEmpty) != Off {
-		members = []member{}
-	}
-	from, to, limit := page(r.query, len(members))
-	answer := encoded(http.StatusOK, typeMembers, map[string]any{
-		"id":      l.membersURL(c.ID, r.tool),
-		"context": map[string]any{"id": c.ID, "label": c.Label, "title": c.Title}, "members": members[from:to],
-	})
-	if limit > 0 && to < len(members) {
-		answer.link = "<" + l.membersURL(c.ID, r.tool) + "?limit=" + strconv.Itoa(limit) + "&from=" + strconv.Itoa(to) + `>; rel="next"`
-	}
-	return answer
-}
-
-func (l *LMS) member(u User, t Tool, rlid string) (member, bool) {
-	if u.Role == Admin || u.Suspended {
-		return member{}, false
-	}
-	m := member{Status: "Active", Roles: []string{"Learner"}, UserID: u.ID, SourcedID: u.IDNumber}
-	if u.Role == Teacher {
-		m.Roles = []string{"Instructor"}
-	}
-	if !t.HideNames {
-		m.Name, m.GivenName, m.FamilyName, m.Email, m.Username = u.Name(), u.Given, u.Family, u.Email, u.Username
-	}
-	if rlid != "" {
-		m.Message = []map[string]any{{claimMessageType: messageLaunch}}
-	}
-	return m, true
-}
-
-// roleMatches takes the short name and the full address of a role.
-func roleMatches(m member, role string) bool {
-	const membership = "http://purl.imsglobal.org/vocab/lis/v2/membership#"
-	return role == "" || slices.ContainsFunc(m.Roles, func(short string) bool { return role == short || role == membership+short })
 }

@@ -1,7 +1,9 @@
 package demolms
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -9,8 +11,8 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
+	"unicode"
 )
 
 // Media types of the services. Moodle compares them as whole strings.
@@ -39,6 +41,12 @@ type reply struct {
 	kind   string
 	body   string
 	link   string
+	// location is the address of what was made.
+	location string
+	// phrase is the reason phrase of the status line, in place of the usual.
+	phrase string
+	// then is done after the answer was written, without the lock.
+	then func(context.Context)
 }
 
 // action serves one method of a resource.
@@ -62,6 +70,7 @@ var (
 	pathLineItem  = regexp.MustCompile(`^/([0-9]+)/lineitems/([0-9]+)/lineitem$`)
 	pathScores    = regexp.MustCompile(`^/([0-9]+)/lineitems/([0-9]+)/lineitem/scores$`)
 	pathResults   = regexp.MustCompile(`^/([0-9]+)/lineitems/([0-9]+)/lineitem/results$`)
+	pathNotices   = regexp.MustCompile(`^/pns$`)
 	pathMembers   = regexp.MustCompile(`^/CourseSection/([0-9]+)/bindings/([^/]+)/memberships$`)
 )
 
@@ -77,6 +86,9 @@ func resources() []resource {
 		}},
 		{pathScores, []string{typeScore}, []action{{http.MethodPost, []string{scopeScore}, (*LMS).postScore}}},
 		{pathResults, []string{typeResults}, []action{{http.MethodGet, []string{scopeResult}, (*LMS).listResults}}},
+		{pathNotices, []string{jsonType}, []action{
+			{http.MethodGet, []string{scopeNotices}, (*LMS).getHandlers}, {http.MethodPut, []string{scopeNotices}, (*LMS).putHandler},
+		}},
 		{pathMembers, []string{typeMembers}, []action{{http.MethodGet, []string{scopeMembers}, (*LMS).listMembers}}},
 	}
 }
@@ -110,10 +122,8 @@ func (l *LMS) serveServices(w http.ResponseWriter, r *http.Request) {
 		l.refuseService(w, r, http.StatusBadRequest, "Body too large")
 		return
 	}
-	req := serviceRequest{course: match[1], tool: tool, body: body, query: r.URL.Query(), path: r.URL.Path}
-	if len(match) > 2 {
-		req.id = match[2]
-	}
+	match = append(match, "", "")
+	req := serviceRequest{course: match[1], id: match[2], tool: tool, body: body, query: r.URL.Query(), path: r.URL.Path}
 	l.mu.Lock()
 	answer := res.actions[i].serve(l, req)
 	l.mu.Unlock()
@@ -121,6 +131,9 @@ func (l *LMS) serveServices(w http.ResponseWriter, r *http.Request) {
 		l.saved(r.Context())
 	}
 	l.writeReply(w, r, answer)
+	if answer.then != nil {
+		answer.then(r.Context())
+	}
 }
 
 // find matches path and media types. A wrong media type is no match at all:
@@ -190,52 +203,6 @@ func (l *LMS) ownType(r *http.Request, t Tool, match []string) bool {
 	return id == "" || id == t.DeploymentID
 }
 
-// disturbed applies the knobs of the services; true when the answer is given.
-func (l *LMS) disturbed(w http.ResponseWriter, r *http.Request) bool {
-	path := servicePath(r)
-	switch {
-	case pathResults.MatchString(path):
-		return l.disturbResults(w, r)
-	case pathScores.MatchString(path) && l.take(ScoresError),
-		(pathLineItems.MatchString(path) || pathLineItem.MatchString(path)) && l.take(LineItemsError),
-		pathMembers.MatchString(path) && l.take(MembersError):
-		l.refuseService(w, r, http.StatusInternalServerError, "Internal Server Error")
-		return true
-	default:
-		return false
-	}
-}
-
-func (l *LMS) disturbResults(w http.ResponseWriter, r *http.Request) bool {
-	if !l.wait(r.Context(), ResultsSlow) {
-		return true
-	}
-	switch {
-	case l.take(ResultsError):
-		l.refuseService(w, r, http.StatusInternalServerError, "Internal Server Error")
-	case l.take(ResultsHTML):
-		writeBody(w, http.StatusOK, htmlType, maintenancePage)
-	case l.take(ResultsDenied):
-		l.mu.Lock()
-		delete(l.tokens, strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))
-		l.mu.Unlock()
-		l.refuseService(w, r, http.StatusUnauthorized, "Unauthorized")
-	case l.take(ResultsForbidden):
-		l.refuseService(w, r, http.StatusForbidden, "Forbidden")
-	case l.take(ResultsGarbage):
-		writeBody(w, http.StatusOK, typeResults, `[{"id":"x","userId":"7","resultScore":4`)
-	case l.take(ResultsHuge):
-		row := `{"id":"x","userId":"424242","resultScore":1,"resultMaximum":100},`
-		writeBody(w, http.StatusOK, typeResults, "["+strings.Repeat(row, hugeAnswer/len(row))+strings.TrimSuffix(row, ",")+"]")
-	case l.take(ResultsBusy):
-		w.Header().Set("Retry-After", "1")
-		l.refuseService(w, r, http.StatusTooManyRequests, "Too Many Requests")
-	default:
-		return false
-	}
-	return true
-}
-
 // refuseService writes Moodle's JSON of a refused call.
 func (l *LMS) refuseService(w http.ResponseWriter, r *http.Request, status int, reason string) {
 	l.writeReply(w, r, reply{status: status, reason: reason})
@@ -247,6 +214,12 @@ func (l *LMS) writeReply(w http.ResponseWriter, r *http.Request, a reply) {
 	}
 	if a.link != "" {
 		w.Header().Set("Link", a.link)
+	}
+	if a.location != "" {
+		w.Header().Set("Location", a.location)
+	}
+	if a.phrase != "" && l.writePhrase(w, r, a) {
+		return
 	}
 	if a.kind != "" {
 		writeBody(w, a.status, a.kind+"; charset=utf-8", a.body)
@@ -273,6 +246,27 @@ func (l *LMS) writeReply(w http.ResponseWriter, r *http.Request, a reply) {
 	writeBody(w, a.status, jsonType+"; charset=utf-8", string(raw))
 }
 
+// writePhrase answers with a reason phrase of its own, which net/http cannot
+// do, over the bare connection. It is false where there is no such connection;
+// HTTP/2 has no reason phrases either.
+func (l *LMS) writePhrase(w http.ResponseWriter, r *http.Request, a reply) bool {
+	conn, out, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return false
+	}
+	phrase := strings.Map(func(c rune) rune {
+		if unicode.IsControl(c) {
+			return ' '
+		}
+		return c
+	}, a.phrase)
+	_, err = fmt.Fprintf(out, "HTTP/1.1 %d %s\r\nContent-Type: %s; charset=utf-8\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", a.status, phrase, a.kind, len(a.body), a.body)
+	if err := errors.Join(err, out.Flush(), conn.Close()); err != nil {
+		l.cfg.Logger.DebugContext(r.Context(), "answer not written", "err", err)
+	}
+	return true
+}
+
 func refused(status int, format string, args ...any) reply {
 	return reply{status: status, reason: fmt.Sprintf(format, args...)}
 }
@@ -284,17 +278,4 @@ func encoded(status int, kind string, value any) reply {
 		return refused(http.StatusInternalServerError, "Internal Server Error")
 	}
 	return reply{status: status, kind: kind, body: string(raw)}
-}
-
-// page cuts one page out of count rows when the caller asked for pages.
-func page(q url.Values, count int) (from, to, limit int) {
-	limit, err := strconv.Atoi(q.Get("limit"))
-	if err != nil || limit <= 0 {
-		return 0, count, 0
-	}
-	if from, err = strconv.Atoi(q.Get("from")); err != nil || from < 0 {
-		from = 0
-	}
-	from = min(from, count)
-	return from, min(from+limit, count), limit
 }

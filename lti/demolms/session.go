@@ -22,9 +22,22 @@ type session struct {
 	// drafts are content items a tool returned, waiting for "Save".
 	drafts map[string]contentDraft
 	serial int
-	// wantData is set while the last deep linking request carried data that
-	// must come back.
-	wantData bool
+	// wantData is what must come back from content selection; empty when the
+	// last request carried nothing.
+	wantData string
+	// refuseAnswer is set when the answer is to be refused as too old.
+	refuseAnswer bool
+}
+
+// expectAnswer notes what a deep linking request makes of its answer.
+func (s *session) expectAnswer(faults map[Knob]bool) {
+	s.wantData, s.refuseAnswer = "", faults[DeepLinkRefused]
+	switch {
+	case faults[DeepLinkData]:
+		s.wantData = deepLinkData
+	case faults[DeepLinkLongData]:
+		s.wantData = longDeepLinkData()
+	}
 }
 
 // pendingLaunch is what a one-use message hint stands for.

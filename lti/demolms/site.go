@@ -42,6 +42,8 @@ type Course struct {
 	Summary string `json:"summary"`
 	// Topics are the lines a course page shows besides its tools.
 	Topics []string `json:"topics"`
+	// CopiedFrom is the course this one was copied from; may be empty.
+	CopiedFrom string `json:"copied_from,omitempty"`
 }
 
 // Site is the content of an LMS on its first start.

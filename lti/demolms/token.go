@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -19,6 +18,7 @@ const (
 	scopeResult       = agsScope + "result.readonly"
 	scopeScore        = agsScope + "score"
 	scopeMembers      = "https://purl.imsglobal.org/spec/lti-nrps/scope/contextmembership.readonly"
+	scopeNotices      = "https://purl.imsglobal.org/spec/lti/scope/noticehandlers"
 )
 
 // What the token endpoint answers. Codes of RFC 6749 stand beside sentences of
@@ -95,18 +95,7 @@ func (l *LMS) RevokeTokens() {
 // serveToken is the token endpoint (Security Framework 4.1). Every refusal is
 // 400 text/html with a body that is not always JSON, as Moodle's.
 func (l *LMS) serveToken(w http.ResponseWriter, r *http.Request) {
-	if !l.wait(r.Context(), EndpointSlow) {
-		return
-	}
-	switch {
-	case l.take(EndpointError):
-		http.Error(w, "internal error", http.StatusInternalServerError)
-		return
-	case l.take(EndpointHTML):
-		writeBody(w, http.StatusOK, htmlType, maintenancePage)
-		return
-	case l.take(EndpointDenied):
-		tokenError(w, http.StatusUnauthorized, errInvalidClient)
+	if !l.wait(r.Context(), EndpointSlow) || l.disturbedToken(w) {
 		return
 	}
 	t, scopes, err := l.grant(r)
@@ -125,8 +114,38 @@ func (l *LMS) serveToken(w http.ResponseWriter, r *http.Request) {
 		tokenError(w, http.StatusInternalServerError, "server_error")
 		return
 	}
-	writeBody(w, http.StatusOK, htmlType, fmt.Sprintf("{\n  \"access_token\" : %q,\n  \"token_type\" : \"Bearer\",\n  \"expires_in\" : %d,\n  \"scope\" : %q\n}",
-		tok, tokenSeconds, strings.Join(scopes, " ")))
+	out := map[string]any{"access_token": tok, "token_type": "Bearer", "expires_in": tokenSeconds, "scope": strings.Join(scopes, " ")}
+	for _, i := range endpointKnobs() {
+		if i.change != nil && l.take(i.Knob) {
+			i.change(out)
+		}
+	}
+	raw, err := json.MarshalIndent(out, "", "  ")
+	if err != nil {
+		tokenError(w, http.StatusInternalServerError, "server_error")
+		return
+	}
+	writeBody(w, http.StatusOK, htmlType, string(raw))
+}
+
+// disturbedToken applies the knobs of the token endpoint; true when the answer
+// is given.
+func (l *LMS) disturbedToken(w http.ResponseWriter) bool {
+	switch {
+	case l.take(EndpointError):
+		http.Error(w, "internal error", http.StatusInternalServerError)
+	case l.take(EndpointHTML):
+		writeBody(w, http.StatusOK, htmlType, maintenancePage)
+	case l.take(EndpointRefused):
+		tokenError(w, http.StatusBadRequest, errInvalidClient)
+	case l.take(EndpointBrokenJSON):
+		tokenError(w, http.StatusBadRequest, errUnknownKid)
+	case l.take(EndpointDenied):
+		tokenError(w, http.StatusUnauthorized, errInvalidClient)
+	default:
+		return false
+	}
+	return true
 }
 
 // tokenError builds the body by hand as Moodle does; a message with quotes
@@ -213,52 +232,6 @@ func (l *LMS) checkAssertion(ctx context.Context, tok token, t Tool) error {
 	}
 	l.seenJTI[id] = time.Unix(exp, 0).Add(time.Minute)
 	return nil
-}
-
-// serveJWKS publishes the key, with no cache headers as in Moodle.
-func (l *LMS) serveJWKS(w http.ResponseWriter, r *http.Request) {
-	if !l.wait(r.Context(), JWKSSlow) {
-		return
-	}
-	good := publicKey(&l.key.PublicKey, keyID(&l.key.PublicKey))
-	keys := []any{good}
-	padding := ""
-	switch {
-	case l.take(JWKSError):
-		http.Error(w, "internal error", http.StatusInternalServerError)
-		return
-	case l.take(JWKSHTML):
-		writeBody(w, http.StatusOK, htmlType, maintenancePage)
-		return
-	case l.take(JWKSEmpty):
-		keys = []any{}
-	case l.take(JWKSOtherKeys):
-		l.mu.Lock()
-		other, err := l.unpublishedKey()
-		l.mu.Unlock()
-		if err != nil {
-			http.Error(w, "no key", http.StatusInternalServerError)
-			return
-		}
-		keys = []any{publicKey(&other.PublicKey, keyID(&other.PublicKey))}
-	case l.take(JWKSNoAlg):
-		good.Alg = ""
-		keys = []any{good}
-	case l.take(JWKSMixed):
-		keys = []any{
-			map[string]any{"kty": "RSA", "kid": "broken", "n": "!", "e": "AQAB"},
-			good,
-			map[string]any{"kty": "LATTICE", "kid": "tomorrow"},
-		}
-	case l.take(JWKSHuge):
-		padding = strings.Repeat(" ", hugeAnswer)
-	}
-	raw, err := json.Marshal(map[string]any{"keys": keys})
-	if err != nil {
-		http.Error(w, "no key", http.StatusInternalServerError)
-		return
-	}
-	writeBody(w, http.StatusOK, jsonType, string(raw)+padding)
 }
 
 // wait holds an answer back while a slow knob is on. It is false when the

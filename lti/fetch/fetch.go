@@ -2,31 +2,33 @@
 // token endpoints and services of learning platforms.
 //
 // Those addresses are typed in by people or come in messages, so the client is careful.
-// It speaks https only; it refuses addresses of private networks, of this computer, and
-// of cloud metadata services, and looks at the address that is really dialled, after name
-// resolution and for every connection, so that a name that changes its mind gains
-// nothing. A call ends after five seconds in all, redirects are few, are checked like the
-// first address and never carry a token to another host. Proxy settings of the environment
-// are not followed, because a proxy would dial unseen.
+// It speaks https on the usual ports only; it refuses addresses of private networks, of
+// this computer, and of cloud metadata services, and looks at the address that is really
+// dialled, after name resolution and for every connection, so that a name that changes its
+// mind gains nothing. A call ends after five seconds in all, redirects are few, are checked
+// like the first address and never carry a token or a form to another host. Proxy settings
+// of the environment are not followed, because a proxy would dial unseen.
 //
 // Two exceptions are made on request: http and addresses of this computer for
-// development, and hosts by name that are known to live in a private network.
+// development, and hosts by name that are known to live in a private network, or to listen
+// on an unusual port. A client with exceptions shares no connection with another one: a
+// connection that is open already is not checked again.
 //
 // The package knows nothing of what is fetched. It fails with the errors of net/http, in
-// which errors.Is finds ErrBlocked, and with ErrTooLarge from Read.
+// which errors.Is finds ErrBlocked, and with ErrTooLarge from Read; Explain puts either
+// into words for people.
 package fetch
 
 import (
-	"context"
+	"cmp"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
-	"strings"
-	"syscall"
 	"time"
 )
 
@@ -48,22 +50,27 @@ const (
 type Config struct {
 	// AllowLoopback permits this computer, by https and by plain http: development only.
 	AllowLoopback bool
-	// AllowHosts are host names, without port, that may have a private address; https is
-	// still required.
+	// AllowHosts are host names, without port, that may have a private address and listen
+	// on any port; https is still required, and a metadata service is still refused.
 	AllowHosts []string
+
+	resolver *net.Resolver  // nil: that of the system
+	roots    *x509.CertPool // nil: those of the system
+	timeout  time.Duration  // 0: totalTimeout
 }
 
 // New returns the client. Share one: it keeps connections.
 func New(c Config) *http.Client {
-	g := guard{loopback: c.AllowLoopback, hosts: make(map[string]bool, len(c.AllowHosts))}
+	g := guard{loopback: c.AllowLoopback, resolver: c.resolver, hosts: make(map[string]bool, len(c.AllowHosts))}
 	for _, h := range c.AllowHosts {
 		g.hosts[canonicalHost(h)] = true
 	}
 	return &http.Client{
-		Timeout: totalTimeout,
+		Timeout: cmp.Or(c.timeout, totalTimeout),
 		Transport: &transport{guard: g, next: &http.Transport{
 			Proxy:                  nil,
 			DialContext:            g.dial,
+			TLSClientConfig:        &tls.Config{RootCAs: c.roots, MinVersion: tls.VersionTLS12},
 			ForceAttemptHTTP2:      true,
 			MaxIdleConns:           64,
 			MaxIdleConnsPerHost:    8,
@@ -116,105 +123,27 @@ func (t *transport) CloseIdleConnections() {
 
 func checkRedirect(r *http.Request, via []*http.Request) error {
 	if len(via) > maxRedirects {
-		return fmt.Errorf("more than %d redirects", maxRedirects)
+		return redirectError(fmt.Sprintf("more than %d redirects", maxRedirects))
 	}
 	first := via[0]
-	// net/http drops Authorization for foreign hosts but keeps it for sub-domains.
-	if first.Header.Get("Authorization") != "" && (r.URL.Host != first.URL.Host || r.URL.Scheme != first.URL.Scheme) {
-		return fmt.Errorf("%w: redirect with a token from %s to %s", ErrBlocked, first.URL.Host, r.URL.Host)
-	}
 	if r.Method != first.Method {
-		return fmt.Errorf("redirect turns %s into %s", first.Method, r.Method)
+		return redirectError(fmt.Sprintf("it turns %s into %s", first.Method, r.Method))
 	}
+	// net/http drops Authorization for foreign hosts but keeps it for sub-domains, and it
+	// sends a form again to whoever asks by 307 or 308: with a signed assertion in it.
+	secret := first.Header.Get("Authorization") != "" || first.Method != http.MethodGet && first.Method != http.MethodHead
+	if secret && origin(r.URL) != origin(first.URL) {
+		return blocked("redirect with a token or a form from %s to %s", first.URL.Host, r.URL.Host)
+	}
+	r.Header.Del("Referer") // the query of an address may hold a ticket
 	return nil
 }
 
-type guard struct {
-	loopback bool
-	hosts    map[string]bool
-}
-
-func (g guard) checkURL(u *url.URL) error {
-	switch {
-	case u.User != nil:
-		return fmt.Errorf("%w: user name in %s", ErrBlocked, u.Host)
-	case u.Host == "":
-		return fmt.Errorf("%w: no host", ErrBlocked)
-	case u.Scheme == "https":
-		return nil
-	case u.Scheme == "http" && g.loopback && loopbackName(u.Hostname()):
-		return nil
+// origin is scheme, host and port of an address, written in one way.
+func origin(u *url.URL) string {
+	port := u.Port()
+	if port == "" && u.Scheme == "https" {
+		port = "443"
 	}
-	return fmt.Errorf("%w: %s://%s is not https", ErrBlocked, u.Scheme, u.Host)
-}
-
-func (g guard) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %q", ErrBlocked, address)
-	}
-	d := net.Dialer{Timeout: connectTimeout}
-	if !g.hosts[canonicalHost(host)] {
-		d.ControlContext = func(_ context.Context, _, resolved string, _ syscall.RawConn) error {
-			return g.checkAddress(resolved)
-		}
-	}
-	return d.DialContext(ctx, network, address)
-}
-
-// checkAddress sees the address the kernel is about to connect to.
-func (g guard) checkAddress(resolved string) error {
-	ap, err := netip.ParseAddrPort(resolved)
-	if err != nil {
-		return fmt.Errorf("%w: %q", ErrBlocked, resolved)
-	}
-	ip := ap.Addr().WithZone("").Unmap()
-	if ip.IsLoopback() && g.loopback {
-		return nil
-	}
-	if !ip.IsGlobalUnicast() || ip.IsPrivate() {
-		return fmt.Errorf("%w: %s is not a public address", ErrBlocked, ip)
-	}
-	for _, p := range reserved {
-		if p.Contains(ip) {
-			return fmt.Errorf("%w: %s is a reserved address", ErrBlocked, ip)
-		}
-	}
-	return nil
-}
-
-// reserved are the ranges of the IANA special-purpose registries that the methods of
-// netip.Addr do not cover, and the prefixes by which an IPv6 address stands for an IPv4 one.
-var reserved = []netip.Prefix{
-	netip.MustParsePrefix("0.0.0.0/8"),
-	netip.MustParsePrefix("100.64.0.0/10"),
-	netip.MustParsePrefix("168.63.129.16/32"), // metadata service of a cloud, on a public address
-	netip.MustParsePrefix("192.0.0.0/24"),
-	netip.MustParsePrefix("192.0.2.0/24"),
-	netip.MustParsePrefix("192.88.99.0/24"),
-	netip.MustParsePrefix("198.18.0.0/15"),
-	netip.MustParsePrefix("198.51.100.0/24"),
-	netip.MustParsePrefix("203.0.113.0/24"),
-	netip.MustParsePrefix("240.0.0.0/4"),
-	netip.MustParsePrefix("::/96"),
-	netip.MustParsePrefix("64:ff9b::/96"),
-	netip.MustParsePrefix("64:ff9b:1::/48"),
-	netip.MustParsePrefix("100::/64"),
-	netip.MustParsePrefix("2001::/23"),
-	netip.MustParsePrefix("2001:db8::/32"),
-	netip.MustParsePrefix("2002::/16"),
-	netip.MustParsePrefix("3fff::/20"),
-	netip.MustParsePrefix("fec0::/10"),
-}
-
-func loopbackName(host string) bool {
-	if h := canonicalHost(host); h == "localhost" || strings.HasSuffix(h, ".localhost") {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.Unmap().IsLoopback()
-}
-
-func canonicalHost(host string) string {
-	return strings.ToLower(strings.TrimSuffix(host, "."))
+	return u.Scheme + "://" + canonicalHost(u.Hostname()) + ":" + port
 }

@@ -15,9 +15,9 @@ import (
 	"github.com/sealsmith/sealsmith/migrations/sqldb"
 )
 
-// ErrTaken is returned by AddRegistration when another organisation has registered the
-// same issuer and client id. Nothing is changed then.
-var ErrTaken = errors.New("another organisation has registered this issuer and client id")
+// ErrTaken is lti.ErrTaken: another organisation has registered the same issuer and client
+// id. Nothing is changed then.
+var ErrTaken = lti.ErrTaken
 
 type registrationRow struct {
 	ID             string    `db:"id"`

@@ -316,34 +316,3 @@ func TestTraces(t *testing.T) {
 		s.must(traces.Flush(s.Context()))
 	})
 }
-
-func TestToolKeys(t *testing.T) {
-	each(t, func(s *suite) {
-		old := lti.ToolKey{KID: "b", Private: []byte{1, 0, 2}, CreatedAt: start}
-		young := lti.ToolKey{KID: "a", Private: []byte{3}, CreatedAt: start.Add(time.Second)}
-		s.must(s.store.AddToolKey(s.Context(), young))
-		s.must(s.store.AddToolKey(s.Context(), old))
-		if err := s.store.AddToolKey(s.Context(), old); err == nil {
-			s.Error("the same key was stored twice")
-		}
-		check := func(want ...lti.ToolKey) {
-			s.Helper()
-			got, err := s.store.ToolKeys(s.Context())
-			s.must(err)
-			if diff := cmp.Diff(want, got); diff != "" {
-				s.Errorf("keys (-want +got):\n%s", diff)
-			}
-		}
-		check(old, young)
-		s.must(s.store.RetireToolKey(s.Context(), "b"))
-		for _, kid := range []string{"b", "unknown"} {
-			if err := s.store.RetireToolKey(s.Context(), kid); !errors.Is(err, lti.ErrNotFound) {
-				s.Errorf("retire %s: %v", kid, err)
-			}
-		}
-		old.RetiredAt = start
-		check(old, young)
-		s.now = s.now.Add(24 * time.Hour)
-		check(young)
-	})
-}

@@ -15,6 +15,7 @@ import (
 	"github.com/sealsmith/sealsmith/issuance/elm"
 	"github.com/sealsmith/sealsmith/lti"
 	"github.com/sealsmith/sealsmith/lti/fetch"
+	"github.com/sealsmith/sealsmith/lti/ltistore"
 	"github.com/sealsmith/sealsmith/templates"
 )
 
@@ -28,6 +29,9 @@ var (
 	errForm        = errors.New("the form cannot be read")
 	errTooLarge    = errors.New("more was sent than is accepted")
 )
+
+// kindRegistration is the problem of a platform that could not register itself.
+const kindRegistration = "registration"
 
 // sentinel maps an error to the kind of problem it is for the reader.
 type sentinel struct {
@@ -52,6 +56,7 @@ func sentinels() []sentinel {
 		{lti.ErrLaunchByGET, "launch"},
 		{lti.ErrNotFound, "not-found"},
 		{lti.ErrSpent, "no-session"},
+		{ltistore.ErrStatus, "moved-on"},
 
 		{templates.ErrNotFound, "not-found"},
 		{templates.ErrDuplicate, "duplicate"},
@@ -101,8 +106,11 @@ func (s *Web) classify(err error) problem {
 	switch {
 	case refused:
 		p.kind, p.code, p.advice = "launch", refusal.Code, refusal.Advice
-		if errors.Is(err, lti.ErrCookieLost) {
+		switch {
+		case errors.Is(err, lti.ErrCookieLost):
 			p.kind = "cookie-lost"
+		case refusal.Step == lti.StepRegister:
+			p.kind = kindRegistration
 		}
 	case called:
 		p.kind, p.code, p.cause = "grades-unread", service.Reason, service.Sentence()

@@ -26,7 +26,12 @@ import (
 // unreachable are the errors that are never the answer to a request, each with its reason.
 // Should one arrive all the same, it is an internal problem.
 var unreachable = map[string]string{
+	"lti.KeySetError":                "is the cause of a CheckError",
+	"lti.RotatingError":              "for the operator's command",
 	"lti/ltistore.ErrTaken":          "for the operator's command",
+	"lti.ErrTaken":                   "becomes a refusal of the registration",
+	"lti.ErrInvitationUsed":          "becomes a refusal of the registration",
+	"lti.ErrInvitationExpired":       "becomes a refusal of the registration",
 	"migrations/sqldb.ErrAddress":    "for the operator's command",
 	"migrations/sqldb.ErrNewer":      "for the operator's command",
 	"migrations/sqldb.ErrOlder":      "for the operator's command",

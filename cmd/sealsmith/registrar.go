@@ -1,0 +1,34 @@
+package main
+
+import (
+	"crypto/rand"
+	"net/http"
+
+	"github.com/sealsmith/sealsmith/cmd/sealsmith/web"
+	"github.com/sealsmith/sealsmith/lti"
+)
+
+// registrar registers this tool with platforms that were invited. pages is called for
+// each request, because it is made after the endpoints of LTI.
+func (a *app) registrar(client func(lti.Registration) *http.Client, pages func() *web.Web) (*lti.Registrar, error) {
+	return lti.NewRegistrar(lti.RegistrarDeps{
+		PublicURL: a.public, HTTP: client, Rand: rand.Reader, Logger: a.logger, Invitations: a.lti,
+		Page:    func(w http.ResponseWriter, r *http.Request, p lti.RegisterPage) { pages().Registered(w, r, p) },
+		Problem: func(w http.ResponseWriter, r *http.Request, err error) { pages().Problem(w, r, err) },
+		Tool: lti.ToolDescription{
+			Name: map[string]string{
+				"en": "Sealsmith micro-credentials",
+				"nl": "Sealsmith-microcredentials",
+				"de": "Sealsmith-Micro-Credentials",
+				"fi": "Sealsmith – pienet osaamiskokonaisuudet",
+				"lt": "„Sealsmith“ mikrokredencialai",
+			},
+			AttachLabel: map[string]string{
+				"en": "Micro-credential", "nl": "Microcredential", "de": "Micro-Credential", "fi": "Pieni osaamiskokonaisuus", "lt": "Mikrokredencialas",
+			},
+			Description: "Attaches sealed micro-credentials to courses, which learners claim when they have completed them.",
+			// Static files answer under any version; this one shall stay what it is.
+			LogoURL: a.public.JoinPath("static", "0", "img", "mark.svg").String(),
+		},
+	})
+}
