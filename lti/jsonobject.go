@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"unicode/utf8"
 )
 
 var (
@@ -28,6 +29,11 @@ func parseObject(raw []byte) (object, error) {
 	if !json.Valid(raw) {
 		return nil, errNotObject
 	}
+	return validObject(raw)
+}
+
+// validObject reads an object from JSON that is known to be valid.
+func validObject(raw []byte) (object, error) {
 	s := scanner{data: raw}
 	s.space()
 	if s.data[s.at] != '{' {
@@ -133,6 +139,27 @@ func (s *scanner) value(depth int) (json.RawMessage, error) {
 	return s.data[start:s.at], err
 }
 
+// listOf returns the elements of an array in JSON that is known to be valid.
+func listOf(raw []byte) []json.RawMessage {
+	s := scanner{data: raw, at: 1}
+	var list []json.RawMessage
+	for {
+		s.space()
+		switch s.data[s.at] {
+		case ']':
+			return list
+		case ',':
+			s.at++
+		default:
+			element, err := s.value(0)
+			if err != nil { // too deep: nothing of it is wanted
+				return list
+			}
+			list = append(list, element)
+		}
+	}
+}
+
 func (s *scanner) elements(depth int) error {
 	if depth > maxDepth {
 		return errTooDeep
@@ -173,11 +200,24 @@ func (o object) text(name string) (string, presence) {
 	if !ok {
 		return "", absent
 	}
-	var s string
-	if raw[0] != '"' || json.Unmarshal(raw, &s) != nil {
+	s, err := unquote(raw)
+	if err != nil {
 		return "", wrongType
 	}
 	return s, present
+}
+
+// unquote returns the text of a JSON string. Most need no decoding.
+func unquote(raw []byte) (string, error) {
+	if len(raw) < 2 || raw[0] != '"' {
+		return "", errNotObject
+	}
+	if inner := raw[1 : len(raw)-1]; bytes.IndexByte(inner, '\\') < 0 && utf8.Valid(inner) {
+		return string(inner), nil
+	}
+	var s string
+	err := json.Unmarshal(raw, &s)
+	return s, err
 }
 
 // number returns a JSON number; fractions are kept, text that looks like a number is not one.
@@ -202,14 +242,13 @@ func (o object) texts(name string) ([]string, presence) {
 	if !ok {
 		return nil, absent
 	}
-	var elements []json.RawMessage
-	if raw[0] != '[' || json.Unmarshal(raw, &elements) != nil {
+	if raw[0] != '[' {
 		return nil, wrongType
 	}
+	elements := listOf(raw)
 	list := make([]string, 0, len(elements))
 	for _, e := range elements {
-		var s string
-		if e[0] == '"' && json.Unmarshal(e, &s) == nil {
+		if s, err := unquote(e); err == nil {
 			list = append(list, s)
 		}
 	}
@@ -221,7 +260,7 @@ func (o object) object(name string) (object, presence) {
 	if !ok {
 		return nil, absent
 	}
-	inner, err := parseObject(raw)
+	inner, err := validObject(raw) // it came out of a whole that was valid
 	if err != nil {
 		return nil, wrongType
 	}

@@ -37,10 +37,7 @@ type sessionWish struct {
 	turn chan bool // true: it is yours to commit for all who wait; false: err is set
 }
 
-const (
-	maxSessionBatch = 64
-	sessionPatience = 5 * time.Second
-)
+const maxSessionBatch = 64
 
 // OpenSession implements lti.Store. The id comes from the login state, so the primary key
 // is what makes a state good for one session only.
@@ -95,9 +92,9 @@ func (b *sessionBatch) next() {
 // commit stores all who wait, the caller among them.
 func (s *Store) commit(ctx context.Context) {
 	wishes := s.batch.take()
-	// Others wait for it: it must not end with the request of whoever happens to do it.
-	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), sessionPatience)
-	defer stop()
+	// Others wait for it: it must not end with the request of whoever happens to do it. The
+	// database has time limits of its own.
+	ctx = context.WithoutCancel(ctx)
 	rows := make([]sessionRow, 0, len(wishes))
 	seen := make(map[string]bool, len(wishes))
 	for _, w := range wishes {
@@ -138,13 +135,23 @@ func (s *Store) insertSession(ctx context.Context, row sessionRow) error {
 
 // insertSessions stores the sessions whose ids are new and returns which those were.
 func (s *Store) insertSessions(ctx context.Context, rows []sessionRow) (map[string]bool, error) {
-	const columns = 7
+	const (
+		columns = 7
+		into    = `insert into sessions (id, organisation_id, registration_id, secret_hash, launch, created_at, expires_at) values (?, ?, ?, ?, ?, ?, ?)`
+		fresh   = ` on conflict (id) do nothing`
+	)
 	args := make([]any, 0, columns*len(rows))
 	for _, r := range rows {
 		args = append(args, r.id, r.organisation, r.registration, r.secretHash, r.launch, r.createdAt, r.expiresAt)
 	}
-	query := `insert into sessions (id, organisation_id, registration_id, secret_hash, launch, created_at, expires_at) values (?, ?, ?, ?, ?, ?, ?)` +
-		strings.Repeat(`, (?, ?, ?, ?, ?, ?, ?)`, len(rows)-1) + ` on conflict (id) do nothing returning id`
+	if len(rows) == 1 {
+		n, err := s.db.Exec(ctx, into+fresh, args...)
+		if err != nil {
+			return nil, fmt.Errorf("insert a session: %w", err)
+		}
+		return map[string]bool{rows[0].id: n == 1}, nil
+	}
+	query := into + strings.Repeat(`, (?, ?, ?, ?, ?, ?, ?)`, len(rows)-1) + fresh + ` returning id`
 	var ids []string
 	if err := s.db.InTx(ctx, func(tx *sqldb.Tx) error { return tx.Select(ctx, &ids, query, args...) }); err != nil {
 		return nil, fmt.Errorf("insert sessions: %w", err)

@@ -67,7 +67,8 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 		return nil, fmt.Errorf("make the folder of the database: %w", err)
 	}
 	// synchronous=FULL: a sealed credential that was reported stored survives a power cut.
-	const common = "?_busy_timeout=5000&_foreign_keys=on&_journal_mode=WAL&_synchronous=FULL"
+	// Prepared statements are kept: preparing costs as much as running (measured).
+	const common = "?_busy_timeout=5000&_foreign_keys=on&_journal_mode=WAL&_synchronous=FULL&_stmt_cache_size=64&_cache_size=-1000"
 	file := "file:" + strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(path)
 	writer, err := sqlx.Open("sqlite3", file+common+"&_txlock=immediate")
 	if err != nil {
@@ -81,8 +82,9 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s for reading: %w", path, err), writer.Close())
 	}
-	reader.SetMaxOpenConns(8)
-	reader.SetMaxIdleConns(8)
+	// Each connection keeps a page cache of a megabyte; the file is in the system's cache anyway.
+	reader.SetMaxOpenConns(4)
+	reader.SetMaxIdleConns(4)
 	return &DB{writer: writer, reader: reader}, nil
 }
 
