@@ -46,8 +46,9 @@ type Attachment struct {
 	CopiedFrom string          `db:"copied_from"` // id that the copied activity carries; empty: no copy
 	// Mark says that the platform is told who has claimed, in a column of its own; MarkURL
 	// is that column, empty until it was made. It is never the column that is read.
-	Mark    bool   `db:"mark"`
-	MarkURL string `db:"mark_url"`
+	Mark    bool         `db:"mark"`
+	MarkURL string       `db:"mark_url"`
+	MarkAt  sql.NullTime `db:"mark_at"` // claims up to then were handed on
 }
 
 // Rule returns what earns the credential in this course.
@@ -55,7 +56,7 @@ func (a Attachment) Rule() templates.Rule { return templates.Rule{MinPercent: a.
 
 const attachmentColumns = `select id, organisation_id, registration_id, deployment_id, context_id, context_title,
 	resource_link_id, template_id, version_id, min_percent, line_item_url, line_items_url, created_by, created_at,
-	read_at, read_error, state, copied_from, mark, mark_url from attachments`
+	read_at, read_error, state, copied_from, mark, mark_url, mark_at from attachments`
 
 // Choice is what a teacher decides about an activity.
 type Choice struct {
@@ -171,6 +172,36 @@ func (s *Store) Due(ctx context.Context, t time.Time, limit int) ([]Attachment, 
 		return nil, fmt.Errorf("list attachments to read: %w", err)
 	}
 	return all, nil
+}
+
+// Marked returns the attachments of all organisations whose teachers asked for a column
+// that shows who has claimed.
+func (s *Store) Marked(ctx context.Context) ([]Attachment, error) {
+	var all []Attachment
+	err := s.db.Select(ctx, &all, attachmentColumns+` where mark and state = 'active' and line_items_url <> '' order by id`)
+	if err != nil {
+		return nil, fmt.Errorf("list attachments to mark: %w", err)
+	}
+	return all, nil
+}
+
+// SetMarks notes the column for claims and until when claims were handed on to it.
+func (s *Store) SetMarks(ctx context.Context, a Attachment, columnURL string, until time.Time) error {
+	at := sql.NullTime{Time: sqldb.UTC(until), Valid: !until.IsZero()}
+	_, err := s.db.Exec(ctx, `update attachments set mark_url = ?, mark_at = ? where organisation_id = ? and id = ?`, columnURL, at, a.OrganisationID, a.ID)
+	if err != nil {
+		return fmt.Errorf("note the column for claims: %w", err)
+	}
+	return nil
+}
+
+// StopMarks ends the column for claims: it was deleted in the platform.
+func (s *Store) StopMarks(ctx context.Context, a Attachment) error {
+	_, err := s.db.Exec(ctx, `update attachments set mark = ? where organisation_id = ? and id = ?`, false, a.OrganisationID, a.ID)
+	if err != nil {
+		return fmt.Errorf("end the column for claims: %w", err)
+	}
+	return nil
 }
 
 // bindLineItem keeps a line item that was found by its resource id.

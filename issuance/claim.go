@@ -150,6 +150,19 @@ func (d *Desk) OfAttachment(ctx context.Context, organisationID, attachmentID st
 	return all, nil
 }
 
+// ClaimedSince returns the LTI subjects whose claim of the attachment was sealed after t.
+// It implements agsmarks.Claimed.
+func (d *Desk) ClaimedSince(ctx context.Context, organisationID, attachmentID string, t time.Time) ([]string, error) {
+	var learners []string
+	err := d.db.Select(ctx, &learners, `select c.learner from claims c join credentials k on k.claim_id = c.id and k.organisation_id = c.organisation_id
+		where c.organisation_id = ? and c.attachment_id = ? and c.state in (?, ?) and k.sealed_at > ? order by k.sealed_at`,
+		organisationID, attachmentID, Sealed, Delivered, sqldb.UTC(t))
+	if err != nil {
+		return nil, fmt.Errorf("list who has claimed: %w", err)
+	}
+	return learners, nil
+}
+
 // OfPerson returns the claims of a person who came through the registration: for who asks
 // what is kept about them.
 func (d *Desk) OfPerson(ctx context.Context, organisationID, registrationID, learner string) ([]Claim, error) {

@@ -140,14 +140,18 @@ func (r KeyRotation) RotateOld(ctx context.Context, maxAge time.Duration) (bool,
 		return false, fmt.Errorf("read the tool keys: %w", err)
 	}
 	i := signerAt(keys, r.Now)
-	if maxAge <= 0 || i < 0 || r.Now.Sub(keys[i].signsFrom()) < maxAge || r.underWay(keys) != nil {
+	if maxAge <= 0 || i < 0 || r.Now.Sub(keys[i].signsFrom()) < maxAge || r.waiting(keys) >= 0 {
 		return false, nil
 	}
 	_, err = r.change(ctx, r.rotate)
-	if _, other := errors.AsType[*RotatingError](err); other {
-		return false, nil // another process was quicker
+	_, other := errors.AsType[*RotatingError](err)
+	switch {
+	case err == nil:
+		return true, nil
+	case other: // another process was quicker
+		return false, nil
 	}
-	return err == nil, err
+	return false, err
 }
 
 // first makes the first key, unless there is one that signs.
@@ -181,7 +185,7 @@ func (r KeyRotation) rotate(have []ToolKey, fresh *ToolKey) (KeyChange, error) {
 
 // underWay returns a *RotatingError when a key waits for its hour.
 func (r KeyRotation) underWay(keys []ToolKey) error {
-	i := slices.IndexFunc(keys, func(k ToolKey) bool { return k.signsFrom().After(r.Now) && !k.retiredAt(r.Now) })
+	i := r.waiting(keys)
 	if i < 0 {
 		return nil
 	}
@@ -190,6 +194,11 @@ func (r KeyRotation) underWay(keys []ToolKey) error {
 		e.Previous = keys[s].KID
 	}
 	return e
+}
+
+// waiting returns the index of a key that does not sign yet, or -1.
+func (r KeyRotation) waiting(keys []ToolKey) int {
+	return slices.IndexFunc(keys, func(k ToolKey) bool { return k.signsFrom().After(r.Now) && !k.retiredAt(r.Now) })
 }
 
 // change makes a key and gives it to plan. Making one takes long, so it happens before the

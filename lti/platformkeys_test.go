@@ -341,7 +341,7 @@ func ecKey(kid, alg string, curve elliptic.Curve) map[string]any {
 	private := must(ecdsa.GenerateKey(curve, rand.Reader))
 	size := (curve.Params().BitSize + 7) / 8
 	coordinate := func(n *big.Int) string { return base64.RawURLEncoding.EncodeToString(n.FillBytes(make([]byte, size))) }
-	m := map[string]any{"kty": "EC", "kid": kid, "crv": curve.Params().Name, "x": coordinate(private.X), "y": coordinate(private.Y)} //nolint:staticcheck // to write them by hand
+	m := map[string]any{"kty": "EC", "kid": kid, "crv": curve.Params().Name, "x": coordinate(private.X), "y": coordinate(private.Y)}
 	if alg != "" {
 		m["alg"] = alg
 	}

@@ -30,17 +30,17 @@ func (c serveCommand) Run(ctx context.Context, s *Settings, out streams) error {
 
 // serve runs the server on l, with a worker inside if asked, until ctx ends.
 func (a *app) serve(ctx context.Context, l net.Listener, seal bool) error {
-	handler, reader, err := a.handler()
+	f, err := a.front()
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
-	loops := []func(context.Context){a.housekeeping, a.traces.Run, gradeLoop(reader)}
+	loops := f.loops
 	if seal {
 		loops = append(loops, a.worker().Run)
 	}
 	partsCtx, stop := context.WithCancel(ctx)
 	wait := a.startParts(partsCtx, loops...)
-	err = a.serveHTTP(ctx, l, handler)
+	err = a.serveHTTP(ctx, l, f.handler)
 	stop()
 	wait()
 	return err

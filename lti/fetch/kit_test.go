@@ -87,10 +87,10 @@ func (n *names) answer(packed []byte) []byte {
 	}
 	q := m.Questions[0]
 	name := strings.ToLower(q.Name.String())
-	m.Header.Response = true
+	m.Response = true
 	m.Additionals = nil
 	if n.fail {
-		m.Header.RCode = dnsmessage.RCodeServerFailure
+		m.RCode = dnsmessage.RCodeServerFailure
 		return must(m.Pack())
 	}
 	n.mu.Lock()
@@ -99,7 +99,7 @@ func (n *names) answer(packed []byte) []byte {
 	header := dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class, TTL: 0}
 	switch {
 	case len(upcoming) == 0:
-		m.Header.RCode = dnsmessage.RCodeNameError
+		m.RCode = dnsmessage.RCodeNameError
 	case q.Type == dnsmessage.TypeA && netip.MustParseAddr(upcoming[0]).Is4():
 		m.Answers = []dnsmessage.Resource{{Header: header, Body: &dnsmessage.AResource{A: n.next(name)[0].As4()}}}
 	case q.Type == dnsmessage.TypeAAAA && netip.MustParseAddr(upcoming[0]).Is6():

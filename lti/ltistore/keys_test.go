@@ -2,7 +2,6 @@ package ltistore_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -302,12 +301,8 @@ func TestBoxIsNotPrinted(t *testing.T) {
 	b := box(t, lineA)
 	var log strings.Builder
 	slog.New(slog.NewJSONHandler(&log, nil)).Info("box", "box", b)
-	text, err := json.Marshal(b)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, got := range []string{fmt.Sprintf("%v %+v %#v %s %x", b, b, b, b, b), fmt.Sprintf("%+v", struct{ Box *ltistore.Box }{b}), log.String(), string(text)} {
-		if strings.Contains(got, "AAAA") || strings.Contains(got, "4141") || strings.Contains(got, "65 65") || !strings.Contains(got, "redacted") && got != "{}" {
+	for _, got := range []string{fmt.Sprintf("%v %+v %#v %s %x", b, b, b, b, b), fmt.Sprintf("%+v", struct{ Box *ltistore.Box }{b}), log.String()} {
+		if strings.Contains(got, "AAAA") || strings.Contains(got, "4141") || strings.Contains(got, "65 65") || !strings.Contains(got, "redacted") {
 			t.Errorf("printed %s", got)
 		}
 	}

@@ -88,10 +88,12 @@ alter table attachments add column state text not null default 'active';     -- 
 alter table attachments add column copied_from text not null default '';     -- attachment whose id stands in the copied activity
 alter table attachments add column mark boolean not null default false;      -- tell the platform who has claimed, in a column of its own
 alter table attachments add column mark_url text not null default '';        -- that column; empty: not made yet
+alter table attachments add column mark_at timestamptz;                          -- claims up to then were handed on
 create unique index attachments_copies on attachments (registration_id, copied_from, context_id, resource_link_id) where copied_from <> '';
 
 -- +goose Down
 drop index attachments_copies;
+alter table attachments drop column mark_at;
 alter table attachments drop column mark_url;
 alter table attachments drop column mark;
 alter table attachments drop column copied_from;

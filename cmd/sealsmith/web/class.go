@@ -25,6 +25,8 @@ type classPage struct {
 	Learners               []classRow
 	Ready, Waiting, Sealed int
 	Templates              bool   // the teacher is an administrator, too
+	Unnamed                string // why the platform does not tell names, in words; empty: it was not asked, or it does
+	Marked                 bool   // the platform is told who has claimed
 	About                  string // LTI subject whose work was asked for; empty: nobody's
 	Sealing                sealingNotice
 }
@@ -33,6 +35,7 @@ type classPage struct {
 // a claim is open but its score is not reached any more.
 type classRow struct {
 	Subject, Name, State string
+	Told                 bool // the name is the platform's word of now; else the learner has claimed with it
 	Scored               bool
 	Percent              float64
 	Reasons              []grading.Reason
@@ -66,6 +69,13 @@ func (s *Web) showClass(w http.ResponseWriter, r *http.Request, v *visit, a grad
 		return err
 	}
 	page := newClassPage(version, a, standing, claims)
+	list := s.names(ctx, v)
+	page.Unnamed = list.why
+	for i, row := range page.Learners {
+		if row.Name == "" {
+			page.Learners[i].Name, page.Learners[i].Told = list.names[row.Subject], true
+		}
+	}
 	page.Why, page.Templates, page.About = cmp.Or(why, a.ReadError), v.launch.IsAdmin(), v.launch.ForUser
 	if page.Sealing, err = s.sealingNotice(ctx); err != nil {
 		return err
@@ -74,7 +84,7 @@ func (s *Web) showClass(w http.ResponseWriter, r *http.Request, v *visit, a grad
 }
 
 func newClassPage(version templates.Version, a grading.Attachment, standing []grading.Decided, claims []issuance.Claim) classPage {
-	page := classPage{Title: words(version.Content.Title), Number: version.Number, Percent: a.MinPercent, Unread: a.ReadError != ""}
+	page := classPage{Title: words(version.Content.Title), Number: version.Number, Percent: a.MinPercent, Unread: a.ReadError != "", Marked: a.Mark}
 	if a.ReadAt.Valid {
 		page.ReadAt = a.ReadAt.Time
 	}

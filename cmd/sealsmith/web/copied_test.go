@@ -144,3 +144,32 @@ func (w *world) record(a grading.Attachment, learner string, score float64) {
 	})
 	must(w.t, err)
 }
+
+// TestNamesOfTheClass: names come from the platform while the page is made, and are kept
+// for a moment only; without them the page shows numbers.
+func TestNamesOfTheClass(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a, l := w.attach(w.polder, "teacher-1", roleTeacher)
+	w.record(a, "learner-1", 80)
+	w.record(a, "learner-2", 40)
+	teacher := w.enter(l)
+	silent(t, teacher.get("class"), "Ada Lovelace") // the launch names no list
+	l.NRPS.URL = w.polder.reg.Issuer + "/members"
+	w.members = lti.Roster{Members: []lti.Member{{UserID: "learner-1", Name: "Ada Lovelace"}, {UserID: "learner-2"}}}
+	teacher = w.enter(l)
+	for range 3 {
+		says(t, teacher.get("class"), "Ada Lovelace", "LMS user learner-2")
+	}
+	if len(w.listed) != 1 {
+		t.Errorf("the platform was asked %d times", len(w.listed))
+	}
+	if strings.Contains(w.log.String(), "Lovelace") {
+		t.Error("a name is in the log")
+	}
+	l.NRPS.URL += "?other"
+	w.listErr, w.members = &lti.ServiceError{Reason: lti.ReasonForbidden}, lti.Roster{}
+	got := w.enter(l).get("class")
+	want(t, got, http.StatusOK)
+	says(t, got, "LMS user learner-1", "Just now names could not be read")
+}

@@ -77,6 +77,9 @@ type world struct {
 	trust     *x509.CertPool
 
 	mu      sync.Mutex
+	members lti.Roster
+	listErr error
+	listed  []string
 	sealing web.SealingStatus
 	parts   []web.Component
 
@@ -117,7 +120,7 @@ func newWorld(t *testing.T) *world {
 	must(t, err)
 	reader := &grading.Reader{Store: w.grading, Source: w.grades, Now: now, Logger: logger}
 	w.pages, err = web.New(web.Deps{
-		PublicURL: public, LTI: tool, Registrations: w.store, Templates: w.templates, Grading: w.grading, Reader: reader, Desk: w.desk,
+		PublicURL: public, LTI: tool, Registrations: w.store, Roster: w.roster, Templates: w.templates, Grading: w.grading, Reader: reader, Desk: w.desk,
 		Sealing: w.status, Ready: w.ready, Now: now, Logger: logger, Version: "test",
 		Verify: func(file []byte) issuance.Report {
 			return issuance.Verify(file, issuance.VerifyOptions{Trust: w.trust, Now: noon})
@@ -130,6 +133,14 @@ func newWorld(t *testing.T) *world {
 	w.polder = w.newHouse("polder", "Polder University of Technology", "NTRNL-12345678", "https://moodle.polder.example", "#5a2a82")
 	w.fjord = w.newHouse("fjord", "Fjordmark College", "NTRNO-987654321", "https://lms.fjord.example", "")
 	return w
+}
+
+// roster is the platform's list of a course.
+func (w *world) roster(_ context.Context, _ lti.Registration, address string, _ lti.MemberQuery) (lti.Roster, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.listed = append(w.listed, address)
+	return w.members, w.listErr
 }
 
 func (w *world) status() web.SealingStatus {

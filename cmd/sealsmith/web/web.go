@@ -26,10 +26,12 @@ type Deps struct {
 	// Registrations finds the platform of a session, for the frames it may show us in:
 	// *ltistore.Store.
 	Registrations Registrations
-	Templates     *templates.Store
-	Grading       *grading.Store
-	Reader        *grading.Reader
-	Desk          *issuance.Desk
+	// Roster reads who is in a course: the Members of *lti.Services.
+	Roster    func(ctx context.Context, r lti.Registration, membershipsURL string, q lti.MemberQuery) (lti.Roster, error)
+	Templates *templates.Store
+	Grading   *grading.Store
+	Reader    *grading.Reader
+	Desk      *issuance.Desk
 	// Sealing says how the token is, without touching it.
 	Sealing func() SealingStatus
 	// Verify checks a sealed file, as the command line does.
@@ -83,11 +85,12 @@ type Web struct {
 	problems problemWords
 	fields   map[string]string // names of the fields of the template form
 	guard    *http.CrossOriginProtection
+	rosters  rosters
 }
 
 // New checks d, parses all pages, and returns a Web. It starts nothing.
 func New(d Deps) (*Web, error) {
-	if d.PublicURL == nil || d.LTI == nil || d.Registrations == nil || d.Templates == nil || d.Grading == nil ||
+	if d.PublicURL == nil || d.LTI == nil || d.Registrations == nil || d.Roster == nil || d.Templates == nil || d.Grading == nil ||
 		d.Reader == nil || d.Desk == nil || d.Sealing == nil || d.Verify == nil || d.Ready == nil || d.Now == nil || d.Logger == nil {
 		return nil, errors.New("web: every field of Deps but Version is required")
 	}
@@ -99,7 +102,7 @@ func New(d Deps) (*Web, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Web{deps: d, pages: pages, problems: words.Problems, fields: words.Fields, guard: http.NewCrossOriginProtection()}
+	s := &Web{deps: d, pages: pages, problems: words.Problems, fields: words.Fields, guard: http.NewCrossOriginProtection(), rosters: rosters{lists: map[string]roster{}}}
 	// The platform posts these from its own origin; the state cookie protects them.
 	s.guard.AddInsecureBypassPattern("POST /lti/login")
 	s.guard.AddInsecureBypassPattern("POST /lti/login/{key}")
