@@ -1,6 +1,8 @@
 // Package lti is the tool side of LTI 1.3 Advantage: the login a platform starts, the
 // launch it answers with, the session that follows, the answer to a deep linking request,
-// and the service calls by which line items and results are read.
+// and the calls of a platform's services: line items, results, scores, members, and
+// handlers of notices. Scores are wanted first and sent by a queue (ScoreQueue), which
+// goes on after a restart and sees when a teacher has decided otherwise.
 //
 // A launch is two requests of the browser. /lti/login (Security Framework 1.0, section
 // 5.1.1.1) stores a state and sends the browser to the platform; /lti/launch (5.1.1.3)

@@ -136,10 +136,13 @@ func (s *Services) roster(ctx context.Context, r Registration, address string, d
 		}
 		return 0, nil // counted already
 	})
-	if err != nil && !errors.Is(err, errTooMany) {
+	read.roster.Partial = looped || read.full()
+	if errors.Is(err, errTooMany) {
+		read.roster.Partial, err = true, nil
+	}
+	if err != nil {
 		return Roster{}, err
 	}
-	read.roster.Partial = looped || err != nil || read.full()
 	return read.roster, nil
 }
 

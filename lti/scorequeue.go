@@ -156,8 +156,9 @@ const (
 // than one score, is in trouble.
 func (q *ScoreQueue) sendGroup(ctx context.Context, group []WantedScore) error {
 	r, err := q.store.Registration(ctx, group[0].OrganisationID, group[0].RegistrationID)
-	if errors.Is(err, ErrNotFound) {
-		return nil // removed just now, and its scores with it
+	if errors.Is(err, ErrNotFound) { // removed just now, and its scores with it
+		gone := Registration{ID: group[0].RegistrationID, OrganisationID: group[0].OrganisationID}
+		return q.store.DelayScores(ctx, gone, q.services.deps.Now().Add(needsPeople))
 	}
 	if err != nil {
 		return err
@@ -167,8 +168,8 @@ func (q *ScoreQueue) sendGroup(ctx context.Context, group []WantedScore) error {
 	}
 	troubles := 0
 	for _, w := range group {
-		if ctx.Err() != nil {
-			return nil
+		if ended(ctx) {
+			break
 		}
 		ours, err := q.store.LeaseScore(ctx, w, q.services.deps.Now().Add(scoreLease))
 		if err != nil {
@@ -178,29 +179,38 @@ func (q *ScoreQueue) sendGroup(ctx context.Context, group []WantedScore) error {
 			continue
 		}
 		w.Attempts++
-		settled, trouble := q.attempt(ctx, r, w)
+		tried := q.attempt(ctx, r, w)
 		// What happened out there is noted even when everything ends here.
-		if err := q.store.SettleScore(context.WithoutCancel(ctx), settled); err != nil {
+		if err := q.store.SettleScore(context.WithoutCancel(ctx), tried.row); err != nil {
 			return err
 		}
 		var until time.Time
-		if until, troubles = q.pauseAfter(settled, trouble, troubles); !until.IsZero() {
-			q.services.deps.Logger.WarnContext(ctx, "scores of a registration wait", "registration", r.ID, "until", until, "err", trouble)
+		if until, troubles = q.pauseAfter(tried, troubles); !until.IsZero() {
+			q.services.deps.Logger.WarnContext(ctx, "scores of a registration wait", "registration", r.ID, "until", until, "err", tried.trouble)
 			return q.store.DelayScores(context.WithoutCancel(ctx), r, until)
 		}
 	}
 	return nil
 }
 
+// scoreOutcome is a row as it shall be stored, and what is wrong with the platform, if anything.
+type scoreOutcome struct {
+	row     WantedScore
+	trouble *ServiceError
+}
+
+func ended(ctx context.Context) bool { return ctx.Err() != nil }
+
 // pauseAfter says until when a registration is left alone after trouble; zero: go on.
-func (q *ScoreQueue) pauseAfter(w WantedScore, trouble *ServiceError, troubles int) (time.Time, int) {
+func (q *ScoreQueue) pauseAfter(tried scoreOutcome, troubles int) (time.Time, int) {
+	trouble := tried.trouble
 	switch {
 	case trouble == nil:
 		return time.Time{}, 0
 	case !trouble.RetryAt.IsZero() && trouble.Temporary():
 		return trouble.RetryAt, 0
 	case trouble.Reason == ReasonUnreachable, trouble.Reason == ReasonTokenRefused, trouble.Reason == ReasonScopeNotGranted:
-		return w.NotBefore, 0
+		return tried.row.NotBefore, 0
 	case trouble.Reason == ReasonBusy || trouble.Reason == ReasonAnswer:
 		if troubles++; troubles >= maxTroubles {
 			return q.services.deps.Now().Add(troublePage), 0
@@ -210,9 +220,8 @@ func (q *ScoreQueue) pauseAfter(w WantedScore, trouble *ServiceError, troubles i
 	return time.Time{}, 0 // about this score
 }
 
-// attempt sends w unless that was done already, looks what became of it, and returns the
-// row as it shall be stored. The error says what is wrong with the platform, if anything.
-func (q *ScoreQueue) attempt(ctx context.Context, r Registration, w WantedScore) (WantedScore, *ServiceError) {
+// attempt sends w unless that was done already, and looks what became of it.
+func (q *ScoreQueue) attempt(ctx context.Context, r Registration, w WantedScore) scoreOutcome {
 	first := w.SentVersion < w.Version
 	if first {
 		stamp, err := q.services.PostScore(ctx, r, w.LineItemURL, w.Score, w.SentStamp)
@@ -231,56 +240,56 @@ const (
 
 // look reads the result of a score that was sent. A difference counts when it is seen
 // twice; a result that cannot be read, or is not there, is no difference.
-func (q *ScoreQueue) look(ctx context.Context, r Registration, w WantedScore, first bool) (WantedScore, *ServiceError) {
+func (q *ScoreQueue) look(ctx context.Context, r Registration, w WantedScore, first bool) scoreOutcome {
 	done := w
 	done.State, done.Attempts, done.LastError = ScoreSent, 0, ""
 	if !w.Score.comparable() {
-		return done, nil
+		return scoreOutcome{row: done}
 	}
 	result, found, err := q.services.oneResult(ctx, r, w.LineItemURL, w.Score.UserID)
 	unread, _ := errors.AsType[*ServiceError](err)
 	w.State = ScoreWaiting
 	switch {
-	case err != nil && ctx.Err() != nil:
+	case err != nil && ended(ctx):
 		w.NotBefore = q.services.deps.Now()
-		return w, nil
+		return scoreOutcome{row: w}
 	case err != nil && (unread == nil || unread.Temporary()) && w.Attempts < maxLooks:
 		w.LastError, w.NotBefore = "the score was sent, its result could not be read yet", q.later(w, unread)
-		return w, unread
+		return scoreOutcome{w, unread}
 	case err != nil || !found || result.Score == nil || w.Score.shownBy(result):
-		return done, nil
+		return scoreOutcome{row: done}
 	}
 	w.LastError = fmt.Sprintf("the platform shows %v of %v", *result.Score, result.Maximum)
 	if first {
 		w.NotBefore = q.services.deps.Now().Add(lookAgain)
-		return w, nil
+		return scoreOutcome{row: w}
 	}
 	w.State = ScoreOverridden
 	q.services.deps.Logger.InfoContext(ctx, "a score is overridden in the platform", "registration", r.ID, "line_item", w.LineItemURL)
-	return w, nil
+	return scoreOutcome{row: w}
 }
 
 const maxScoreAttempts = 250 // about ten days
 
 // failed says what becomes of a score that could not be sent.
-func (q *ScoreQueue) failed(ctx context.Context, w WantedScore, err error) (WantedScore, *ServiceError) {
+func (q *ScoreQueue) failed(ctx context.Context, w WantedScore, err error) scoreOutcome {
 	w.State = ScoreWaiting
-	if ctx.Err() != nil { // not the platform's fault: the next process tries at once
+	if ended(ctx) { // not the platform's fault: the next process tries at once
 		w.Attempts, w.NotBefore = w.Attempts-1, q.services.deps.Now()
-		return w, nil
+		return scoreOutcome{row: w}
 	}
 	refused, ok := errors.AsType[*ServiceError](err)
 	if !ok {
 		q.services.deps.Logger.ErrorContext(ctx, "a score could not be prepared", "registration", w.RegistrationID, "err", err)
 		w.LastError, w.NotBefore = "the tool could not prepare the score", q.later(w, nil)
-		return w, nil
+		return scoreOutcome{row: w}
 	}
 	w.LastError, w.NotBefore = refused.words(), q.later(w, refused)
 	if refused.final() || w.Attempts >= maxScoreAttempts {
 		w.State = ScoreRefused
 		q.services.deps.Logger.InfoContext(ctx, "a score is refused for good", "registration", w.RegistrationID, "line_item", w.LineItemURL, "err", err)
 	}
-	return w, refused
+	return scoreOutcome{w, refused}
 }
 
 // final reports whether the same score will be refused again whatever anybody does in the

@@ -263,7 +263,11 @@ func retryAt(value string, now time.Time) time.Time {
 // the token must not go there.
 func (a answer) foreign(r Registration, to *url.URL) bool {
 	from, err := url.Parse(a.call.address)
-	return err != nil || to.User != nil || origin(to) != origin(from) && !(secureOrLoopback(to) && r.ownsHost(to.Hostname()))
+	if err != nil || to.User != nil {
+		return true
+	}
+	ours := origin(to) == origin(from) || secureOrLoopback(to) && r.ownsHost(to.Hostname())
+	return !ours
 }
 
 // named returns an address that the answer names, made absolute; nothing when it is none,

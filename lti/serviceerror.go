@@ -3,6 +3,7 @@ package lti
 import (
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -92,11 +93,11 @@ func (e *ServiceError) Sentence() string { return serviceSentences[e.Reason] }
 // words are what is kept about a refusal: its reason, the sentence, and what the platform
 // said.
 func (e *ServiceError) words() string {
-	text := e.Reason + ": " + e.Sentence()
+	parts := []string{e.Reason + ":", e.Sentence()}
 	for _, said := range []string{e.Phrase, e.Body} {
 		if said != "" {
-			text += fmt.Sprintf(" %q", said)
+			parts = append(parts, strconv.Quote(said))
 		}
 	}
-	return strings.TrimSpace(text)
+	return strings.Join(parts, " ")
 }

@@ -100,7 +100,7 @@ func (s *Services) token(ctx context.Context, r Registration, scopes []string) (
 		return accessToken{}, t.refused
 	}
 	return accessToken{}, &ServiceError{
-		Op: tokenOp, URL: r.TokenURL, Status: http.StatusOK, Reason: ReasonScopeNotGranted,
+		Op: askForAccess, URL: r.TokenURL, Status: http.StatusOK, Reason: ReasonScopeNotGranted,
 		err: fmt.Errorf("asked for %s, granted %q", scopes[0], show(strings.Join(t.granted, " "))),
 	}
 }
@@ -135,7 +135,7 @@ func (s *Services) sharedToken(ctx context.Context, r Registration, scopes []str
 	}
 }
 
-const tokenOp = "ask for an access token"
+const askForAccess = "ask for an access token"
 
 func (s *Services) requestToken(ctx context.Context, r Registration, key tokenKey) (accessToken, error) {
 	assertion, err := s.assertion(ctx, r)
@@ -150,7 +150,7 @@ func (s *Services) requestToken(ctx context.Context, r Registration, key tokenKe
 	}
 	now := s.deps.Now()
 	answer, err := s.send(ctx, r, call{
-		op: tokenOp, method: http.MethodPost, address: r.TokenURL,
+		op: askForAccess, method: http.MethodPost, address: r.TokenURL,
 		accept: "application/json", contentType: "application/x-www-form-urlencoded",
 		body: []byte(form.Encode()), limit: tokenMaxBytes,
 	})

@@ -17,19 +17,13 @@ import (
 	"sync"
 	"time"
 
-	"github.com/gorilla/mux"
 	"github.com/redis/go-redis/v9"
 
-	"github.com/sealsmith/sealsmith/cmd/sealsmith/web"
 	"github.com/sealsmith/sealsmith/grading"
-	"github.com/sealsmith/sealsmith/grading/agsmarks"
-	"github.com/sealsmith/sealsmith/grading/agsresults"
 	"github.com/sealsmith/sealsmith/hsm"
 	"github.com/sealsmith/sealsmith/issuance"
 	"github.com/sealsmith/sealsmith/issuance/elm"
 	"github.com/sealsmith/sealsmith/issuance/redisqueue"
-	"github.com/sealsmith/sealsmith/lti"
-	"github.com/sealsmith/sealsmith/lti/fetch"
 	"github.com/sealsmith/sealsmith/lti/ltistore"
 	"github.com/sealsmith/sealsmith/migrations/sqldb"
 	"github.com/sealsmith/sealsmith/templates"
@@ -205,82 +199,6 @@ func (a *app) worker() *issuance.Worker {
 		DB: a.db, Templates: a.templates, Jobs: a.queue, Sealer: a.sealer(), Pages: a.pages, PublicURL: a.public,
 		Parallel: runtime.NumCPU() + 1, Lease: 2 * time.Minute, Sweep: 2 * time.Second, Now: time.Now, Logger: a.logger,
 	}
-}
-
-// front is what faces people and platforms, and the loops that work for it.
-type front struct {
-	handler http.Handler
-	loops   []func(context.Context)
-}
-
-// client makes calls to the platforms of registrations.
-func (a *app) client() func(lti.Registration) *http.Client {
-	clients := fetch.NewClients(fetch.Config{AllowLoopback: loopback(a.public.Hostname())})
-	return func(r lti.Registration) *http.Client { return clients.For(r.Settings.PrivateHosts) }
-}
-
-// front joins LTI and the pages into one router.
-func (a *app) front() (front, error) {
-	client := a.client()
-	services, err := lti.NewServices(lti.ServiceDeps{Keys: a.lti, HTTP: client, Now: time.Now, Rand: rand.Reader, Logger: a.logger})
-	if err != nil {
-		return front{}, err
-	}
-	notices := &lti.Subscriber{Services: services, Store: a.lti, Handler: a.public, Now: time.Now, Logger: a.logger}
-	scores := lti.NewScoreQueue(services, a.lti)
-	reader := &grading.Reader{Store: a.grading, Source: agsresults.New(services, a.lti, a.templates), Now: time.Now, Logger: a.logger}
-	marker := &agsmarks.Marker{
-		Claimed: a.desk, Attachments: a.grading, Columns: services, Scores: scores, Outcomes: a.lti, Versions: a.templates, Now: time.Now, Logger: a.logger,
-	}
-	handler, err := a.router(client, services, reader, notices)
-	return front{handler, []func(context.Context){a.housekeeping, a.traces.Run, gradeLoop(reader), notices.Run, scores.Run, marker.Run}}, err
-}
-
-func (a *app) router(client func(lti.Registration) *http.Client, services *lti.Services, reader *grading.Reader, notices *lti.Subscriber) (http.Handler, error) {
-	var pages *web.Web
-	tool, err := lti.New(lti.Deps{
-		PublicURL: a.public, Store: a.lti, HTTP: client, Secret: a.secret, Now: time.Now, Rand: rand.Reader, Logger: a.logger,
-		TraceID: web.TraceID, Trace: a.traces.Add,
-		Notices: a.lti, Notice: a.noticed,
-		Page: func(w http.ResponseWriter, r *http.Request, p lti.Page) { pages.Between(w, r, p) },
-		Enter: func(w http.ResponseWriter, r *http.Request, s lti.Session) {
-			if err := notices.Launched(r.Context(), s.Launch); err != nil { // the launch does not wait for it
-				a.logger.WarnContext(r.Context(), "notices not asked for", "registration", s.Launch.RegistrationID, "err", err)
-			}
-			pages.Enter(w, r, s)
-		},
-		Problem: func(w http.ResponseWriter, r *http.Request, err error) { pages.Problem(w, r, err) },
-	})
-	if err != nil {
-		return nil, err
-	}
-	pages, err = web.New(web.Deps{
-		Roster:    services.Members,
-		PublicURL: a.public, LTI: tool, Registrations: a.lti, Templates: a.templates, Grading: a.grading, Reader: reader, Desk: a.desk,
-		Sealing: a.sealing, Verify: a.verify, Ready: a.ready, Now: time.Now, Logger: a.logger, Version: version,
-	})
-	if err != nil {
-		return nil, err
-	}
-	registrar, err := a.registrar(client, pages)
-	if err != nil {
-		return nil, err
-	}
-	router := mux.NewRouter()
-	tool.Mount(router)
-	registrar.Mount(router)
-	pages.Mount(router)
-	return pages.Wrap(router), nil
-}
-
-// noticed acts on what a platform tells by itself.
-func (a *app) noticed(ctx context.Context, r lti.Registration, n lti.Notice) error {
-	if n.Type != lti.NoticeContextCopy {
-		return nil // that it came is all a greeting says
-	}
-	drafts, err := a.grading.CopyCourse(ctx, r, n)
-	a.logger.InfoContext(ctx, "course copied", "registration", r.ID, "context", n.Context.ID, "drafts", drafts)
-	return err
 }
 
 func (a *app) verify(file []byte) issuance.Report {

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -37,6 +38,7 @@ type school struct {
 	*demolms.LMS
 	source     *agsresults.Source
 	attachment grading.Attachment
+	ahead      atomic.Int64 // of the clock by which services are called, nanoseconds
 }
 
 func newSchool(t *testing.T) *school {
@@ -82,11 +84,14 @@ func newSchool(t *testing.T) *school {
 		ClientID: "sealsmith", AuthURL: auth, TokenURL: token, JWKSURL: jwks, Deployments: []string{"1"},
 	})
 	must(t, err)
-	services, err := lti.NewServices(lti.ServiceDeps{Keys: store, HTTP: func(lti.Registration) *http.Client { return client }, Now: time.Now, Rand: rand.Reader, Logger: logger})
+	s := &school{}
+	now := func() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) }
+	services, err := lti.NewServices(lti.ServiceDeps{Keys: store, HTTP: func(lti.Registration) *http.Client { return client }, Now: now, Rand: rand.Reader, Logger: logger})
 	must(t, err)
-	return &school{LMS: lms, source: agsresults.New(services, store, books{}), attachment: grading.Attachment{
+	s.LMS, s.source, s.attachment = lms, agsresults.New(services, store, books{}), grading.Attachment{
 		ID: "a-1", OrganisationID: organisation.ID, RegistrationID: r.ID, VersionID: "v-1",
-	}}
+	}
+	return s
 }
 
 func (s *school) read(tb testing.TB, learner string) []grading.Observation {
@@ -147,6 +152,12 @@ func (s *school) faults(t *testing.T) {
 			t.Errorf("%s: got %v, want %s", knob, err, reason)
 		}
 		s.Reset()
+		if knob == demolms.ResultsBusy { // it asked for a second, and gets it
+			if _, _, err := s.source.Read(t.Context(), s.attachment, ""); err == nil {
+				t.Error("called before the time")
+			}
+			s.ahead.Add(int64(time.Second))
+		}
 	}
 	must(t, s.Set(demolms.ResultsDenied, demolms.Once))
 	if all := s.read(t, "8"); len(all) != 1 || all[0].Score.Float64 != 30 {
