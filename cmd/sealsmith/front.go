@@ -71,7 +71,7 @@ func (a *app) router(client func(lti.Registration) *http.Client, services *lti.S
 	if err != nil {
 		return nil, err
 	}
-	registrar, err := a.registrar(client, func() *web.Web { return pages })
+	registrar, err := a.registrar(client, pages)
 	if err != nil {
 		return nil, err
 	}

@@ -8,13 +8,11 @@ import (
 	"github.com/sealsmith/sealsmith/lti"
 )
 
-// registrar registers this tool with platforms that were invited. pages is called for
-// each request, because it is made after the endpoints of LTI.
-func (a *app) registrar(client func(lti.Registration) *http.Client, pages func() *web.Web) (*lti.Registrar, error) {
+// registrar registers this tool with platforms that were invited.
+func (a *app) registrar(client func(lti.Registration) *http.Client, pages *web.Web) (*lti.Registrar, error) {
 	return lti.NewRegistrar(lti.RegistrarDeps{
 		PublicURL: a.public, HTTP: client, Rand: rand.Reader, Logger: a.logger, Invitations: a.lti,
-		Page:    func(w http.ResponseWriter, r *http.Request, p lti.RegisterPage) { pages().Registered(w, r, p) },
-		Problem: func(w http.ResponseWriter, r *http.Request, err error) { pages().Problem(w, r, err) },
+		Page: pages.Registered, Problem: pages.Problem,
 		Tool: lti.ToolDescription{
 			Name: map[string]string{
 				"en": "Sealsmith micro-credentials",
