@@ -19,6 +19,7 @@ type platformsCommand struct {
 	Add          platformsAddCommand          `cmd:"" help:"Register an LMS, and print what its administrator needs. Adding the same issuer and client id again updates it."`
 	List         platformsListCommand         `cmd:"" help:"List registered platforms."`
 	Show         platformsShowCommand         `cmd:"" help:"Show one platform, and what its administrator needs."`
+	Check        platformsCheckCommand        `cmd:"" help:"Try key set, clock, access tokens and notices of a platform."`
 	Confirm      platformsConfirmCommand      `cmd:"" help:"Let a platform in that registered itself."`
 	Pause        platformsPauseCommand        `cmd:"" help:"Let nobody in through a platform for a while. Nothing is lost."`
 	Resume       platformsResumeCommand       `cmd:"" help:"End a pause."`

@@ -3,7 +3,6 @@ package ltistore
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"time"
 
@@ -144,14 +143,11 @@ func subscriptions(rows []handlerRow) []lti.Subscription {
 
 // HeardSince reports whether a notice of this type has come since then.
 func (s *Store) HeardSince(ctx context.Context, organisationID, registrationID, noticeType string, since time.Time) (bool, error) {
-	var at sql.NullTime
-	err := s.db.Get(ctx, &at, `select max(heard_at) from notice_handlers where organisation_id = ? and registration_id = ? and notice_type = ?`,
-		organisationID, registrationID, noticeType)
-	if errors.Is(err, sql.ErrNoRows) {
-		return false, nil
-	}
+	var heard int
+	err := s.db.Get(ctx, &heard, `select count(*) from notice_handlers where organisation_id = ? and registration_id = ? and notice_type = ? and heard_at >= ?`,
+		organisationID, registrationID, noticeType, sqldb.UTC(since))
 	if err != nil {
 		return false, fmt.Errorf("look for a notice: %w", err)
 	}
-	return at.Valid && !at.Time.Before(since), nil
+	return heard > 0, nil
 }
