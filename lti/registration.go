@@ -1,6 +1,7 @@
 package lti
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -107,35 +108,48 @@ func (r Registration) ownsHost(host string, also ...string) bool {
 // Validate returns a sentence about the first field that cannot be used, or nil.
 // Addresses must be https, except on this computer (localhost, 127.0.0.1, ::1).
 func (r Registration) Validate() error {
-	for _, f := range []struct{ label, value string }{
-		{"the organisation", r.OrganisationID},
-		{"the name", r.Name},
-		{"the issuer", r.Issuer},
-		{"the client id", r.ClientID},
-	} {
-		if err := validateText(f.label, f.value); err != nil {
-			return err
+	if problems := r.Problems(); len(problems) > 0 {
+		return errors.New(problems[0].Sentence)
+	}
+	return nil
+}
+
+// Problem is what is wrong with one field of a registration.
+type Problem struct {
+	Field    string // organisation, name, issuer, client_id, auth_url, token_url, jwks_url, deployment or settings
+	Sentence string // begins in lower case and has no full stop
+}
+
+// Problems returns what Validate finds, for each field that cannot be used its first.
+func (r Registration) Problems() []Problem {
+	var found []Problem
+	note := func(field string, err error) {
+		if err != nil && !slices.ContainsFunc(found, func(p Problem) bool { return p.Field == field }) {
+			found = append(found, Problem{field, err.Error()})
 		}
 	}
-	if u, err := url.Parse(r.Issuer); err == nil && (u.RawQuery != "" || u.Fragment != "") {
-		return fmt.Errorf("the issuer %q must not have a query or a fragment", r.Issuer)
-	}
-	for _, f := range []struct{ label, value string }{
-		{"the issuer", r.Issuer},
-		{"the authorization URL", r.AuthURL},
-		{"the token URL", r.TokenURL},
-		{"the key set URL", r.JWKSURL},
-	} {
-		if err := validateURL(f.label, f.value); err != nil {
-			return err
-		}
-	}
+	note("organisation", validateText("the organisation", r.OrganisationID))
+	note("name", validateText("the name", r.Name))
+	note("issuer", validateIssuer(r.Issuer))
+	note("client_id", validateText("the client id", r.ClientID))
+	note("auth_url", validateURL("the authorization URL", r.AuthURL))
+	note("token_url", validateURL("the token URL", r.TokenURL))
+	note("jwks_url", validateURL("the key set URL", r.JWKSURL))
 	for _, d := range r.Deployments {
-		if err := validateText("the deployment id", d); err != nil {
-			return err
-		}
+		note("deployment", validateText("the deployment id", d))
 	}
-	return r.Settings.validate()
+	note("settings", r.Settings.validate())
+	return found
+}
+
+func validateIssuer(issuer string) error {
+	if err := validateText("the issuer", issuer); err != nil {
+		return err
+	}
+	if u, err := url.Parse(issuer); err == nil && (u.RawQuery != "" || u.Fragment != "") {
+		return fmt.Errorf("the issuer %q must not have a query or a fragment", issuer)
+	}
+	return validateURL("the issuer", issuer)
 }
 
 // algorithms are those approved by Security Framework 1.1.

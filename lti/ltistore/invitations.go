@@ -188,7 +188,7 @@ func (s *Store) UseInvitation(ctx context.Context, ticket string, r lti.Registra
 		return spend(ctx, tx, ticket, inv, done)
 	})
 	if errors.Is(err, ErrTaken) {
-		return lti.Registered{}, errors.Join(err, s.noteTaken(ctx, inv, owner, r))
+		return lti.Registered{}, errors.Join(err, s.noteTaken(ctx, taken{r: r, owner: owner, actor: "invitation:" + inv.ID, theirActor: "somebody else's invitation", subject: inv.ID}))
 	}
 	if err != nil {
 		return lti.Registered{}, err
@@ -282,13 +282,21 @@ func spend(ctx context.Context, tx *sqldb.Tx, ticket string, inv lti.Invitation,
 	})
 }
 
+// taken is the attempt to register what belongs to another organisation.
+type taken struct {
+	r                 lti.Registration
+	owner             string // organisation that has it
+	actor, theirActor string // who tried, in the trail of either
+	subject           string // of the event in the trail of who tried
+}
+
 // noteTaken tells both organisations, neither of which learns who the other is.
-func (s *Store) noteTaken(ctx context.Context, inv lti.Invitation, owner string, r lti.Registration) error {
+func (s *Store) noteTaken(ctx context.Context, t taken) error {
 	at := sqldb.UTC(s.now())
-	what := fmt.Sprintf("issuer %s, client id %s", r.Issuer, r.ClientID)
+	what := fmt.Sprintf("issuer %s, client id %s", t.r.Issuer, t.r.ClientID)
 	events := []sqldb.Event{
-		{OrganisationID: inv.OrganisationID, At: at, Actor: "invitation:" + inv.ID, Action: "registration refused", Subject: inv.ID, Detail: what + " belongs to another organisation"},
-		{OrganisationID: owner, At: at, Actor: "somebody else's invitation", Action: "registration refused", Subject: r.ClientID, Detail: what + ": another organisation tried to register it"},
+		{OrganisationID: t.r.OrganisationID, At: at, Actor: t.actor, Action: "registration refused", Subject: t.subject, Detail: what + " belongs to another organisation"},
+		{OrganisationID: t.owner, At: at, Actor: t.theirActor, Action: "registration refused", Subject: t.r.ClientID, Detail: what + ": another organisation tried to register it"},
 	}
 	return s.db.InTx(ctx, func(tx *sqldb.Tx) error {
 		for _, e := range events {

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/sealsmith/sealsmith/lti"
 	"github.com/sealsmith/sealsmith/migrations/sqldb"
 )
@@ -16,6 +18,84 @@ import (
 // ErrStatus is returned by SetStatus for a change that is none: who confirms what has
 // been confirmed, or paused meanwhile, should look first.
 var ErrStatus = errors.New("the platform is not in that state")
+
+// ErrKnown is returned by Connect for a connection that the organisation has already.
+var ErrKnown = errors.New("the organisation has this connection already")
+
+// Connect stores a registration that an administrator has entered: who may do that need
+// not wait for a confirmation. It fails with the sentence of Registration.Validate, with
+// ErrKnown and the registration that is there, and with ErrTaken, of which both
+// organisations' trails tell.
+func (s *Store) Connect(ctx context.Context, r lti.Registration, actor string) (lti.Registration, error) {
+	if err := r.Validate(); err != nil {
+		return lti.Registration{}, err
+	}
+	r.ID, r.Status = uuid.Must(uuid.NewV7()).String(), lti.StatusActive
+	now := sqldb.UTC(s.now())
+	var owner string
+	err := s.db.InTx(ctx, func(tx *sqldb.Tx) error {
+		known, found, err := registrationOf(ctx, tx, r.Issuer, r.ClientID)
+		switch {
+		case err != nil:
+			return err
+		case found && known.OrganisationID == r.OrganisationID:
+			r = known
+			return ErrKnown
+		case found:
+			owner = known.OrganisationID
+			return ErrTaken
+		}
+		row, err := rowOf(r, now)
+		if err != nil {
+			return err
+		}
+		if err := upsert(ctx, tx, row); err != nil {
+			return err
+		}
+		for _, d := range r.Deployments {
+			if err := addDeployment(ctx, tx, row, d, now); err != nil {
+				return err
+			}
+		}
+		r.CreatedAt = now
+		return sqldb.Audit(ctx, tx, sqldb.Event{
+			OrganisationID: r.OrganisationID, At: now, Actor: actor, Action: "platform connected", Subject: r.ID, Detail: inWords(r),
+		})
+	})
+	switch {
+	case errors.Is(err, ErrKnown):
+		return r, err
+	case errors.Is(err, ErrTaken) && owner != "":
+		return lti.Registration{}, errors.Join(err, s.noteTaken(ctx, taken{r: r, owner: owner, actor: actor, theirActor: "somebody else's administrator", subject: r.ClientID}))
+	case err != nil:
+		return lti.Registration{}, err
+	}
+	s.forget()
+	return r, nil
+}
+
+// Correct changes name, addresses and token audience of a registration of the organisation
+// to those of r; issuer and client id, by which it is known, stay. It fails with the
+// sentence of Registration.Validate and lti.ErrNotFound.
+func (s *Store) Correct(ctx context.Context, organisationID, id string, to lti.Registration, actor string) error {
+	return s.manage(ctx, organisationID, id, func(tx *sqldb.Tx, r lti.Registration, now time.Time) (sqldb.Event, error) {
+		r.Name, r.AuthURL, r.TokenURL, r.JWKSURL, r.TokenAudience = to.Name, to.AuthURL, to.TokenURL, to.JWKSURL, to.TokenAudience
+		if err := r.Validate(); err != nil {
+			return sqldb.Event{}, err
+		}
+		_, err := tx.Exec(ctx, `update registrations set name = ?, auth_url = ?, token_url = ?, jwks_url = ?, token_audience = ?
+			where organisation_id = ? and id = ?`, r.Name, r.AuthURL, r.TokenURL, r.JWKSURL, r.TokenAudience, organisationID, id)
+		if err != nil {
+			return sqldb.Event{}, fmt.Errorf("correct the registration: %w", err)
+		}
+		return sqldb.Event{At: now, Actor: actor, Action: "platform corrected", Subject: id, Detail: inWords(r)}, nil
+	})
+}
+
+// inWords are the values that decide whom a registration trusts.
+func inWords(r lti.Registration) string {
+	return fmt.Sprintf("issuer %s, client id %s, logins %s, tokens %s, keys %s", r.Issuer, r.ClientID, r.AuthURL, r.TokenURL, r.JWKSURL)
+}
 
 // statusChanges are the states from which a registration goes to another, and the word for
 // it in the audit trail. Nothing goes back to pending by hand.

@@ -149,6 +149,35 @@ func (s *Store) LastTraces(ctx context.Context, organisationID, registrationID s
 	return list, nil
 }
 
+// Lately is what has happened to a registration.
+type Lately struct {
+	LastLaunch time.Time // the newest that succeeded; zero: none that is remembered
+	Refused    int       // logins, launches and notices since the given time; no more are counted than are kept
+}
+
+// Lately sums up the traces of the registration.
+func (s *Store) Lately(ctx context.Context, organisationID, registrationID string, since time.Time) (Lately, error) {
+	var sum Lately
+	err := s.db.Get(ctx, &sum.Refused, `select count(*) from launch_traces
+		where organisation_id = ? and registration_id = ? and code <> '' and at >= ?`, organisationID, registrationID, sqldb.UTC(since))
+	if err != nil {
+		return Lately{}, fmt.Errorf("count the refused: %w", err)
+	}
+	// The kind stands in the detail, which Flush has written; a value that says the same
+	// has its quotation marks escaped there.
+	var at []time.Time
+	err = s.db.Select(ctx, &at, `select at from launch_traces
+		where organisation_id = ? and registration_id = ? and code = '' and detail like ? order by at desc limit 1`,
+		organisationID, registrationID, `%"kind":"`+string(lti.TraceLaunch)+`"%`)
+	if err != nil {
+		return Lately{}, fmt.Errorf("select the last launch: %w", err)
+	}
+	if len(at) > 0 {
+		sum.LastLaunch = at[0].UTC()
+	}
+	return sum, nil
+}
+
 // FindTrace returns the trace with the id that a person read from their page, or
 // lti.ErrNotFound.
 func (s *Store) FindTrace(ctx context.Context, organisationID, id string) (lti.Trace, error) {
