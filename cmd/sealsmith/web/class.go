@@ -24,7 +24,7 @@ type classPage struct {
 	Why                    string    // in words; may be empty
 	Learners               []classRow
 	Ready, Waiting, Sealed int
-	Templates              bool   // the teacher is an administrator, too
+	Tabs                   tabs   // of a teacher who is an administrator, too
 	Unnamed                string // why the platform does not tell names, in words; empty: it was not asked, or it does
 	Marked                 bool   // the platform is told who has claimed
 	About                  string // LTI subject whose work was asked for; empty: nobody's
@@ -76,7 +76,10 @@ func (s *Web) showClass(w http.ResponseWriter, r *http.Request, v *visit, a grad
 			page.Learners[i].Name, page.Learners[i].Told = list.names[row.Subject], true
 		}
 	}
-	page.Why, page.Templates, page.About = cmp.Or(why, a.ReadError), v.launch.IsAdmin(), v.launch.ForUser
+	page.Why, page.About = cmp.Or(why, a.ReadError), v.launch.ForUser
+	if v.launch.IsAdmin() {
+		page.Tabs = tabs{At: v.path(""), Class: true, Current: "class"}
+	}
 	if page.Sealing, err = s.sealingNotice(ctx); err != nil {
 		return err
 	}

@@ -14,17 +14,18 @@ import (
 // their arguments from them.
 func funcs() template.FuncMap {
 	return template.FuncMap{
-		"args":    args,
-		"ic":      newIcon,
-		"ring":    newRings,
-		"glyph":   glyph,
-		"number":  number,
-		"percent": percent,
-		"date":    date,
-		"moment":  moment,
-		"size":    size,
-		"add":     func(a, b int) int { return a + b },
-		"join":    func(list []string, sep string) string { return strings.Join(list, sep) },
+		"args":     args,
+		"ic":       newIcon,
+		"ring":     newRings,
+		"glyph":    glyph,
+		"number":   number,
+		"percent":  percent,
+		"date":     date,
+		"moment":   moment,
+		"size":     size,
+		"sentence": sentence,
+		"add":      func(a, b int) int { return a + b },
+		"join":     func(list []string, sep string) string { return strings.Join(list, sep) },
 	}
 }
 

@@ -82,6 +82,8 @@ type world struct {
 	listed  []string
 	sealing web.SealingStatus
 	parts   []web.Component
+	found   []lti.Finding // what a check finds
+	checked []string      // registrations that were checked
 
 	polder, fjord house
 }
@@ -121,7 +123,7 @@ func newWorld(t *testing.T) *world {
 	reader := &grading.Reader{Store: w.grading, Source: w.grades, Now: now, Logger: logger}
 	w.pages, err = web.New(web.Deps{
 		PublicURL: public, LTI: tool, Registrations: w.store, Roster: w.roster, Templates: w.templates, Grading: w.grading, Reader: reader, Desk: w.desk,
-		Sealing: w.status, Ready: w.ready, Now: now, Logger: logger, Version: "test",
+		Sealing: w.status, Ready: w.ready, Check: w.check, Now: now, Logger: logger, Version: "test",
 		Verify: func(file []byte) issuance.Report {
 			return issuance.Verify(file, issuance.VerifyOptions{Trust: w.trust, Now: noon})
 		},
@@ -153,6 +155,14 @@ func (w *world) ready(context.Context) []web.Component {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.parts
+}
+
+// check notes that it was asked for.
+func (w *world) check(_ context.Context, r lti.Registration) []lti.Finding {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.checked = append(w.checked, r.ID)
+	return w.found
 }
 
 // pause takes the token away.

@@ -28,6 +28,8 @@ var (
 	errTestUser    = errors.New("a test user cannot do this")
 	errForm        = errors.New("the form cannot be read")
 	errTooLarge    = errors.New("more was sent than is accepted")
+
+	errOwnConnection = errors.New("the connection is the one through which the administrator came")
 )
 
 // kindRegistration is the problem of a platform that could not register itself.
@@ -50,6 +52,7 @@ func sentinels() []sentinel {
 		{errTestUser, "test-user"},
 		{errForm, "form"},
 		{errTooLarge, "too-large"},
+		{errOwnConnection, "own-connection"},
 
 		{lti.ErrNoSession, "no-session"},
 		{lti.ErrCookieLost, "cookie-lost"},
@@ -57,6 +60,7 @@ func sentinels() []sentinel {
 		{lti.ErrNotFound, "not-found"},
 		{lti.ErrSpent, "no-session"},
 		{ltistore.ErrStatus, "moved-on"},
+		{ltistore.ErrKnown, "moved-on"},
 
 		{templates.ErrNotFound, "not-found"},
 		{templates.ErrDuplicate, "duplicate"},
@@ -148,8 +152,9 @@ type problemWords map[string]struct {
 
 // language is a file of lang.
 type language struct {
-	Problems problemWords      `json:"problems"`
-	Fields   map[string]string `json:"fields"` // of the template form, "#" stands for a number
+	Problems problemWords           `json:"problems"`
+	Fields   map[string]string      `json:"fields"` // of the template form, "#" stands for a number
+	Steps    map[lti.Step]stepWords `json:"steps"`  // of launches
 }
 
 func newLanguage() (language, error) {

@@ -1,17 +1,14 @@
 package web
 
 import (
-	"errors"
 	"net/http"
 	"time"
-
-	"github.com/sealsmith/sealsmith/grading"
 )
 
 // templatesPage lists what the organisation promises.
 type templatesPage struct {
 	Items   []templateItem
-	Class   bool // the administrator teaches this activity, too
+	Tabs    tabs
 	Sealing sealingNotice
 }
 
@@ -40,12 +37,8 @@ func (s *Web) templates(w http.ResponseWriter, r *http.Request, v *visit) error 
 	if page.Sealing, err = s.sealingNotice(r.Context()); err != nil {
 		return err
 	}
-	if teacher(v.launch) == nil {
-		_, err := s.deps.Grading.Launched(r.Context(), v.launch)
-		if err != nil && !errors.Is(err, grading.ErrNotFound) {
-			return err
-		}
-		page.Class = err == nil
+	if page.Tabs, err = s.tabs(r.Context(), v, "templates"); err != nil {
+		return err
 	}
 	return s.show(w, r, http.StatusOK, view{name: "templates", frame: v.frame(), page: &page})
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/sealsmith/sealsmith/hsm"
 	"github.com/sealsmith/sealsmith/issuance"
 	"github.com/sealsmith/sealsmith/lti"
+	"github.com/sealsmith/sealsmith/lti/ltistore"
 	"github.com/sealsmith/sealsmith/templates"
 )
 
@@ -23,9 +24,11 @@ type Deps struct {
 	PublicURL *url.URL
 	// LTI finds the session of a request and signs deep linking responses: *lti.Tool.
 	LTI LTI
-	// Registrations finds the platform of a session, for the frames it may show us in:
-	// *ltistore.Store.
-	Registrations Registrations
+	// Registrations finds the platform of a session, for the frames it may show us in, and
+	// is what the pages about connections show and change.
+	Registrations *ltistore.Store
+	// Check tries whether a connection works: the Run of a lti.Checkup.
+	Check func(ctx context.Context, r lti.Registration) []lti.Finding
 	// Roster reads who is in a course: the Members of *lti.Services.
 	Roster    func(ctx context.Context, r lti.Registration, membershipsURL string, q lti.MemberQuery) (lti.Roster, error)
 	Templates *templates.Store
@@ -55,12 +58,6 @@ type LTI interface {
 	DeepLinkingResponse(ctx context.Context, s lti.Session, items []lti.ContentItem, message string) (returnURL, jwt string, err error)
 }
 
-// Registrations finds platforms.
-type Registrations interface {
-	// Registration returns the registration of the organisation, or lti.ErrNotFound.
-	Registration(ctx context.Context, organisationID, id string) (lti.Registration, error)
-}
-
 // SealingStatus says whether credentials are being sealed.
 type SealingStatus struct {
 	Paused bool
@@ -86,11 +83,13 @@ type Web struct {
 	fields   map[string]string // names of the fields of the template form
 	guard    *http.CrossOriginProtection
 	rosters  rosters
+	steps    map[lti.Step]stepWords
+	checks   checks
 }
 
 // New checks d, parses all pages, and returns a Web. It starts nothing.
 func New(d Deps) (*Web, error) {
-	if d.PublicURL == nil || d.LTI == nil || d.Registrations == nil || d.Roster == nil || d.Templates == nil || d.Grading == nil ||
+	if d.PublicURL == nil || d.LTI == nil || d.Registrations == nil || d.Check == nil || d.Roster == nil || d.Templates == nil || d.Grading == nil ||
 		d.Reader == nil || d.Desk == nil || d.Sealing == nil || d.Verify == nil || d.Ready == nil || d.Now == nil || d.Logger == nil {
 		return nil, errors.New("web: every field of Deps but Version is required")
 	}
@@ -102,7 +101,10 @@ func New(d Deps) (*Web, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Web{deps: d, pages: pages, problems: words.Problems, fields: words.Fields, guard: http.NewCrossOriginProtection(), rosters: rosters{lists: map[string]roster{}}}
+	s := &Web{
+		deps: d, pages: pages, problems: words.Problems, fields: words.Fields, steps: words.Steps, guard: http.NewCrossOriginProtection(),
+		rosters: rosters{lists: map[string]roster{}}, checks: checks{running: map[string]bool{}},
+	}
 	// The platform posts these from its own origin; the state cookie protects them.
 	s.guard.AddInsecureBypassPattern("POST /lti/login")
 	s.guard.AddInsecureBypassPattern("POST /lti/login/{key}")
@@ -167,6 +169,27 @@ func (s *Web) routes(r *mux.Router) {
 	post("/s/{sid}/templates/new", s.visit(admin, s.templateAdd))
 	get("/s/{sid}/templates/{id}", s.visit(admin, s.templateEdit))
 	post("/s/{sid}/templates/{id}", s.visit(admin, s.templateSave))
+	s.connectionRoutes(get, post)
+}
+
+// connectionRoutes are the pages of administrators about the platforms.
+func (s *Web) connectionRoutes(get, post func(path string, a action)) {
+	const at = "/s/{sid}/connections"
+	get(at, s.visit(admin, s.connections))
+	get(at+"/find", s.visit(admin, s.findTrace))
+	get(at+"/new", s.visit(admin, s.connect))
+	post(at+"/new", s.visit(admin, s.invite))
+	get(at+"/new/{family}", s.visit(admin, s.byHand))
+	post(at+"/new/{family}", s.visit(admin, s.connectByHand))
+	post(at+"/invitations/{id}/withdraw", s.visit(admin, s.withdraw))
+	get(at+"/{id}", s.visit(admin, s.connection))
+	post(at+"/{id}/status", s.visit(admin, s.connectionStatus))
+	post(at+"/{id}/approve", s.visit(admin, s.approve))
+	post(at+"/{id}/notices", s.visit(admin, s.retryNotices))
+	post(at+"/{id}/check", s.visit(admin, s.check))
+	get(at+"/{id}/addresses", s.visit(admin, s.addresses))
+	post(at+"/{id}/addresses", s.visit(admin, s.correct))
+	get(at+"/{id}/launches/{trace}", s.visit(admin, s.launchTrace))
 }
 
 // action is a handler that may fail; its error becomes a problem page.
