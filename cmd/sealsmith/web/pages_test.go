@@ -117,7 +117,7 @@ func shots(t *testing.T) []shot {
 	_, err = second.db.Exec(t.Context(), `update claims set state = 'revoked'`)
 	must(t, err)
 	open("credential-withdrawn", holder, "learn")
-	return all
+	return append(all, connectionShots(t)...)
 }
 
 // tampered gives the sealed content another name.

@@ -16,6 +16,7 @@ func TestRoles(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	_, attached := w.attach(w.polder, "x", roleLearner)
+	w.traced(w.polder.reg, lti.Trace{ID: "step", Kind: lti.TraceLaunch})
 	as := func(roles ...string) browser {
 		l := attached
 		l.Roles = roles
@@ -31,15 +32,15 @@ func TestRoles(t *testing.T) {
 		{"test user", as(roleTestUser, roleLearner, roleTeacher, roleAdmin), "learn"},
 		{"teacher", as(roleTeacher), "class"},
 		{"teacher who learns, too", as(roleTeacher, roleLearner), "class"},
-		{"administrator", as(roleAdmin), "templates templates/new templates/ID"},
-		{"administrator who teaches", as(roleAdmin, roleTeacher), "class templates templates/new templates/ID"},
+		{"administrator", as(roleAdmin), connectionPages + " templates templates/new templates/ID"},
+		{"administrator who teaches", as(roleAdmin, roleTeacher), connectionPages + " class templates templates/new templates/ID"},
 		{"mentor", as(roleMentor), ""},
 		{"nobody", as(), ""},
 		{"choosing teacher", w.enter(w.polder.choosing("t", roleTeacher)), "pick see?template=ID rule?template=ID"},
-		{"choosing administrator", w.enter(w.polder.choosing("t", roleAdmin)), "pick see?template=ID rule?template=ID templates templates/new templates/ID"},
+		{"choosing administrator", w.enter(w.polder.choosing("t", roleAdmin)), connectionPages + " pick see?template=ID rule?template=ID templates templates/new templates/ID"},
 		{"choosing learner", w.enter(w.polder.choosing("t", roleLearner)), ""},
 	}
-	pages := []string{"learn", "class", "templates", "templates/new", "templates/ID", "pick", "see?template=ID", "rule?template=ID"}
+	pages := append([]string{"learn", "class", "templates", "templates/new", "templates/ID", "pick", "see?template=ID", "rule?template=ID"}, strings.Fields(connectionPages)...)
 	for _, who := range people {
 		for _, page := range pages {
 			t.Run(who.name+" "+page, func(t *testing.T) {
@@ -56,17 +57,31 @@ func TestRoles(t *testing.T) {
 						status = http.StatusOK
 					}
 				}
-				want(t, who.b.get(strings.ReplaceAll(page, "ID", w.polder.version.TemplateID)), status)
+				address := strings.NewReplacer("ID", w.polder.version.TemplateID, "REG", w.polder.reg.ID).Replace(page)
+				want(t, who.b.get(address), status)
 			})
 		}
 	}
-	for _, post := range []string{"attach", "cancel", "read", "claim", "templates/new", "templates/" + w.polder.version.TemplateID} {
+	connection := "connections/" + w.polder.reg.ID
+	for _, post := range []string{
+		"attach", "cancel", "read", "claim", "templates/new", "templates/" + w.polder.version.TemplateID, "connections/new", "connections/new/moodle",
+		"connections/invitations/x/withdraw", connection + "/status", connection + "/approve", connection + "/notices", connection + "/check", connection + "/addresses",
+	} {
 		t.Run("mentor posts "+post, func(t *testing.T) {
 			t.Parallel()
 			want(t, people[6].b.post(post, url.Values{"family": {"X"}}), http.StatusForbidden)
 		})
+		if strings.HasPrefix(post, "connections") {
+			t.Run("teacher posts "+post, func(t *testing.T) {
+				t.Parallel()
+				want(t, people[2].b.post(post, url.Values{"to": {"paused"}}), http.StatusForbidden)
+			})
+		}
 	}
 }
+
+// connectionPages are the pages about connections, REG being one of them.
+const connectionPages = "connections connections/new connections/new/moodle connections/REG connections/REG/addresses connections/REG/launches/step"
 
 func TestHomeSendsEverybodyToTheirPage(t *testing.T) {
 	t.Parallel()
