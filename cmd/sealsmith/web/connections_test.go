@@ -397,7 +397,7 @@ func TestLaunchesList(t *testing.T) {
 	w.traced(w.polder.reg, exampleTraces()...)
 	got := b.get(page)
 	says(
-		t, got, "The last one was refused: the signature could not be checked with the keys of the LMS.", "Launch · teacher · by the platform’s storage", "Clock the same as ours",
+		t, got, "The last one was refused: the signature could not be checked with the keys of the LMS.", "Launch · teacher · by the platform’s storage",
 		"Clock 74 seconds behind ours", "kid-unknown", "Expected2025-03-aReceived2026-11-b", "differs from the registered one only by a slash at the end", "Notice",
 	)
 	got = b.get(page + "?only=refused")
@@ -420,7 +420,7 @@ func TestLaunchTrace(t *testing.T) {
 		t, got, "The signature could not be checked with the keys of the LMS.", "The signed message can be read: passed", "The signature is that of the LMS: failed",
 		"The message is fresh: not reached", "kid-unknown · answered with status 401", "read https://moodle.polder.example/jwks: 200", "Took300µs", "aud",
 	)
-	says(t, b.get(page+"0000-0000-0000-0002"), "It came in.", "The platform’s storage gave our secret back.", "Key 2026-11-b, RS256.", "Not usable, so ignored", "inside a page of the LMS", "Role here: teacher.")
+	says(t, b.get(page+"0000-0000-0000-0002"), "It came in", "The platform’s storage gave our secret back.", "Key 2026-11-b, RS256.", "Not usable, so ignored", "inside a page of the LMS", "Role here: teacher.")
 	says(t, b.get(page+"0000-0000-0000-0003"), "Register it exactly so.", "The connection is found, and it is active: failed")
 	says(t, b.get(page+"0000-0000-0000-0001"), "to nobody: the LMS told us by itself")
 	says(t, b.get(page+"broken"), "Something went wrong on this server: failed", "Give the trace number to the operator")

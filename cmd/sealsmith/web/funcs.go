@@ -24,6 +24,7 @@ func funcs() template.FuncMap {
 		"moment":   moment,
 		"size":     size,
 		"sentence": sentence,
+		"capital":  capital,
 		"add":      func(a, b int) int { return a + b },
 		"join":     func(list []string, sep string) string { return strings.Join(list, sep) },
 	}

@@ -29,6 +29,7 @@ type launchRow struct {
 	Expected, Received string
 	Advice, Hint       string
 	Clock              string // difference of the clocks, in words; empty: not known
+	ClockOff           bool   // it is more than a message takes
 }
 
 func (s *Web) newLaunchRow(tr lti.Trace) launchRow {
@@ -36,6 +37,7 @@ func (s *Web) newLaunchRow(tr lti.Trace) launchRow {
 		ID: tr.ID, At: tr.At, Kind: tr.Kind, Role: tr.Role, Message: tr.MessageType, Browser: tr.Browser, Framed: tr.Framed, Code: tr.Code,
 		Expected: tr.Expected, Received: tr.Received, Advice: tr.Advice, Hint: tr.Hint, Clock: clock(tr.ClockAhead),
 	}
+	row.ClockOff = row.Clock != "" && row.Clock != clock(new(0))
 	if tr.Code != "" {
 		row.Failed = s.stepFailed(tr.Step)
 	}
