@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/lestrrat-go/jwx/v2/jwk"
@@ -18,7 +19,7 @@ import (
 // signedBy returns the kid of a fresh deep linking response.
 func (r *rig) signedBy(t *testing.T) string {
 	t.Helper()
-	_, jwt, err := r.tool.DeepLinkingResponse(t.Context(), lti.Session{Launch: lti.Launch{DeepLinking: &lti.DeepLinkingSettings{}}}, nil, "")
+	_, jwt, err := r.tool.DeepLinkingResponse(t.Context(), lti.Session{Launch: lti.Launch{DeepLinking: &lti.DeepLinkingSettings{}}}, lti.DeepLinkingReply{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +62,7 @@ func TestDeepLinkingResponse(t *testing.T) {
 		Type: lti.ItemResourceLink, URL: toolURL + "/lti/launch", Title: "Data <literacy>", Custom: map[string]string{"attachment": "a-1"},
 		LineItem: &lti.ItemLineItem{Label: "Badge", ScoreMaximum: 100, ResourceID: "a-1", Tag: "sealsmith"},
 	}
-	url, jwt, err := r.tool.DeepLinkingResponse(t.Context(), stored, []lti.ContentItem{item}, "done")
+	url, jwt, err := r.tool.DeepLinkingResponse(t.Context(), stored, lti.DeepLinkingReply{Items: []lti.ContentItem{item}, Message: "done"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +99,7 @@ func TestDeepLinkingCancel(t *testing.T) { // D14
 	t.Parallel()
 	r := newRig(t)
 	s := r.launch(inDeepLinking(func(map[string]any) {})).session(t)
-	_, jwt, err := r.tool.DeepLinkingResponse(t.Context(), s, nil, "")
+	_, jwt, err := r.tool.DeepLinkingResponse(t.Context(), s, lti.DeepLinkingReply{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +140,7 @@ func TestDeepLinkingItems(t *testing.T) {
 		{"line item", &lti.DeepLinkingSettings{AcceptTypes: []string{item.Type}}, []lti.ContentItem{graded}, ""},
 	} {
 		s := lti.Session{Launch: lti.Launch{DeepLinking: tt.settings, MessageType: lti.MessageResourceLink}}
-		_, _, err := r.tool.DeepLinkingResponse(t.Context(), s, tt.items, "")
+		_, _, err := r.tool.DeepLinkingResponse(t.Context(), s, lti.DeepLinkingReply{Items: tt.items})
 		got := ""
 		if err != nil {
 			got = outcome{problem: err}.check(t).Code
@@ -155,7 +156,7 @@ func TestDeepLinkingWithoutLineItem(t *testing.T) { // D9
 	r := newRig(t)
 	s := lti.Session{Launch: lti.Launch{DeepLinking: &lti.DeepLinkingSettings{AcceptTypes: []string{lti.ItemResourceLink}, AcceptLineItem: new(false)}}}
 	items := []lti.ContentItem{{Type: lti.ItemResourceLink, URL: toolURL, LineItem: &lti.ItemLineItem{ScoreMaximum: 1}}}
-	_, jwt, err := r.tool.DeepLinkingResponse(t.Context(), s, items, "")
+	_, jwt, err := r.tool.DeepLinkingResponse(t.Context(), s, lti.DeepLinkingReply{Items: items})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,5 +165,60 @@ func TestDeepLinkingWithoutLineItem(t *testing.T) { // D9
 	}
 	if items[0].LineItem == nil {
 		t.Error("the caller's item was changed")
+	}
+}
+
+// TestDeepLinkingReplyInFull sends everything that Deep Linking 2.0 has for an activity, and
+// leaves out what is not said.
+func TestDeepLinkingReplyInFull(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	s := r.launch(inDeepLinking(func(settings map[string]any) { settings["data"] = "opaque" })).session(t)
+	from := time.Date(2026, 12, 1, 8, 0, 0, 0, time.UTC)
+	full := lti.ContentItem{
+		Type: lti.ItemResourceLink, URL: toolURL + "/lti/launch", Title: "T", Text: "t", Custom: map[string]string{"a": "b"},
+		Icon: &lti.ItemImage{URL: toolURL + "/i.png", Width: 32, Height: 32}, Thumbnail: &lti.ItemImage{URL: toolURL + "/t.png"},
+		Window: &lti.ItemWindow{TargetName: "w", Width: 800}, Frame: &lti.ItemFrame{Width: 600, Height: 400},
+		Available: &lti.ItemPeriod{Start: from}, Submission: &lti.ItemPeriod{End: from.AddDate(0, 1, 0)},
+		LineItem: &lti.ItemLineItem{
+			Label: "L", ScoreMaximum: 100, ResourceID: "r", Tag: "g", GradesReleased: new(false),
+			SubmissionReview: &lti.SubmissionReview{ReviewableStatus: []string{"Completed"}, Label: "Review", URL: toolURL + "/lti/launch"},
+		},
+	}
+	bare := lti.ContentItem{Type: lti.ItemResourceLink, URL: toolURL + "/lti/launch"}
+	_, jwt, err := r.tool.DeepLinkingResponse(t.Context(), s, lti.DeepLinkingReply{
+		Items: []lti.ContentItem{full, bare}, Message: "m", ErrorMessage: "em", Log: "l", ErrorLog: "el",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got map[string]any
+	if err := json.Unmarshal(must(base64.RawURLEncoding.DecodeString(strings.Split(jwt, ".")[1])), &got); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]any{"msg": "m", "errormsg": "em", "log": "l", "errorlog": "el", "data": "opaque"} {
+		if got[dlClaim+name] != want {
+			t.Errorf("%s is %v", name, got[dlClaim+name])
+		}
+	}
+	want := []any{
+		map[string]any{
+			"type": "ltiResourceLink", "url": toolURL + "/lti/launch", "title": "T", "text": "t", "custom": map[string]any{"a": "b"},
+			"icon": map[string]any{"url": toolURL + "/i.png", "width": 32.0, "height": 32.0}, "thumbnail": map[string]any{"url": toolURL + "/t.png"},
+			"window": map[string]any{"targetName": "w", "width": 800.0}, "iframe": map[string]any{"width": 600.0, "height": 400.0},
+			"available": map[string]any{"startDateTime": "2026-12-01T08:00:00Z"}, "submission": map[string]any{"endDateTime": "2027-01-01T08:00:00Z"},
+			"lineItem": map[string]any{
+				"label": "L", "scoreMaximum": 100.0, "resourceId": "r", "tag": "g", "gradesReleased": false,
+				"submissionReview": map[string]any{"reviewableStatus": []any{"Completed"}, "label": "Review", "url": toolURL + "/lti/launch"},
+			},
+		},
+		map[string]any{"type": "ltiResourceLink", "url": toolURL + "/lti/launch"},
+	}
+	if diff := cmp.Diff(want, got[dlClaim+"content_items"]); diff != "" {
+		t.Errorf("items (-want +got):\n%s", diff)
+	}
+	full.Icon.URL = "javascript:alert(1)"
+	if _, _, err := r.tool.DeepLinkingResponse(t.Context(), s, lti.DeepLinkingReply{Items: []lti.ContentItem{full}}); err == nil {
+		t.Error("a picture at no address was sent")
 	}
 }
