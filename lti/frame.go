@@ -2,6 +2,7 @@ package lti
 
 import (
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -55,9 +56,7 @@ type StorageCall struct {
 // kept the cookie or not.
 func (t *Tool) continueAddress(r *http.Request, p loginParameters, st loginState) string {
 	q := url.Values{"state": {st.text}, "at": {r.URL.Path}}
-	for name, values := range p.form {
-		q[name] = values
-	}
+	maps.Copy(q, p.form)
 	return t.origin + "/lti/continue?" + q.Encode()
 }
 
@@ -79,7 +78,7 @@ func (t *Tool) resume(w http.ResponseWriter, r *http.Request) {
 	}
 	if t.cookies.holds(r, t.cookies.stateName(st.text), digest(t.secret.browser(st))) {
 		t.cookies.prove(w)
-		http.Redirect(w, r, location, http.StatusFound)
+		http.Redirect(w, r, location, http.StatusFound) //nolint:gosec // G710: the authorization endpoint of a registration
 		return
 	}
 	page := Page{Kind: PageWindow, Action: t.loginPath(r), Registration: reg, Fields: fields(p.form)}

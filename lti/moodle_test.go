@@ -1,8 +1,6 @@
 package lti_test
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -48,11 +46,6 @@ func readCapture[T any](tb testing.TB, name string) T {
 		tb.Fatalf("%s: %v", name, err)
 	}
 	return v
-}
-
-func hexSHA256(s string) string {
-	sum := sha256.Sum256([]byte(s))
-	return hex.EncodeToString(sum[:])
 }
 
 // replay puts a recorded launch before a tool whose clock stands at the moment of the

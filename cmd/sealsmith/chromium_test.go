@@ -112,7 +112,7 @@ func (c *chrome) window(at place) (context.Context, error) {
 		if c.windows[other.TargetID] == nil {
 			ctx, leave := chromedp.NewContext(c.ctx, chromedp.WithTargetID(other.TargetID))
 			context.AfterFunc(c.ctx, leave)
-			c.windows[other.TargetID] = ctx
+			c.windows[other.TargetID] = ctx //nolint:fatcontext // one per window, each from the browser's
 		}
 		return c.windows[other.TargetID], nil
 	}
