@@ -173,3 +173,23 @@ func TestNamesOfTheClass(t *testing.T) {
 	want(t, got, http.StatusOK)
 	says(t, got, "LMS user learner-1", "Just now names could not be read")
 }
+
+// TestFramesOfACloud: the pages of a cloud's customers may show the tool.
+func TestFramesOfACloud(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	reg, err := w.store.AddRegistration(t.Context(), lti.Registration{
+		OrganisationID: w.polder.org.ID, Name: "Canvas", Issuer: "https://canvas.instructure.com", ClientID: "1",
+		AuthURL: "https://sso.canvaslms.com/api/lti/authorize_redirect", TokenURL: "https://sso.canvaslms.com/login/oauth2/token",
+		JWKSURL: "https://sso.canvaslms.com/api/lti/security/jwks", Deployments: []string{"1"}, Settings: lti.Settings{Hosts: []string{"canvas.polder.example"}},
+	})
+	must(t, err)
+	l := w.polder.choosing("t", roleTeacher)
+	l.RegistrationID, l.Issuer = reg.ID, reg.Issuer
+	csp := w.enter(l).get("pick").Header().Get("Content-Security-Policy")
+	for _, want := range []string{"https://*.instructure.com", "https://sso.canvaslms.com", "https://canvas.polder.example"} {
+		if !strings.Contains(csp[strings.Index(csp, "frame-ancestors"):], want) {
+			t.Errorf("no %s in %s", want, csp)
+		}
+	}
+}
