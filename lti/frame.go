@@ -160,7 +160,7 @@ func (t *Tool) confirm(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	tr := t.newTrace(r, TraceLaunch)
-	s, secret, err := t.confirmed(w, r, tr)
+	reg, s, secret, err := t.confirmed(w, r, tr)
 	if err != nil {
 		t.refused(w, r, tr, err)
 		return
@@ -171,27 +171,27 @@ func (t *Tool) confirm(w http.ResponseWriter, r *http.Request) {
 	// cookies are ours. The secret is in the body of a form, never in an address.
 	t.deps.Page(w, r, Page{
 		Kind: PageOpen, Action: t.origin + "/lti/open",
-		Fields: []Field{{"session", s.ID}, {"secret", secret}}, Registration: Registration{ID: s.Launch.RegistrationID, OrganisationID: s.Launch.OrganisationID},
+		Fields: []Field{{"session", s.ID}, {"secret", secret}}, Registration: reg,
 	})
 }
 
-func (t *Tool) confirmed(w http.ResponseWriter, r *http.Request, tr *Trace) (Session, string, error) {
+func (t *Tool) confirmed(w http.ResponseWriter, r *http.Request, tr *Trace) (Registration, Session, string, error) {
 	l, err := t.receive(w, r, tr)
 	if err != nil {
-		return Session{}, "", err
+		return Registration{}, Session{}, "", err
 	}
 	if !same(r.PostForm.Get("secret"), t.secret.stored(l.state)) {
-		return Session{}, "", refuse(CodeStateNotBound, "", "")
+		return Registration{}, Session{}, "", refuse(CodeStateNotBound, "", "")
 	}
 	launch, err := t.check(r.Context(), l, tr)
 	if err != nil {
-		return Session{}, "", err
+		return Registration{}, Session{}, "", err
 	}
 	s, secret, err := t.openSession(r.Context(), l.state, launch)
 	if errors.Is(err, ErrSpent) {
-		return Session{}, "", refuse(CodeReplay, "", "")
+		err = refuse(CodeReplay, "", "")
 	}
-	return s, secret, err
+	return l.registration, s, secret, err
 }
 
 // openWindow takes the session of a frame without cookies over into a window.
