@@ -41,6 +41,7 @@ type NoticeStore interface {
 const (
 	maxNoticesBody = 1 << 20
 	maxNotices     = 100
+	maxAudiences   = 4 // of a notice that are looked for, before anything in it is believed
 )
 
 // notices receives what platforms send by themselves: {"notices":[{"jwt":"…"}]}. The body
@@ -166,8 +167,8 @@ func (t *Tool) noticeRegistration(ctx context.Context, compact string) (Registra
 	if err != nil {
 		return Registration{}, err
 	}
-	for _, audience := range audiences {
-		if audience == "" {
+	for _, audience := range audiences[:min(len(audiences), maxAudiences)] {
+		if audience == "" || !registrable(issuer, audience) {
 			continue
 		}
 		found, err := t.deps.Store.Registrations(ctx, issuer, audience)
