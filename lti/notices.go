@@ -208,7 +208,7 @@ func readNotice(c object, reg Registration) (Notice, error) {
 	n.Context = Context{ID: course.id("id"), Label: course.plain("label"), Title: course.plain("title")}
 	origins, _ := c.texts(claimOrigins)
 	for _, id := range origins {
-		if id != "" && len(id) <= maxIDLength && id != n.Context.ID && len(n.OriginContexts) < maxHistory {
+		if id != "" && len(id) <= maxIDLength && !strings.ContainsFunc(id, isControl) && id != n.Context.ID && len(n.OriginContexts) < maxHistory {
 			n.OriginContexts = append(n.OriginContexts, id)
 		}
 	}
