@@ -17,7 +17,8 @@ import (
 
 func storageCases() []caseRow {
 	inBrowser := []string{"lti/demolms TestInABrowser"}
-	const script = "the script decides it (cmd/sealsmith/web/static/storage.js), in browsers; a wrong answer fails on the server as P3"
+	const script = "the script of the page decides it (cmd/sealsmith/web/static/storage.js), and only a browser can play it: TestBrowserStorageFaults there; " +
+		"what gets past the script fails on the server, as P3"
 	return []caseRow{
 		{number: "P1", input: "an answer of another origin", decided: script, elsewhere: inBrowser},
 		{number: "P2", input: "an answer to another message", decided: script, elsewhere: inBrowser},
