@@ -203,7 +203,7 @@ func (c caseRow) checkNotice(t *testing.T, r *rig, o outcome, dealt int) {
 func noticeCases() []caseRow {
 	about := func(member string, value any) func(map[string]any) {
 		return func(m map[string]any) {
-			notice := maps.Clone(m[claim+"notice"].(map[string]any)) //nolint:errcheck // made by noticeBase
+			notice := maps.Clone(m[claim+"notice"].(map[string]any))
 			notice[member] = value
 			m[claim+"notice"] = notice
 		}
