@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -190,6 +191,31 @@ func TestFramesOfACloud(t *testing.T) {
 	for _, want := range []string{"https://*.instructure.com", "https://sso.canvaslms.com", "https://canvas.polder.example"} {
 		if !strings.Contains(csp[strings.Index(csp, "frame-ancestors"):], want) {
 			t.Errorf("no %s in %s", want, csp)
+		}
+	}
+}
+
+// TestCrossSitePosts: what platforms post comes from their sites; nothing else may.
+func TestCrossSitePosts(t *testing.T) { // D15, E21
+	t.Parallel()
+	w := newWorld(t)
+	teacher := w.enter(w.polder.choosing("t", roleTeacher))
+	post := func(path, site string) int {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, origin+path, strings.NewReader("a=b"))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("Sec-Fetch-Site", site)
+		r.Header.Set("Origin", "https://evil.example")
+		r.AddCookie(teacher.cookie)
+		return w.do(r).Code
+	}
+	for _, path := range []string{teacher.path("attach"), teacher.path("cancel"), "/lti/confirm", "/lti/open", "/verify"} {
+		if got := post(path, "cross-site"); got != http.StatusForbidden {
+			t.Errorf("%s from another site: %d", path, got)
+		}
+	}
+	for _, path := range []string{"/lti/login", "/lti/login/some-key", "/lti/launch"} {
+		if got := post(path, "cross-site"); got == http.StatusForbidden {
+			t.Errorf("%s from a platform: %d", path, got)
 		}
 	}
 }
