@@ -162,7 +162,7 @@ func (c *chrome) window(at place) (context.Context, context.CancelFunc, error) {
 func (c *chrome) attach(id target.ID) error {
 	ctx, leave := chromedp.NewContext(c.ctx, chromedp.WithTargetID(id))
 	context.AfterFunc(c.ctx, leave)
-	c.windows[id] = ctx
+	c.windows[id] = ctx //nolint:fatcontext // one per window, each from the browser's
 	return c.listen(ctx)
 }
 
