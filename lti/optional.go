@@ -190,6 +190,9 @@ func custom(o object) map[string]string {
 // clean makes text from outside fit to be kept and shown: without control characters and
 // those that change the reading direction, at most limit characters long.
 func clean(s string, limit int) string {
+	if len(s) <= limit && plainASCII(s) {
+		return strings.TrimSpace(s)
+	}
 	s = strings.TrimSpace(strings.Map(func(r rune) rune {
 		switch {
 		case r == '\n' || r == '\t':
