@@ -42,9 +42,9 @@ fuzz: ## Every fuzz target for FUZZTIME.
 	@.ci/fuzz $(FUZZTIME)
 
 bench: ## Measures as JSON lines.
-	@.ci/packages gcc libc6-dev softhsm2 redis-server >&2
+	@.ci/packages gcc libc6-dev softhsm2 redis-server postgresql >&2
 	@$(MAKE) --no-print-directory build >&2
-	@bin/sealsmith bench && bin/sealsmith bench --launches 200 --claims 1500 --key p256 | tail -n 1
+	@.ci/with-postgres bash -c 'bin/sealsmith bench --postgres "$$SEALSMITH_TEST_POSTGRES"' && bin/sealsmith bench --launches 200 --claims 1500 --key p256 | tail -n 1
 
 update-golden: ## Write the golden files anew; look at the difference before you commit it.
 	@go test ./issuance/elm -update

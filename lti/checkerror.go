@@ -98,6 +98,9 @@ const shownLength = 120
 
 // show makes a value from outside fit for a page and a log line.
 func show(s string) string {
+	if len(s) <= shownLength && plainASCII(s) { // most are
+		return s
+	}
 	s = strings.ToValidUTF8(s, "\uFFFD")
 	s = strings.Map(func(r rune) rune {
 		if isControl(r) || isBidiControl(r) {
@@ -109,6 +112,16 @@ func show(s string) string {
 		return string(runes[:shownLength]) + "…"
 	}
 	return s
+}
+
+// plainASCII reports whether s has nothing but printable ASCII characters.
+func plainASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 // mask keeps the first characters of a secret, enough to compare two log lines.

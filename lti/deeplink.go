@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"time"
 )
 
 // ContentItem is one thing given back to the platform (Deep Linking 2.0, section 3).
@@ -17,6 +18,41 @@ type ContentItem struct {
 	Text     string            `json:"text,omitempty"`
 	Custom   map[string]string `json:"custom,omitempty"`
 	LineItem *ItemLineItem     `json:"lineItem,omitempty"`
+	// Icon and Thumbnail are pictures on the tool's own addresses; Window and Frame are how
+	// the tool would like to be shown. Moodle takes the icon and drops the rest.
+	Icon      *ItemImage  `json:"icon,omitempty"`
+	Thumbnail *ItemImage  `json:"thumbnail,omitempty"`
+	Window    *ItemWindow `json:"window,omitempty"`
+	Frame     *ItemFrame  `json:"iframe,omitempty"`
+	// Available and Submission are when the activity can be opened and handed in.
+	Available  *ItemPeriod `json:"available,omitempty"`
+	Submission *ItemPeriod `json:"submission,omitempty"`
+}
+
+// ItemImage is a picture of an item; width and height are in pixels, 0: not said.
+type ItemImage struct {
+	URL    string `json:"url"`
+	Width  int    `json:"width,omitempty"`
+	Height int    `json:"height,omitempty"`
+}
+
+// ItemWindow asks for a window of its own; width and height are in pixels, 0: not said.
+type ItemWindow struct {
+	TargetName string `json:"targetName,omitempty"`
+	Width      int    `json:"width,omitempty"`
+	Height     int    `json:"height,omitempty"`
+}
+
+// ItemFrame asks for a frame of this size, in pixels; 0: not said.
+type ItemFrame struct {
+	Width  int `json:"width,omitempty"`
+	Height int `json:"height,omitempty"`
+}
+
+// ItemPeriod is a time from Start to End; a zero time: open.
+type ItemPeriod struct {
+	Start time.Time `json:"startDateTime,omitzero"`
+	End   time.Time `json:"endDateTime,omitzero"`
 }
 
 // ItemLineItem asks the platform for a line item that belongs to the new resource link.
@@ -25,6 +61,19 @@ type ItemLineItem struct {
 	ScoreMaximum float64 `json:"scoreMaximum"` // > 0
 	ResourceID   string  `json:"resourceId,omitempty"`
 	Tag          string  `json:"tag,omitempty"`
+	// GradesReleased says whether learners see grades as soon as they are given; nil: not said.
+	GradesReleased *bool `json:"gradesReleased,omitempty"`
+	// SubmissionReview lets teachers open the tool from a grade; nil: they cannot.
+	SubmissionReview *SubmissionReview `json:"submissionReview,omitempty"`
+}
+
+// DeepLinkingReply is what is given back to the platform. No items is a valid reply, and
+// the one to give when the teacher cancels: without one the platform's dialogue hangs.
+type DeepLinkingReply struct {
+	Items []ContentItem
+	// Message and ErrorMessage are plain text that the platform may show to the teacher; Log
+	// and ErrorLog are for its log. Moodle shows neither: tell people before returning.
+	Message, ErrorMessage, Log, ErrorLog string
 }
 
 // ItemResourceLink is the type of an activity that launches the tool.
@@ -34,19 +83,17 @@ const ItemResourceLink = "ltiResourceLink"
 const responseLifetime = 300
 
 // DeepLinkingResponse signs the answer to the deep linking request that began s (Deep
-// Linking 2.0, section 4.5): the page posts the JWT to returnURL as the field "JWT". No
-// items is a valid answer, and the one to give when the teacher cancels: without an answer
-// the platform's dialogue hangs. message is plain text for the teacher, or empty. A line
+// Linking 2.0, section 4.5): the page posts the JWT to returnURL as the field "JWT". A line
 // item is left out where the platform said that it takes none. It may be called again for
 // the same session; each call signs anew.
 //
 // Items that the platform would refuse are a *CheckError.
-func (t *Tool) DeepLinkingResponse(ctx context.Context, s Session, items []ContentItem, message string) (returnURL, jwt string, err error) {
+func (t *Tool) DeepLinkingResponse(ctx context.Context, s Session, reply DeepLinkingReply) (returnURL, jwt string, err error) {
 	settings := s.Launch.DeepLinking
 	if settings == nil {
 		return "", "", refuse(CodeNotDeepLinking, MessageDeepLinking, s.Launch.MessageType)
 	}
-	accepted, err := acceptedItems(*settings, items)
+	accepted, err := acceptedItems(*settings, reply.Items)
 	if err != nil {
 		return "", "", err
 	}
@@ -69,8 +116,10 @@ func (t *Tool) DeepLinkingResponse(ctx context.Context, s Session, items []Conte
 	if settings.Data != nil {
 		claims[claimDeepLinking+"data"] = json.RawMessage(*settings.Data)
 	}
-	if message != "" {
-		claims[claimDeepLinking+"msg"] = message
+	for name, text := range map[string]string{"msg": reply.Message, "errormsg": reply.ErrorMessage, "log": reply.Log, "errorlog": reply.ErrorLog} {
+		if text != "" {
+			claims[claimDeepLinking+name] = text
+		}
 	}
 	jwt, err = t.keys.sign(ctx, claims)
 	if err != nil {
@@ -95,6 +144,11 @@ func acceptedItems(settings DeepLinkingSettings, items []ContentItem) ([]Content
 		}
 		if settings.AcceptLineItem != nil && !*settings.AcceptLineItem {
 			item.LineItem = nil
+		}
+		for _, image := range []*ItemImage{item.Icon, item.Thumbnail} {
+			if image != nil && validateURL("the picture of the item", image.URL) != nil {
+				return nil, refuse(CodeItemInvalid, "an address of the picture", image.URL)
+			}
 		}
 		if item.LineItem != nil && !(item.LineItem.ScoreMaximum > 0) {
 			return nil, refuse(CodeItemInvalid, "a maximum above 0", fmt.Sprint(item.LineItem.ScoreMaximum))

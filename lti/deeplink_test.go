@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/lestrrat-go/jwx/v2/jwk"
@@ -18,7 +19,7 @@ import (
 // signedBy returns the kid of a fresh deep linking response.
 func (r *rig) signedBy(t *testing.T) string {
 	t.Helper()
-	_, jwt, err := r.tool.DeepLinkingResponse(t.Context(), lti.Session{Launch: lti.Launch{DeepLinking: &lti.DeepLinkingSettings{}}}, nil, "")
+	_, jwt, err := r.tool.DeepLinkingResponse(t.Context(), lti.Session{Launch: lti.Launch{DeepLinking: &lti.DeepLinkingSettings{}}}, lti.DeepLinkingReply{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +62,7 @@ func TestDeepLinkingResponse(t *testing.T) {
 		Type: lti.ItemResourceLink, URL: toolURL + "/lti/launch", Title: "Data <literacy>", Custom: map[string]string{"attachment": "a-1"},
 		LineItem: &lti.ItemLineItem{Label: "Badge", ScoreMaximum: 100, ResourceID: "a-1", Tag: "sealsmith"},
 	}
-	url, jwt, err := r.tool.DeepLinkingResponse(t.Context(), stored, []lti.ContentItem{item}, "done")
+	url, jwt, err := r.tool.DeepLinkingResponse(t.Context(), stored, lti.DeepLinkingReply{Items: []lti.ContentItem{item}, Message: "done"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,75 +95,57 @@ func TestDeepLinkingResponse(t *testing.T) {
 	}
 }
 
-func TestDeepLinkingCancel(t *testing.T) { // D14
+// TestDeepLinkingReplyInFull sends everything that Deep Linking 2.0 has for an activity, and
+// leaves out what is not said.
+func TestDeepLinkingReplyInFull(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	s := r.launch(inDeepLinking(func(map[string]any) {})).session(t)
-	_, jwt, err := r.tool.DeepLinkingResponse(t.Context(), s, nil, "")
+	s := r.launch(inDeepLinking(func(settings map[string]any) { settings["data"] = "opaque" })).session(t)
+	from := time.Date(2026, 12, 1, 8, 0, 0, 0, time.UTC)
+	full := lti.ContentItem{
+		Type: lti.ItemResourceLink, URL: toolURL + "/lti/launch", Title: "T", Text: "t", Custom: map[string]string{"a": "b"},
+		Icon: &lti.ItemImage{URL: toolURL + "/i.png", Width: 32, Height: 32}, Thumbnail: &lti.ItemImage{URL: toolURL + "/t.png"},
+		Window: &lti.ItemWindow{TargetName: "w", Width: 800}, Frame: &lti.ItemFrame{Width: 600, Height: 400},
+		Available: &lti.ItemPeriod{Start: from}, Submission: &lti.ItemPeriod{End: from.AddDate(0, 1, 0)},
+		LineItem: &lti.ItemLineItem{
+			Label: "L", ScoreMaximum: 100, ResourceID: "r", Tag: "g", GradesReleased: new(false),
+			SubmissionReview: &lti.SubmissionReview{ReviewableStatus: []string{"Completed"}, Label: "Review", URL: toolURL + "/lti/launch"},
+		},
+	}
+	bare := lti.ContentItem{Type: lti.ItemResourceLink, URL: toolURL + "/lti/launch"}
+	_, jwt, err := r.tool.DeepLinkingResponse(t.Context(), s, lti.DeepLinkingReply{
+		Items: []lti.ContentItem{full, bare}, Message: "m", ErrorMessage: "em", Log: "l", ErrorLog: "el",
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	claims := r.openResponse(t, jwt)
-	if got := string(claims[dlClaim+"content_items"]); got != "[]" {
-		t.Errorf("content_items is %s, want []", got)
-	}
-	for _, name := range []string{dlClaim + "data", dlClaim + "msg", "sub", "azp"} { // D10, D20
-		if raw, ok := claims[name]; ok {
-			t.Errorf("%s is sent: %s", name, raw)
-		}
-	}
-	if strings.Contains(string(claims["iat"]), ".") {
-		t.Errorf("iat is %s", claims["iat"])
-	}
-}
-
-func TestDeepLinkingItems(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	item := lti.ContentItem{Type: lti.ItemResourceLink, URL: toolURL + "/lti/launch"}
-	graded := item
-	graded.LineItem = &lti.ItemLineItem{ScoreMaximum: 100}
-	for _, tt := range []struct {
-		name     string
-		settings *lti.DeepLinkingSettings
-		items    []lti.ContentItem
-		code     string
-	}{
-		{"not deep linking", nil, nil, lti.CodeNotDeepLinking},
-		{"D4 type not accepted", &lti.DeepLinkingSettings{AcceptTypes: []string{"file"}}, []lti.ContentItem{item}, lti.CodeItemType},
-		{"D5 asset processor only", &lti.DeepLinkingSettings{AcceptTypes: []string{"ltiAssetProcessor"}}, []lti.ContentItem{item}, lti.CodeItemType},
-		{"D7 two, nothing said", &lti.DeepLinkingSettings{AcceptTypes: []string{item.Type}}, []lti.ContentItem{item, item}, lti.CodeItemCount},
-		{"two, one accepted", &lti.DeepLinkingSettings{AcceptTypes: []string{item.Type}, AcceptMultiple: new(false)}, []lti.ContentItem{item, item}, lti.CodeItemCount},
-		{"two accepted", &lti.DeepLinkingSettings{AcceptTypes: []string{item.Type}, AcceptMultiple: new(true)}, []lti.ContentItem{item, item}, ""},
-		{"D18 no url", &lti.DeepLinkingSettings{AcceptTypes: []string{item.Type}}, []lti.ContentItem{{Type: item.Type}}, lti.CodeItemInvalid},
-		{"D19 maximum 0", &lti.DeepLinkingSettings{AcceptTypes: []string{item.Type}}, []lti.ContentItem{{Type: item.Type, URL: item.URL, LineItem: &lti.ItemLineItem{}}}, lti.CodeItemInvalid},
-		{"line item", &lti.DeepLinkingSettings{AcceptTypes: []string{item.Type}}, []lti.ContentItem{graded}, ""},
-	} {
-		s := lti.Session{Launch: lti.Launch{DeepLinking: tt.settings, MessageType: lti.MessageResourceLink}}
-		_, _, err := r.tool.DeepLinkingResponse(t.Context(), s, tt.items, "")
-		got := ""
-		if err != nil {
-			got = outcome{problem: err}.check(t).Code
-		}
-		if got != tt.code {
-			t.Errorf("%s: got %q (%v), want %q", tt.name, got, err, tt.code)
-		}
-	}
-}
-
-func TestDeepLinkingWithoutLineItem(t *testing.T) { // D9
-	t.Parallel()
-	r := newRig(t)
-	s := lti.Session{Launch: lti.Launch{DeepLinking: &lti.DeepLinkingSettings{AcceptTypes: []string{lti.ItemResourceLink}, AcceptLineItem: new(false)}}}
-	items := []lti.ContentItem{{Type: lti.ItemResourceLink, URL: toolURL, LineItem: &lti.ItemLineItem{ScoreMaximum: 1}}}
-	_, jwt, err := r.tool.DeepLinkingResponse(t.Context(), s, items, "")
-	if err != nil {
+	var got map[string]any
+	if err := json.Unmarshal(must(base64.RawURLEncoding.DecodeString(strings.Split(jwt, ".")[1])), &got); err != nil {
 		t.Fatal(err)
 	}
-	if got := string(r.openResponse(t, jwt)[dlClaim+"content_items"]); strings.Contains(got, "lineItem") {
-		t.Errorf("sent %s", got)
+	for name, want := range map[string]any{"msg": "m", "errormsg": "em", "log": "l", "errorlog": "el", "data": "opaque"} {
+		if got[dlClaim+name] != want {
+			t.Errorf("%s is %v", name, got[dlClaim+name])
+		}
 	}
-	if items[0].LineItem == nil {
-		t.Error("the caller's item was changed")
+	want := []any{
+		map[string]any{
+			"type": "ltiResourceLink", "url": toolURL + "/lti/launch", "title": "T", "text": "t", "custom": map[string]any{"a": "b"},
+			"icon": map[string]any{"url": toolURL + "/i.png", "width": 32.0, "height": 32.0}, "thumbnail": map[string]any{"url": toolURL + "/t.png"},
+			"window": map[string]any{"targetName": "w", "width": 800.0}, "iframe": map[string]any{"width": 600.0, "height": 400.0},
+			"available": map[string]any{"startDateTime": "2026-12-01T08:00:00Z"}, "submission": map[string]any{"endDateTime": "2027-01-01T08:00:00Z"},
+			"lineItem": map[string]any{
+				"label": "L", "scoreMaximum": 100.0, "resourceId": "r", "tag": "g", "gradesReleased": false,
+				"submissionReview": map[string]any{"reviewableStatus": []any{"Completed"}, "label": "Review", "url": toolURL + "/lti/launch"},
+			},
+		},
+		map[string]any{"type": "ltiResourceLink", "url": toolURL + "/lti/launch"},
+	}
+	if diff := cmp.Diff(want, got[dlClaim+"content_items"]); diff != "" {
+		t.Errorf("items (-want +got):\n%s", diff)
+	}
+	full.Icon.URL = "javascript:alert(1)"
+	if _, _, err := r.tool.DeepLinkingResponse(t.Context(), s, lti.DeepLinkingReply{Items: []lti.ContentItem{full}}); err == nil {
+		t.Error("a picture at no address was sent")
 	}
 }

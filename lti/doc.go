@@ -5,14 +5,17 @@
 // goes on after a restart and sees when a teacher has decided otherwise.
 //
 // A launch is two requests of the browser. /lti/login (Security Framework 1.0, section
-// 5.1.1.1) stores a state and sends the browser to the platform; /lti/launch (5.1.1.3)
-// receives the signed id_token, checks it in a fixed order, spends the state in the same
-// transaction that creates the session, and hands over to Deps.Enter. Nothing is changed
-// before the last check has passed: a refused launch leaves the state unspent, so nobody
-// can burn another person's login by posting garbage, and a reload works after the
-// platform's keys were out of reach for a moment.
+// 5.1.1.1) makes a state, which is a signed value and no row, and sends the browser to the
+// platform; /lti/launch (5.1.1.3) receives the signed id_token, checks it in a fixed order,
+// creates the session, whose primary key the state can be used for once, and hands over to
+// Deps.Enter. Nothing is written before the last check has passed: a refused launch leaves
+// the login as it was, so nobody can burn another person's by posting garbage, and a reload
+// works after the platform's keys were out of reach for a moment. In frames where browsers
+// keep no cookie the way leads through platform storage or a new window; see frame.go.
+// Every login and launch leaves a Trace for the administrators of the tool.
 //
-// The checks are stricter than the JOSE library underneath: compact form only, RS256 only,
+// The checks are stricter than the JOSE library underneath: compact form only, RS256 only
+// unless a registration allows more,
 // a kid, a modulus of 2048 bits, no critical or key-carrying header, no duplicate members,
 // exp and iat present and bounded, the nonce that belongs to this state, a browser that
 // holds this state's cookie, a deployment that is registered.

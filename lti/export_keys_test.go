@@ -11,6 +11,9 @@ import (
 // MaxKeysPlatforms is how many key sets are kept.
 const MaxKeysPlatforms = maxKeysPlatforms
 
+// KeysRefetch is how often a key set is read again for a key that is not in it.
+const KeysRefetch = keysRefetch
+
 // PlatformKeys is the cache of key sets, for tests of its own.
 type PlatformKeys struct{ keys *platformKeys }
 

@@ -2,6 +2,7 @@ package lti
 
 import (
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -55,9 +56,7 @@ type StorageCall struct {
 // kept the cookie or not.
 func (t *Tool) continueAddress(r *http.Request, p loginParameters, st loginState) string {
 	q := url.Values{"state": {st.text}, "at": {r.URL.Path}}
-	for name, values := range p.form {
-		q[name] = values
-	}
+	maps.Copy(q, p.form)
 	return t.origin + "/lti/continue?" + q.Encode()
 }
 
@@ -79,7 +78,7 @@ func (t *Tool) resume(w http.ResponseWriter, r *http.Request) {
 	}
 	if t.cookies.holds(r, t.cookies.stateName(st.text), digest(t.secret.browser(st))) {
 		t.cookies.prove(w)
-		http.Redirect(w, r, location, http.StatusFound)
+		http.Redirect(w, r, location, http.StatusFound) //nolint:gosec // G710: the authorization endpoint of a registration
 		return
 	}
 	page := Page{Kind: PageWindow, Action: t.loginPath(r), Registration: reg, Fields: fields(p.form)}
@@ -161,7 +160,7 @@ func (t *Tool) confirm(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	tr := t.newTrace(r, TraceLaunch)
-	s, secret, err := t.confirmed(w, r, tr)
+	reg, s, secret, err := t.confirmed(w, r, tr)
 	if err != nil {
 		t.refused(w, r, tr, err)
 		return
@@ -172,27 +171,27 @@ func (t *Tool) confirm(w http.ResponseWriter, r *http.Request) {
 	// cookies are ours. The secret is in the body of a form, never in an address.
 	t.deps.Page(w, r, Page{
 		Kind: PageOpen, Action: t.origin + "/lti/open",
-		Fields: []Field{{"session", s.ID}, {"secret", secret}}, Registration: Registration{ID: s.Launch.RegistrationID, OrganisationID: s.Launch.OrganisationID},
+		Fields: []Field{{"session", s.ID}, {"secret", secret}}, Registration: reg,
 	})
 }
 
-func (t *Tool) confirmed(w http.ResponseWriter, r *http.Request, tr *Trace) (Session, string, error) {
+func (t *Tool) confirmed(w http.ResponseWriter, r *http.Request, tr *Trace) (Registration, Session, string, error) {
 	l, err := t.receive(w, r, tr)
 	if err != nil {
-		return Session{}, "", err
+		return Registration{}, Session{}, "", err
 	}
 	if !same(r.PostForm.Get("secret"), t.secret.stored(l.state)) {
-		return Session{}, "", refuse(CodeStateNotBound, "", "")
+		return Registration{}, Session{}, "", refuse(CodeStateNotBound, "", "")
 	}
 	launch, err := t.check(r.Context(), l, tr)
 	if err != nil {
-		return Session{}, "", err
+		return Registration{}, Session{}, "", err
 	}
 	s, secret, err := t.openSession(r.Context(), l.state, launch)
 	if errors.Is(err, ErrSpent) {
-		return Session{}, "", refuse(CodeReplay, "", "")
+		err = refuse(CodeReplay, "", "")
 	}
-	return s, secret, err
+	return l.registration, s, secret, err
 }
 
 // openWindow takes the session of a frame without cookies over into a window.

@@ -223,7 +223,21 @@ func (t *Tool) checkSignature(ctx context.Context, token idToken, reg Registrati
 	case err != nil:
 		return refuse(CodeKeysUnavailable, reg.JWKSURL, "").because(err)
 	}
-	refused := refuse(CodeKIDUnknown, token.alg, token.kid) // the kid is there, for another algorithm
+	refused := checkKeys(token, keys)
+	if refused == nil {
+		return nil
+	}
+	// A platform may have changed the key and kept its name: the key set is read again, as
+	// seldom as for an unknown name.
+	if renewed := t.platform.renew(ctx, reg, token.kid); renewed != nil && checkKeys(token, renewed) == nil {
+		return nil
+	}
+	return refused
+}
+
+// checkKeys returns nil when one of the keys has made the signature.
+func checkKeys(token idToken, keys []publicKey) error {
+	var refused error = refuse(CodeKIDUnknown, token.alg, token.kid) // the kid is there, for another algorithm
 	for _, key := range keys {
 		if !key.fits(token.alg) {
 			continue

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gorilla/mux"
 )
@@ -129,6 +130,9 @@ func readLogin(w http.ResponseWriter, r *http.Request) (loginParameters, error) 
 		if err != nil {
 			return p, err
 		}
+		if len(value) > maxHint {
+			return p, refuse(CodeTooLarge, fmt.Sprintf("%s of at most %d bytes", name, maxHint), "")
+		}
 		p.form.Set(name, value)
 	}
 	p.issuer, p.clientID, p.hint = p.form.Get("iss"), p.form.Get("client_id"), p.form.Get("login_hint")
@@ -144,8 +148,6 @@ func readLogin(w http.ResponseWriter, r *http.Request) (loginParameters, error) 
 		return p, refuse(CodeIssuerParameter, "iss", "")
 	case p.hint == "":
 		return p, refuse(CodeLoginHint, "login_hint", "")
-	case len(p.hint) > maxHint || p.messageHint != nil && len(*p.messageHint) > maxHint:
-		return p, refuse(CodeTooLarge, fmt.Sprintf("a hint of at most %d bytes", maxHint), "")
 	case len(p.deployment) > maxIDLength:
 		return p, refuse(CodeDeploymentLength, "", "")
 	}
@@ -199,6 +201,9 @@ func (t *Tool) findRegistration(ctx context.Context, key string, p loginParamete
 	if key != "" {
 		return t.registrationOfKey(ctx, key, p, tr)
 	}
+	if !registrable(p.issuer, p.clientID) {
+		return Registration{}, refuse(CodePlatformUnknown, "", p.issuer)
+	}
 	found, err := t.deps.Store.Registrations(ctx, p.issuer, p.clientID)
 	if err != nil {
 		return Registration{}, fmt.Errorf("find the registration: %w", err)
@@ -212,9 +217,21 @@ func (t *Tool) findRegistration(ctx context.Context, key string, p loginParamete
 	return Registration{}, refuse(CodePlatformAmbiguous, "a client_id", "")
 }
 
+// registrable reports whether this can be issuer and client id, or nothing, of a
+// registration. What cannot is not looked for: the store would keep the answers to questions
+// of any length that anybody makes up, and PostgreSQL fails at U+0000 and at bytes that are
+// no UTF-8.
+func registrable(issuer, clientID string) bool {
+	return validateText("", issuer) == nil && (clientID == "" || validateText("", clientID) == nil) &&
+		utf8.ValidString(issuer) && utf8.ValidString(clientID)
+}
+
 // registrationOfKey is for logins at the address of one registration. It must fit what the
 // platform says of itself; a client id may be left out.
 func (t *Tool) registrationOfKey(ctx context.Context, key string, p loginParameters, tr *Trace) (Registration, error) {
+	if !loginPaths.MatchString("/lti/login/" + key) {
+		return Registration{}, refuse(CodeLoginKey, "", "")
+	}
 	reg, err := t.deps.Store.RegistrationByKey(ctx, key)
 	if errors.Is(err, ErrNotFound) {
 		return Registration{}, refuse(CodeLoginKey, "", "")

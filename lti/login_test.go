@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -60,87 +59,6 @@ func TestLoginRedirect(t *testing.T) {
 	}
 }
 
-func TestLoginEchoesTheMessageHintOnlyIfPresent(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	if a := r.login(nil); a.query.Has("lti_message_hint") { // L14
-		t.Error("a message hint was made up")
-	}
-	if a := r.login(url.Values{"lti_message_hint": {""}}); !a.query.Has("lti_message_hint") {
-		t.Error("an empty message hint was not echoed")
-	}
-}
-
-func TestLoginWithoutClientID(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	if a := r.login(url.Values{"client_id": {""}}); a.query.Get("client_id") != clientID {
-		t.Errorf("the only registration of the issuer was not taken: %v", a.query)
-	}
-	second := r.reg
-	second.ID, second.ClientID = "", "client-2"
-	if _, err := r.store.AddRegistration(t.Context(), second); err != nil {
-		t.Fatal(err)
-	}
-	form := r.loginForm()
-	form.Del("client_id")
-	if got := r.post("/lti/login", form).check(t); got.Code != lti.CodePlatformAmbiguous || got.Status != 400 { // L8
-		t.Errorf("got %v", got)
-	}
-}
-
-func TestLoginRefusals(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	for _, tt := range []struct {
-		name   string
-		change func(f url.Values)
-		code   string
-		status int
-	}{
-		{"L1 no issuer", func(f url.Values) { f.Del("iss") }, lti.CodeIssuerParameter, 400},
-		{"L2 no login hint", func(f url.Values) { f.Del("login_hint") }, lti.CodeLoginHint, 400},
-		{"L6 unknown issuer", func(f url.Values) { f.Set("iss", "https://evil.example") }, lti.CodePlatformUnknown, 400},
-		{"L7 unknown client", func(f url.Values) { f.Set("client_id", "other") }, lti.CodePlatformUnknown, 400},
-		{"L9 slash at the end", func(f url.Values) { f.Set("iss", issuer+"/") }, lti.CodePlatformUnknown, 400},
-		{"L9 capitals", func(f url.Values) { f.Set("iss", strings.ToUpper(issuer)) }, lti.CodePlatformUnknown, 400},
-		{"L10 two issuers", func(f url.Values) { f.Add("iss", "https://b.example") }, lti.CodeDuplicateParameter, 400},
-		{"L10 two message hints", func(f url.Values) { f["lti_message_hint"] = []string{"a", "b"} }, lti.CodeDuplicateParameter, 400},
-		{"L15 login hint of 9 KB", func(f url.Values) { f.Set("login_hint", strings.Repeat("h", 9<<10)) }, lti.CodeTooLarge, 413},
-		{"message hint of 9 KB", func(f url.Values) { f.Set("lti_message_hint", strings.Repeat("h", 9<<10)) }, lti.CodeTooLarge, 413},
-		{"body of 300 KB", func(f url.Values) { f.Set("x", strings.Repeat("h", 300<<10)) }, lti.CodeTooLarge, 413},
-		{"deployment hint too long", func(f url.Values) { f.Set("lti_deployment_id", long) }, lti.CodeDeploymentLength, 401},
-		{"L22 LTI 1.1", func(f url.Values) {
-			f.Set("lti_message_type", "basic-lti-launch-request")
-			f.Set("oauth_consumer_key", "k")
-		}, lti.CodeLTI11, 400},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			form := r.loginForm()
-			tt.change(form)
-			o := r.post("/lti/login", form)
-			got := o.check(t)
-			if got.Code != tt.code || got.Status != tt.status {
-				t.Errorf("got %v (%d), want %s (%d)", got, got.Status, tt.code, tt.status)
-			}
-			if len(o.rec.Result().Cookies()) != 0 {
-				t.Error("a refused login sets a cookie")
-			}
-		})
-	}
-}
-
-func TestLoginSameValueInQueryAndBody(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	req := httptest.NewRequest(http.MethodPost, toolURL+"/lti/login?iss="+url.QueryEscape(issuer), strings.NewReader(r.loginForm().Encode()))
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded; charset=UTF-8") // E18
-	if o := r.do(req); o.rec.Code != http.StatusFound {
-		t.Errorf("got %d, %v", o.rec.Code, o.problem)
-	}
-}
-
 func TestMethods(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -165,18 +83,15 @@ func TestMethods(t *testing.T) {
 	}
 }
 
-func TestStateExpires(t *testing.T) {
+func TestUnknownDeploymentNamesTheCommand(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	a := r.login(nil)
-	r.clock.advance(10*time.Minute - time.Second)
-	b := r.login(nil)
-	if o := r.deliver(a, sign(r.claims(a), map[string]any{"kid": "k1"}, platformKey())); o.entered == nil {
-		t.Errorf("just in time, got %v", o.problem)
+	got := r.launch(set(claim+"deployment_id", "x'; rm -rf / #")).check(t)
+	want := "sealsmith platforms approve " + r.reg.ID + ` --deployment='x'\''; rm -rf / #'`
+	if !strings.Contains(got.Advice, want) {
+		t.Errorf("got advice %q, want it to hold %q", got.Advice, want)
 	}
-	r.clock.advance(10 * time.Minute) // E13
-	got := r.deliver(b, sign(r.claims(b), map[string]any{"kid": "k1"}, platformKey())).check(t)
-	if got.Code != lti.CodeStateExpired || got.RegistrationID != r.reg.ID {
-		t.Errorf("got %v for registration %q", got, got.RegistrationID)
+	if got := r.launch(set(claim+"deployment_id", "a\u202eb")).check(t); strings.Contains(got.Advice, "platforms approve") {
+		t.Errorf("a command to be copied hides a character: %q", got.Advice)
 	}
 }

@@ -216,6 +216,8 @@ func readResourceLink(c object) (ResourceLink, error) {
 		return ResourceLink{}, refuse(CodeResourceLinkMissing, "resource_link.id", "")
 	case utf8.RuneCountInString(id) > maxIDLength:
 		return ResourceLink{}, refuse(CodeResourceLinkLength, fmt.Sprintf("at most %d characters", maxIDLength), "")
+	case strings.ContainsFunc(id, isControl):
+		return ResourceLink{}, refuse(CodeResourceLinkLength, "printable characters", "")
 	}
 	title, _ := link.text("title")
 	description, _ := link.text("description")

@@ -1,14 +1,13 @@
 package lti_test
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -50,11 +49,6 @@ func readCapture[T any](tb testing.TB, name string) T {
 	return v
 }
 
-func hexSHA256(s string) string {
-	sum := sha256.Sum256([]byte(s))
-	return hex.EncodeToString(sum[:])
-}
-
 // replay puts a recorded launch before a tool whose clock stands at the moment of the
 // recording, and whose login state holds the recorded nonce.
 func replay(t *testing.T, name, public string, reg lti.Registration) outcome {
@@ -89,6 +83,15 @@ func TestMoodleLaunches(t *testing.T) {
 		reg     lti.Registration
 		check   func(t *testing.T, l lti.Launch)
 	}{
+		{"sealsmith-launch-teacher-copied-course", "http://localhost:8090", lti.Registration{ClientID: "HArDB65FeCJMURN", Deployments: []string{"6"}}, func(t *testing.T, l lti.Launch) {
+			t.Helper()
+			if !l.IsTeacher() || l.Context.ID != "11" || !slices.Equal(l.Context.History, []string{"2"}) || l.Custom["attachment"] == "" {
+				t.Errorf("got %s", must(json.Marshal(l)))
+			}
+			if l.NRPS.URL != moodle+"/mod/lti/services.php/CourseSection/11/bindings/6/memberships" || !slices.Contains(l.AGS.Scopes, lti.ScopeScore) || l.Notices.URL != "" {
+				t.Errorf("services: %+v, %+v, %+v", l.AGS, l.NRPS, l.Notices)
+			}
+		}},
 		{"launch-submission-review", "http://127.0.0.1:8910", main, func(t *testing.T, l lti.Launch) {
 			t.Helper()
 			if l.MessageType != lti.MessageSubmissionReview || l.ForUser == "" || l.ForUser == l.User.Subject || !l.IsTeacher() {

@@ -41,6 +41,7 @@ type NoticeStore interface {
 const (
 	maxNoticesBody = 1 << 20
 	maxNotices     = 100
+	maxAudiences   = 4 // of a notice that are looked for, before anything in it is believed
 )
 
 // notices receives what platforms send by themselves: {"notices":[{"jwt":"…"}]}. The body
@@ -166,8 +167,8 @@ func (t *Tool) noticeRegistration(ctx context.Context, compact string) (Registra
 	if err != nil {
 		return Registration{}, err
 	}
-	for _, audience := range audiences {
-		if audience == "" {
+	for _, audience := range audiences[:min(len(audiences), maxAudiences)] {
+		if audience == "" || !registrable(issuer, audience) {
 			continue
 		}
 		found, err := t.deps.Store.Registrations(ctx, issuer, audience)
@@ -207,7 +208,7 @@ func readNotice(c object, reg Registration) (Notice, error) {
 	n.Context = Context{ID: course.id("id"), Label: course.plain("label"), Title: course.plain("title")}
 	origins, _ := c.texts(claimOrigins)
 	for _, id := range origins {
-		if id != "" && len(id) <= maxIDLength && id != n.Context.ID && len(n.OriginContexts) < maxHistory {
+		if id != "" && len(id) <= maxIDLength && !strings.ContainsFunc(id, isControl) && id != n.Context.ID && len(n.OriginContexts) < maxHistory {
 			n.OriginContexts = append(n.OriginContexts, id)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"html"
 	"net/mail"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -58,7 +59,10 @@ func readOptional(c object, reg Registration, l *Launch) []string {
 	l.User.Email = email(r.exact("email"))
 	l.User.Locale = locale(r.text("locale"))
 
-	course := r.object(claimContext)
+	var course object
+	if l.MessageType != MessageDataPrivacy { // such a message must have none (Data Privacy Launch 1.0)
+		course = r.object(claimContext)
+	}
 	l.Context = Context{ID: course.id("id"), Label: course.plain("label"), Title: course.plain("title")}
 
 	platform := r.object(claimPlatform)
@@ -90,6 +94,9 @@ func readOptional(c object, reg Registration, l *Launch) []string {
 	l.AGS = r.ags()
 	l.NRPS = NRPS{URL: r.service(r.object(claimNRPS), "context_memberships_url")}
 	l.Notices = r.notices()
+	if slices.ContainsFunc(l.Roles, func(role string) bool { return strings.HasPrefix(role, misspelledRole) }) {
+		r.ignored = append(r.ignored, "roles with https in place of http")
+	}
 	return r.ignored
 }
 
@@ -183,6 +190,9 @@ func custom(o object) map[string]string {
 // clean makes text from outside fit to be kept and shown: without control characters and
 // those that change the reading direction, at most limit characters long.
 func clean(s string, limit int) string {
+	if len(s) <= limit && plainASCII(s) {
+		return strings.TrimSpace(s)
+	}
 	s = strings.TrimSpace(strings.Map(func(r rune) rune {
 		switch {
 		case r == '\n' || r == '\t':

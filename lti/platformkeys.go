@@ -109,6 +109,20 @@ func (e keyEntry) isOld(now time.Time) bool {
 	return now.Sub(e.fetchedAt) >= keysMaxAge && now.Sub(e.triedAt) >= keysRetry
 }
 
+// renew reads the key set again, unless that was done within the last minute, and returns
+// the keys named kid; nil when nothing new was read.
+func (p *platformKeys) renew(ctx context.Context, r Registration, kid string) []publicKey {
+	e := p.entry(r)
+	if p.now().Sub(e.triedAt) < keysRefetch {
+		return nil
+	}
+	e, err := p.refresh(ctx, r, e.tries)
+	if err != nil || e.err != nil {
+		return nil
+	}
+	return e.keys[kid]
+}
+
 func (p *platformKeys) entry(r Registration) keyEntry {
 	p.mu.Lock()
 	defer p.mu.Unlock()

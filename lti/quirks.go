@@ -54,7 +54,7 @@ var quirkTable = []Quirks{
 		ScoreExtra: map[string]any{"https://canvas.instructure.com/lti/submission": map[string]any{"new_submission": false}},
 		Source:     "Canvas API documentation: one issuer for all of the cloud, endpoints on sso.canvaslms.com, pages of 50 members, a score makes a submission unless told otherwise",
 	},
-	{
+	{ //nolint:gosec // G101: an audience is no secret
 		Family: "desire2learn", Name: "Brightspace", ResultsLimit: true, TokenAudience: "https://api.brightspace.com/auth/token", Hosts: []string{".brightspace.com", ".desire2learn.com"},
 		Source: "Sakai Plus installation guide and hypothesis/lms: one token audience for every tenant",
 	},

@@ -86,6 +86,10 @@ func (r Registration) approvesDeployments() bool {
 	return !r.Quirks().SharedIssuer
 }
 
+// Hosts are the further host names of the platform, of its settings and of its product's
+// cloud; one that begins with a dot stands for all hosts below it.
+func (r Registration) Hosts() []string { return slices.Concat(r.Settings.Hosts, r.Quirks().Hosts) }
+
 // ownsHost reports whether host belongs to the platform: to one of the registered
 // addresses, to also (an address in a signed message), to the settings, or to the cloud of
 // its product family.
@@ -96,7 +100,7 @@ func (r Registration) ownsHost(host string, also ...string) bool {
 			return true
 		}
 	}
-	for _, known := range slices.Concat(r.Settings.Hosts, r.Quirks().Hosts) {
+	for _, known := range r.Hosts() {
 		known = strings.ToLower(known)
 		if host == known || strings.HasPrefix(known, ".") && strings.HasSuffix(host, known) {
 			return true

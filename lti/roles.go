@@ -12,6 +12,7 @@ const (
 	contextSubRole  = "http://purl.imsglobal.org/vocab/lis/v2/membership/"
 	institutionRole = "http://purl.imsglobal.org/vocab/lis/v2/institution/person#"
 	systemRole      = "http://purl.imsglobal.org/vocab/lis/v2/system/person#"
+	misspelledRole  = "https://purl.imsglobal.org/vocab/" // a usual mistake, named in the trace
 	testUserRole    = "http://purl.imsglobal.org/vocab/lti/system/person#TestUser"
 )
 

@@ -54,7 +54,7 @@ var noticeTypes = []string{NoticeHelloWorld, NoticeContextCopy}
 // Launched notes the notices that the platform of a launch offers and we want. Only
 // launches of teachers and administrators count: one of each deployment comes soon enough.
 func (s *Subscriber) Launched(ctx context.Context, l Launch) error {
-	if l.Notices.URL == "" || !(l.IsTeacher() || l.IsAdmin()) || !slices.Contains(l.Notices.Scopes, ScopeNoticeHandlers) {
+	if l.Notices.URL == "" || !l.IsTeacher() && !l.IsAdmin() || !slices.Contains(l.Notices.Scopes, ScopeNoticeHandlers) {
 		return nil
 	}
 	var errs []error

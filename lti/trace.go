@@ -75,7 +75,7 @@ func (tr *Trace) of(r Registration) { tr.RegistrationID, tr.OrganisationID = r.I
 
 // read notes what the token says of itself, before anything in it is believed.
 func (tr *Trace) read(token idToken) {
-	tr.KID, tr.Algorithm = show(token.kid), token.alg
+	tr.KID, tr.Algorithm = show(token.kid), show(token.alg)
 	if len(token.claims) == 0 {
 		return
 	}

@@ -7,12 +7,15 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	cdpbrowser "github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/cdproto/target"
@@ -24,6 +27,7 @@ type chrome struct {
 	ctx     context.Context //nolint:containedctx // chromedp keeps the browser in it
 	windows map[target.ID]context.Context
 	console transcript // errors of all pages and frames
+	asked   transcript // addresses, one a line
 }
 
 // newChrome starts Chromium with a fresh profile, and with cookies of third parties blocked.
@@ -46,10 +50,8 @@ func newChrome(t *testing.T, never ...string) *screen {
 	t.Cleanup(leave)
 	c := &chrome{ctx: ctx, windows: map[target.ID]context.Context{}}
 	s := newScreen(t, c)
-	must(t, chromedp.Listen(ctx, c.hear))
-	_, err := chromedp.Call(ctx, log.Enable, cdp.Empty{})
-	must(t, err)
-	_, err = chromedp.CallBrowser(ctx, cdpbrowser.SetDownloadBehavior, cdpbrowser.SetDownloadBehaviorParams{
+	must(t, c.listen(ctx))
+	_, err := chromedp.CallBrowser(ctx, cdpbrowser.SetDownloadBehavior, cdpbrowser.SetDownloadBehaviorParams{
 		Behavior: cdpbrowser.SetDownloadBehaviorBehaviorAllow, DownloadPath: s.downloads,
 	})
 	must(t, err)
@@ -76,12 +78,26 @@ func chromePreferences(t *testing.T, never []string) []byte {
 	return text
 }
 
-// hear keeps what the developer tools would show in red.
+// listen hears a window with its frames.
+func (c *chrome) listen(ctx context.Context) error {
+	if err := chromedp.Listen(ctx, c.hear); err != nil {
+		return err
+	}
+	_, err := chromedp.Call(ctx, log.Enable, cdp.Empty{})
+	if err == nil {
+		_, err = chromedp.Call(ctx, network.Enable, network.EnableParams{})
+	}
+	return err
+}
+
+// hear keeps which addresses were asked for, and what the developer tools would show in red.
 func (c *chrome) hear(event any) {
 	switch e := event.(type) {
+	case *network.EventRequestWillBeSent:
+		fmt.Fprintln(&c.asked, e.Request.URL)
 	case *log.EventEntryAdded:
 		if e.Entry.Level == log.EntryLevelError {
-			fmt.Fprintf(&c.console, "%s: %s %s\n", e.Entry.Source, e.Entry.Text, e.Entry.URL)
+			fmt.Fprintf(&c.console, "%s: %s %s\n", e.Entry.Source, strings.Join(strings.Fields(e.Entry.Text), " "), e.Entry.URL)
 		}
 	case *runtime.EventExceptionThrown:
 		fmt.Fprintf(&c.console, "exception: %s\n", e.ExceptionDetails.Text)
@@ -92,48 +108,81 @@ func (c *chrome) hear(event any) {
 	}
 }
 
-func (c *chrome) complaints() (string, error) { return c.console.String(), nil }
+func (c *chrome) complaints() (string, error) { return c.console.take(), nil }
+
+func (c *chrome) addresses() (string, error) { return c.asked.take(), nil }
+
+// shut closes the windows that were opened.
+func (c *chrome) shut() error {
+	others, err := c.others()
+	for _, id := range others {
+		delete(c.windows, id)
+		if err == nil {
+			_, err = chromedp.CallBrowser(c.ctx, target.CloseTarget, target.CloseTargetParams{TargetID: id})
+		}
+	}
+	return err
+}
+
+// others are the windows besides the first.
+func (c *chrome) others() ([]target.ID, error) {
+	targets, err := chromedp.Targets(c.ctx)
+	var ids []target.ID
+	for _, other := range targets {
+		if other.Type == "page" && other.TargetID != chromedp.FromContext(c.ctx).Target.TargetID {
+			ids = append(ids, other.TargetID)
+		}
+	}
+	return ids, err
+}
 
 func (c *chrome) open(address string) error { return chromedp.Do(c.ctx, chromedp.Navigate(address)) }
 
-// window returns the session of the window that shows the place.
-func (c *chrome) window(at place) (context.Context, error) {
-	if at != inWindow {
-		return c.ctx, nil
-	}
-	targets, err := chromedp.Targets(c.ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, other := range targets {
-		if other.Type != "page" || other.TargetID == chromedp.FromContext(c.ctx).Target.TargetID {
-			continue
+// window returns the session of the window that shows the place, for as long as a test is
+// patient.
+func (c *chrome) window(at place) (context.Context, context.CancelFunc, error) {
+	ctx := c.ctx
+	if at == inWindow {
+		others, err := c.others()
+		if err == nil && len(others) == 0 {
+			err = errors.New("no window was opened")
 		}
-		if c.windows[other.TargetID] == nil {
-			ctx, leave := chromedp.NewContext(c.ctx, chromedp.WithTargetID(other.TargetID))
-			context.AfterFunc(c.ctx, leave)
-			c.windows[other.TargetID] = ctx
+		if err == nil && c.windows[others[0]] == nil {
+			err = c.attach(others[0])
 		}
-		return c.windows[other.TargetID], nil
+		if err != nil {
+			return nil, nil, err
+		}
+		ctx = c.windows[others[0]]
 	}
-	return nil, errors.New("no window was opened")
+	ctx, stop := context.WithTimeout(ctx, patience)
+	return ctx, stop, nil
+}
+
+func (c *chrome) attach(id target.ID) error {
+	ctx, leave := chromedp.NewContext(c.ctx, chromedp.WithTargetID(id))
+	context.AfterFunc(c.ctx, leave)
+	c.windows[id] = ctx //nolint:fatcontext // one per window, each from the browser's
+	return c.listen(ctx)
 }
 
 func (c *chrome) eval(at place, script string, result any) error {
-	ctx, err := c.window(at)
+	ctx, stop, err := c.window(at)
 	if err != nil {
 		return err
 	}
+	defer stop()
 	tree, err := chromedp.Call(ctx, page.GetFrameTree, cdp.Empty{})
 	if err != nil {
 		return err
 	}
 	id := tree.FrameTree.Frame.ID
 	if at == inFrame {
-		if len(tree.FrameTree.ChildFrames) == 0 {
+		tool := slices.IndexFunc(tree.FrameTree.ChildFrames, func(f *page.FrameTree) bool { return !strings.Contains(f.Frame.URL, besideTool) })
+		if tool < 0 {
 			return fmt.Errorf("%s shows no frame", tree.FrameTree.Frame.URL)
 		}
-		id = tree.FrameTree.ChildFrames[0].Frame.ID
+		id = tree.FrameTree.ChildFrames[tool].Frame.ID
 	}
 	world, err := chromedp.Call(ctx, page.CreateIsolatedWorld, page.CreateIsolatedWorldParams{FrameID: id, WorldName: "test"})
 	if err != nil {
@@ -152,13 +201,14 @@ func (c *chrome) eval(at place, script string, result any) error {
 
 // press moves the spot in a frame by the frame's corner: Chromium's mouse knows the page only.
 func (c *chrome) press(at place, where spot) error {
-	ctx, err := c.window(at)
+	ctx, stop, err := c.window(at)
 	if err != nil {
 		return err
 	}
+	defer stop()
 	var corner spot
 	if at == inFrame {
-		err = c.eval(inPage, `(() => { const f = document.querySelector("iframe"), r = f.getBoundingClientRect(); return {X: r.x + f.clientLeft, Y: r.y + f.clientTop}; })()`, &corner)
+		err = c.eval(inPage, `(() => { const f = document.querySelector("iframe:not([hidden])"), r = f.getBoundingClientRect(); return {X: r.x + f.clientLeft, Y: r.y + f.clientTop}; })()`, &corner)
 		if err != nil {
 			return err
 		}
@@ -167,10 +217,11 @@ func (c *chrome) press(at place, where spot) error {
 }
 
 func (c *chrome) enter(at place, text string) error {
-	ctx, err := c.window(at)
+	ctx, stop, err := c.window(at)
 	if err != nil {
 		return err
 	}
+	defer stop()
 	_, err = chromedp.Call(ctx, input.InsertText, input.InsertTextParams{Text: text})
 	return err
 }
@@ -180,8 +231,12 @@ func (c *chrome) choose(selector, file string) error {
 }
 
 func (c *chrome) picture(at place) ([]byte, error) {
-	ctx, err := c.window(at)
+	ctx, stop, err := c.window(at)
 	if err != nil {
+		return nil, err
+	}
+	defer stop()
+	if _, err := chromedp.Call(ctx, page.BringToFront, cdp.Empty{}); err != nil { // what lies behind is not painted
 		return nil, err
 	}
 	return chromedp.Run(ctx, chromedp.CaptureScreenshot())

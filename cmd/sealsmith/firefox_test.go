@@ -25,6 +25,7 @@ type firefox struct {
 	number   int    // of the last command
 	page     string // the browsing context of the window it starts with
 	troubles strings.Builder
+	asked    strings.Builder // addresses, one a line
 }
 
 // What Firefox does with cookies of third parties: network.cookie.cookieBehavior.
@@ -113,7 +114,7 @@ func (f *firefox) connect(t *testing.T, said *transcript) {
 		return ""
 	})
 	must(t, f.call("session.new", object{"capabilities": object{}}, nil))
-	must(t, f.call("session.subscribe", object{"events": []string{"log.entryAdded", "network.responseCompleted"}}, nil))
+	must(t, f.call("session.subscribe", object{"events": []string{"log.entryAdded", "network.beforeRequestSent", "network.responseCompleted"}}, nil))
 	tops, err := f.tree()
 	must(t, err)
 	f.page = tops[0].Context
@@ -171,10 +172,14 @@ func (f *firefox) call(method string, params object, result any) error {
 	}
 }
 
-// hear keeps what the developer tools would show in red.
+// brokenOff is what Firefox says of a font that was on its way when the page was left.
+const brokenOff = "2152398850" // NS_BINDING_ABORTED
+
+// hear keeps which addresses were asked for, and what the developer tools would show in red.
 func (f *firefox) hear(m message) error {
 	var event struct {
 		Level, Type, Text string
+		Request           struct{ URL string }
 		Response          struct {
 			URL    string
 			Status int
@@ -183,7 +188,10 @@ func (f *firefox) hear(m message) error {
 	if err := json.Unmarshal(m.Params, &event); err != nil {
 		return fmt.Errorf("%s: %w", m.Method, err)
 	}
-	if event.Level == "error" {
+	if m.Method == "network.beforeRequestSent" {
+		fmt.Fprintln(&f.asked, event.Request.URL)
+	}
+	if event.Level == "error" && !strings.Contains(event.Text, "status="+brokenOff) {
 		fmt.Fprintf(&f.troubles, "%s: %s\n", event.Type, event.Text)
 	}
 	if event.Response.Status >= 400 {
@@ -195,7 +203,24 @@ func (f *firefox) hear(m message) error {
 // complaints asks once more, so that everything before was heard.
 func (f *firefox) complaints() (string, error) {
 	_, err := f.tree()
+	defer f.troubles.Reset()
 	return f.troubles.String(), err
+}
+
+func (f *firefox) addresses() (string, error) {
+	_, err := f.tree()
+	defer f.asked.Reset()
+	return f.asked.String(), err
+}
+
+func (f *firefox) shut() error {
+	tops, err := f.tree()
+	for _, top := range tops {
+		if err == nil && top.Context != f.page {
+			err = f.call("browsingContext.close", object{"context": top.Context}, nil)
+		}
+	}
+	return err
 }
 
 func (f *firefox) open(address string) error {
@@ -230,8 +255,12 @@ func (f *firefox) find(at place) (string, error) {
 		switch {
 		case at == inWindow && top.Context != f.page:
 			return top.Context, nil
-		case at == inFrame && top.Context == f.page && len(top.Children) > 0:
-			return top.Children[0].Context, nil
+		case at == inFrame && top.Context == f.page:
+			for _, child := range top.Children {
+				if !strings.Contains(child.URL, besideTool) {
+					return child.Context, nil
+				}
+			}
 		}
 	}
 	return "", fmt.Errorf("%s shows no frame and opened no window", tops[0].URL)

@@ -114,6 +114,14 @@ func (b *transcript) String() string {
 	return b.text.String()
 }
 
+// take returns what was written since the last time.
+func (b *transcript) take() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	defer b.text.Reset()
+	return b.text.String()
+}
+
 // process is a running sealsmith.
 type process struct {
 	*exec.Cmd

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -61,7 +62,11 @@ func TestInABrowser(t *testing.T) {
 	t.Parallel()
 	path, err := exec.LookPath("chromium")
 	if err != nil {
-		t.Skip("SKIPPED: Chromium is not installed: apt-get install chromium")
+		const missing = "Chromium is not installed: apt-get install chromium"
+		if os.Getenv("CI") == "true" {
+			t.Fatal(missing)
+		}
+		t.Skip("SKIPPED: " + missing)
 	}
 	reports := make(chan talk, 1)
 	b := setup(t)

@@ -24,6 +24,7 @@ const (
 type cache struct {
 	mu      sync.Mutex
 	answers map[string]cached
+	none    map[string]cached // that there is none; apart, so that made-up issuers push nothing out
 }
 
 type cached struct {
@@ -31,12 +32,15 @@ type cached struct {
 	at   time.Time
 }
 
-func newCache() *cache { return &cache{answers: map[string]cached{}} }
+func newCache() *cache { return &cache{answers: map[string]cached{}, none: map[string]cached{}} }
 
 func (c *cache) get(key string, now time.Time) ([]lti.Registration, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	a, ok := c.answers[key]
+	if !ok {
+		a, ok = c.none[key]
+	}
 	age := now.Sub(a.at)
 	return a.list, ok && age >= 0 && age < cacheLife
 }
@@ -44,16 +48,22 @@ func (c *cache) get(key string, now time.Time) ([]lti.Registration, bool) {
 func (c *cache) put(key string, list []lti.Registration, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.answers) >= cacheSize {
-		clear(c.answers)
+	answers := c.answers
+	if len(list) == 0 {
+		answers = c.none
 	}
-	c.answers[key] = cached{list, now}
+	if len(answers) >= cacheSize {
+		clear(answers)
+	}
+	delete(c.none, key)
+	answers[key] = cached{list, now}
 }
 
 func (c *cache) clear() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	clear(c.answers)
+	clear(c.none)
 }
 
 // forget drops all answers: a registration may stand under several questions.

@@ -78,7 +78,7 @@ func (s *Web) give(w http.ResponseWriter, r *http.Request, v *visit, a grading.A
 	item := lti.ContentItem{
 		Type: lti.ItemResourceLink, URL: s.deps.PublicURL.JoinPath("lti", "launch").String(), Title: title.Text, Text: words(c.Description).Text,
 		Custom:   map[string]string{grading.CustomKey: a.ID},
-		LineItem: &lti.ItemLineItem{Label: title.Text, ScoreMaximum: columnMaximum, ResourceID: a.ID, Tag: agsresults.Tag},
+		LineItem: &lti.ItemLineItem{Label: title.Text, ScoreMaximum: columnMaximum, ResourceID: a.ID, Tag: agsresults.Tag, SubmissionReview: s.review()},
 	}
 	if r.PostForm.Get("source") == sourceFormula {
 		// Moodle allows no formula on the column of an activity. One that we ask for at the
@@ -86,6 +86,14 @@ func (s *Web) give(w http.ResponseWriter, r *http.Request, v *visit, a grading.A
 		item.LineItem = nil
 	}
 	return s.giveBack(w, r, v, []lti.ContentItem{item}, returnPage{Added: true, Title: title, Ink: 1})
+}
+
+// review lets a teacher come from a grade straight to the learner's row.
+func (s *Web) review() *lti.SubmissionReview {
+	return &lti.SubmissionReview{
+		ReviewableStatus: []string{"InProgress", "Submitted", "Completed"},
+		Label:            "Micro-credential", URL: s.deps.PublicURL.JoinPath("lti", "launch").String(),
+	}
 }
 
 // cancel gives nothing back, which ends the platform's dialogue.
@@ -98,7 +106,7 @@ func (s *Web) cancel(w http.ResponseWriter, r *http.Request, v *visit) error {
 
 func (s *Web) giveBack(w http.ResponseWriter, r *http.Request, v *visit, items []lti.ContentItem, page returnPage) error {
 	var err error
-	page.URL, page.JWT, err = s.deps.LTI.DeepLinkingResponse(r.Context(), v.session, items, "")
+	page.URL, page.JWT, err = s.deps.LTI.DeepLinkingResponse(r.Context(), v.session, lti.DeepLinkingReply{Items: items})
 	if err != nil {
 		return fmt.Errorf("answer the deep linking request: %w", err)
 	}

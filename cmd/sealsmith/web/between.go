@@ -17,13 +17,17 @@ type betweenPage struct {
 	Storage *lti.StorageCall
 }
 
-// storageScript speaks to the platform's storage.
-const storageScript = "storage.js"
+// Scripts of these pages: one speaks to the platform's storage, and both hand over what
+// was chosen in a window that was opened from here.
+const (
+	storageScript  = "storage.js"
+	handoverScript = "handover.js"
+)
 
 // Between is the Page of lti.Deps.
 func (s *Web) Between(w http.ResponseWriter, r *http.Request, p lti.Page) {
 	page := betweenPage{Kind: p.Kind, Action: p.Action, Fields: p.Fields, Storage: p.Storage}
-	f := Frame{Framed: true, Narrow: true}
+	f := Frame{Framed: true, Narrow: true, Script: handoverScript}
 	if p.Storage != nil {
 		f.Script = storageScript
 	}
@@ -41,7 +45,8 @@ func (s *Web) Between(w http.ResponseWriter, r *http.Request, p lti.Page) {
 			f.Organisation = masthead(o, "")
 		}
 	}
-	w.Header().Set("Content-Security-Policy", policy(append([]string{"'self'"}, platformOrigins(p.Registration, lti.Launch{})...), nil))
+	platform := platformOrigins(p.Registration, lti.Launch{})
+	w.Header().Set("Content-Security-Policy", policy(append([]string{"'self'"}, platform...), platform))
 	w.Header().Set("Cache-Control", "no-store")
 	if err := s.show(w, r, http.StatusOK, view{name: "between", frame: f, page: &page}); err != nil {
 		s.Problem(w, r, err)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -172,4 +173,49 @@ func TestNamesOfTheClass(t *testing.T) {
 	got := w.enter(l).get("class")
 	want(t, got, http.StatusOK)
 	says(t, got, "LMS user learner-1", "Just now names could not be read")
+}
+
+// TestFramesOfACloud: the pages of a cloud's customers may show the tool.
+func TestFramesOfACloud(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	reg, err := w.store.AddRegistration(t.Context(), lti.Registration{
+		OrganisationID: w.polder.org.ID, Name: "Canvas", Issuer: "https://canvas.instructure.com", ClientID: "1",
+		AuthURL: "https://sso.canvaslms.com/api/lti/authorize_redirect", TokenURL: "https://sso.canvaslms.com/login/oauth2/token",
+		JWKSURL: "https://sso.canvaslms.com/api/lti/security/jwks", Deployments: []string{"1"}, Settings: lti.Settings{Hosts: []string{"canvas.polder.example"}},
+	})
+	must(t, err)
+	l := w.polder.choosing("t", roleTeacher)
+	l.RegistrationID, l.Issuer = reg.ID, reg.Issuer
+	csp := w.enter(l).get("pick").Header().Get("Content-Security-Policy")
+	for _, want := range []string{"https://*.instructure.com", "https://sso.canvaslms.com", "https://canvas.polder.example"} {
+		if !strings.Contains(csp[strings.Index(csp, "frame-ancestors"):], want) {
+			t.Errorf("no %s in %s", want, csp)
+		}
+	}
+}
+
+// TestCrossSitePosts: what platforms post comes from their sites; nothing else may.
+func TestCrossSitePosts(t *testing.T) { // D15, E21
+	t.Parallel()
+	w := newWorld(t)
+	teacher := w.enter(w.polder.choosing("t", roleTeacher))
+	post := func(path, site string) int {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, origin+path, strings.NewReader("a=b"))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("Sec-Fetch-Site", site)
+		r.Header.Set("Origin", "https://evil.example")
+		r.AddCookie(teacher.cookie)
+		return w.do(r).Code
+	}
+	for _, path := range []string{teacher.path("attach"), teacher.path("cancel"), "/lti/confirm", "/lti/open", "/verify"} {
+		if got := post(path, "cross-site"); got != http.StatusForbidden {
+			t.Errorf("%s from another site: %d", path, got)
+		}
+	}
+	for _, path := range []string{"/lti/login", "/lti/login/some-key", "/lti/launch"} {
+		if got := post(path, "cross-site"); got == http.StatusForbidden {
+			t.Errorf("%s from a platform: %d", path, got)
+		}
+	}
 }

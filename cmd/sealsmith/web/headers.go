@@ -64,6 +64,15 @@ func platformOrigins(reg lti.Registration, l lti.Launch) []string {
 			origins = append(origins, o)
 		}
 	}
+	// The pages of a cloud are on hosts of its customers, and none of the registered addresses is.
+	for _, host := range reg.Hosts() {
+		if rest, below := strings.CutPrefix(host, "."); below {
+			host = "*." + rest
+		}
+		if o := "https://" + host; !slices.Contains(origins, o) {
+			origins = append(origins, o)
+		}
+	}
 	return origins
 }
 

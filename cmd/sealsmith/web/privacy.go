@@ -140,7 +140,7 @@ func (s *Web) privacyFile(w http.ResponseWriter, r *http.Request, v *visit) erro
 		if err != nil && !errors.Is(err, issuance.ErrNotFound) {
 			return err
 		}
-		kept.Credential = string(cmp.Or(string(credential.Sealed), string(credential.Payload)))
+		kept.Credential = cmp.Or(string(credential.Sealed), string(credential.Payload))
 		doc.Claims = append(doc.Claims, kept)
 	}
 	body, err := json.MarshalIndent(doc, "", "  ")

@@ -94,7 +94,10 @@ func TestAttach(t *testing.T) {
 	if a.MinPercent != 62.5 || a.VersionID != w.polder.version.ID || a.CreatedBy != "teacher" {
 		t.Errorf("attached %+v", a)
 	}
-	line := map[string]any{"label": "Sustainable Food Systems", "scoreMaximum": 100.0, "resourceId": id, "tag": agsresults.Tag}
+	line := map[string]any{
+		"label": "Sustainable Food Systems", "scoreMaximum": 100.0, "resourceId": id, "tag": agsresults.Tag,
+		"submissionReview": map[string]any{"reviewableStatus": []any{"InProgress", "Submitted", "Completed"}, "label": "Micro-credential", "url": origin + "/lti/launch"},
+	}
 	if diff := cmp.Diff(line, item["lineItem"]); diff != "" {
 		t.Errorf("line item (-want +got):\n%s", diff)
 	}

@@ -55,7 +55,7 @@ type LTI interface {
 	Session(r *http.Request, sessionID string) (lti.Session, error)
 	// DeepLinkingResponse signs the answer to a deep linking request, to be posted to
 	// returnURL as the field JWT. It may be called again.
-	DeepLinkingResponse(ctx context.Context, s lti.Session, items []lti.ContentItem, message string) (returnURL, jwt string, err error)
+	DeepLinkingResponse(ctx context.Context, s lti.Session, reply lti.DeepLinkingReply) (returnURL, jwt string, err error)
 }
 
 // SealingStatus says whether credentials are being sealed.

@@ -1,6 +1,8 @@
 // Platform storage (1EdTech: Client Side postMessages, Platform Storage). Puts a secret into the LMS's page before the
 // launch, or reads it back after it. The secret is sent to one origin only, and an answer counts only from there; whether
 // the secret is right is decided on the server. Without an answer in two seconds the page says what to do instead.
+import './handover.js';
+
 const box = document.querySelector('[data-storage]');
 const { kind, target, origin, key, value, next } = box.dataset;
 const patience = 2000;
