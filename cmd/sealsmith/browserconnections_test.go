@@ -41,7 +41,7 @@ func TestBrowserConnections(t *testing.T) {
 		s.click(inFrame, strings.TrimPrefix(r.lms.Issuer(), "http://"))
 		s.reads(inFrame, "Does it work?")
 		page := s.text(inFrame)
-		if !strings.Contains(page, "The last one came in.") || !strings.Contains(page, "by our cookie") {
+		if !strings.Contains(page, "The last launch came in.") || !strings.Contains(page, "by our cookie") {
 			s.click(inFrame, "All connections")
 			s.reads(inFrame, "Open invitations")
 			return page

@@ -35,7 +35,7 @@ type connectionPage struct {
 	Checked             bool
 	Launches            []launchRow
 	Lead                string // what the last launches come to
-	LeadBad, Refused    bool   // Refused: only those are shown
+	Refused             bool   // only those that were refused are shown
 	Manual              []string
 	Moved, Busy, Joined bool
 }
@@ -89,8 +89,12 @@ func (s *Web) connectionPageOf(ctx context.Context, v *visit, reg lti.Registrati
 	}
 	ours := lti.AddressesOf(s.deps.PublicURL, cmp.Or(reg.LoginKey, reg.ID))
 	p.Facts = copyRows("theirs", [][2]string{
-		{"Issuer", reg.Issuer}, {"Client id", reg.ClientID}, {"Authentication request URL", reg.AuthURL},
-		{"Access token URL", reg.TokenURL}, {"Public key set URL", reg.JWKSURL}, {"Token audience", reg.TokenAudience},
+		{"Issuer", reg.Issuer},
+		{"Client id", reg.ClientID},
+		{"Authentication request URL", reg.AuthURL},
+		{"Access token URL", reg.TokenURL},
+		{"Public key set URL", reg.JWKSURL},
+		{"Token audience", reg.TokenAudience},
 	})
 	p.Ours = copyRows("ours", [][2]string{
 		{"Login URL", ours.Login}, {"Launch URL and redirection URI", ours.Launch}, {"Public key set URL", ours.Keys},
@@ -118,21 +122,22 @@ func (s *Web) connectionPageOf(ctx context.Context, v *visit, reg lti.Registrati
 
 // summarise says what the newest launches come to.
 func (p *connectionPage) summarise() {
+	launches := slices.DeleteFunc(slices.Clone(p.Launches), func(l launchRow) bool { return l.Kind == lti.TraceNotice })
 	run := 0
-	for _, l := range p.Launches {
-		if l.Code == "" || l.Failed != p.Launches[0].Failed {
+	for _, l := range launches {
+		if l.Code == "" || l.Failed != launches[0].Failed {
 			break
 		}
 		run++
 	}
 	switch {
-	case p.Status != lti.StatusActive || len(p.Launches) == 0:
+	case p.Status != lti.StatusActive || len(launches) == 0:
 	case run > 1:
-		p.LeadBad, p.Lead = true, "The last "+strconv.Itoa(run)+" were refused for the same reason: "+p.Launches[0].Failed+"."
+		p.Lead = "The last " + strconv.Itoa(run) + " launches were refused for the same reason: " + launches[0].Failed + "."
 	case run == 1:
-		p.LeadBad, p.Lead = true, "The last one was refused: "+p.Launches[0].Failed+"."
+		p.Lead = "The last launch was refused: " + launches[0].Failed + "."
 	default:
-		p.Lead = "The last one came in."
+		p.Lead = "The last launch came in."
 	}
 }
 

@@ -27,6 +27,7 @@ type handPage struct {
 	Fields            []handField
 	Trouble           []formTrouble
 	Known             string // address of the connection that exists already; empty: none
+	Anew              string // address of the form for another connection with these values; empty: none
 }
 
 // copyField is one field of the LMS's form.
@@ -73,8 +74,15 @@ func (s *Web) byHand(w http.ResponseWriter, r *http.Request, v *visit) error {
 	if err != nil {
 		return err
 	}
-	d := lti.PlatformAddresses(lti.Registration{ProductFamily: page.How.Family})
-	page.fill(formOf(d), nil)
+	values := formOf(lti.PlatformAddresses(lti.Registration{ProductFamily: page.How.Family}))
+	if from := r.URL.Query().Get("from"); from != "" { // like one that is there, but for its issuer or client id
+		reg, err := s.deps.Registrations.Registration(r.Context(), v.organisation.ID, from)
+		if err != nil {
+			return err
+		}
+		values = formOf(reg)
+	}
+	page.fill(values, nil)
 	return s.showByHand(w, r, v, http.StatusOK, page)
 }
 
@@ -149,7 +157,7 @@ func (p *handPage) hint(f *handField, known lti.Registration) {
 	address := map[string]string{"auth_url": known.AuthURL, "token_url": known.TokenURL, "jwks_url": known.JWKSURL}[f.Name]
 	switch {
 	case f.Fixed:
-		f.Hint = "By this the connection is known; it stays. With another one it is another connection."
+		f.Hint = "By this the connection is known, so it stays."
 	case f.Name == "name":
 		f.Hint = "For your own lists, such as “Moodle of the faculty of arts”. Empty: the host of the LMS."
 	case f.Name == "issuer":
@@ -247,8 +255,12 @@ func (s *Web) newCorrection(r *http.Request, v *visit) (lti.Registration, *handP
 	}
 	at := v.path("connections/" + reg.ID)
 	page := &handPage{Action: at + "/addresses", All: v.path("connections"), Back: at, ID: reg.ID, Own: reg.ID == v.launch.RegistrationID, Name: reg.Name}
-	page.How, _ = lti.ManualInstructions(reg.Quirks().Family, lti.ToolAddresses{})
-	page.How.Fields, page.How.After = nil, nil
+	page.Anew = v.path("connections/new/" + familyOther)
+	if how, ok := lti.ManualInstructions(reg.Quirks().Family, lti.ToolAddresses{}); ok {
+		page.How = lti.Instructions{Family: how.Family, Returns: how.Returns}
+		page.Anew = v.path("connections/new/" + how.Family)
+	}
+	page.Anew = withQuery(page.Anew, "from", reg.ID)
 	return reg, page, nil
 }
 

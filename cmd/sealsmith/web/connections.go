@@ -23,14 +23,13 @@ type tabs struct {
 
 func (s *Web) tabs(ctx context.Context, v *visit, current string) (tabs, error) {
 	t := tabs{At: v.path(""), Current: current}
-	if teacher(v.launch) != nil {
-		return t, nil
+	if teacher(v.launch) == nil {
+		_, err := s.deps.Grading.Launched(ctx, v.launch)
+		if err != nil && !errors.Is(err, grading.ErrNotFound) {
+			return tabs{}, err
+		}
+		t.Class = err == nil
 	}
-	_, err := s.deps.Grading.Launched(ctx, v.launch)
-	if err != nil && !errors.Is(err, grading.ErrNotFound) {
-		return tabs{}, err
-	}
-	t.Class = err == nil
 	return t, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -397,14 +398,14 @@ func TestLaunchesList(t *testing.T) {
 	w.traced(w.polder.reg, exampleTraces()...)
 	got := b.get(page)
 	says(
-		t, got, "The last one was refused: the signature could not be checked with the keys of the LMS.", "Launch · teacher · by the platform’s storage",
+		t, got, "The last launch was refused: the signature could not be checked with the keys of the LMS.", "Launch · teacher · by the platform’s storage",
 		"Clock 74 seconds behind ours", "kid-unknown", "Expected2025-03-aReceived2026-11-b", "differs from the registered one only by a slash at the end", "Notice",
 	)
 	got = b.get(page + "?only=refused")
 	says(t, got, "refused only", "platform-unknown")
 	silent(t, got, "0000-0000-0000-0002")
 	w.traced(w.polder.reg, lti.Trace{ID: "5", Kind: lti.TraceLaunch, Code: lti.CodeSignature, Step: lti.StepKey, At: noon}, lti.Trace{ID: "6", Kind: lti.TraceLaunch, Code: "internal", Status: 500, At: noon.Add(-time.Hour)})
-	says(t, b.get(page), "The last 2 were refused for the same reason", "Something went wrong on this server.")
+	says(t, b.get(page), "The last 2 launches were refused for the same reason", "Something went wrong on this server.")
 }
 
 func TestLaunchTrace(t *testing.T) {
@@ -537,9 +538,7 @@ func TestConnectByHandRefusals(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			form := url.Values{}
-			for name, value := range good {
-				form[name] = value
-			}
+			maps.Copy(form, good)
 			form.Set(test.field, test.value)
 			switch test.name {
 			case "another organisation's":
@@ -556,7 +555,7 @@ func TestConnectByHandRefusals(t *testing.T) {
 		})
 	}
 	t.Cleanup(func() {
-		all, err := w.store.AllRegistrations(context.Background(), w.polder.org.ID) //nolint:usetesting // the test's own context is over in a cleanup
+		all, err := w.store.AllRegistrations(context.Background(), w.polder.org.ID) // that of the test is over
 		must(t, err)
 		if len(all) != 1 || len(w.checked) != 0 {
 			t.Errorf("%d connections, checked %q", len(all), w.checked)
@@ -575,6 +574,12 @@ func TestCorrectConnection(t *testing.T) {
 	must(t, err)
 	page := "connections/" + r.ID + "/addresses"
 	form := filled(b.get(page).Body.String())
+	says(t, b.get(page), "By this the connection is known, so it stays.", "Connect it anew with these values")
+	anew := filled(b.get("connections/new/other?from=" + r.ID).Body.String())
+	if anew.Get("issuer") != r.Issuer || anew.Get("client_id") != r.ClientID || anew.Get("jwks_url") != r.JWKSURL {
+		t.Errorf("anew: %v", anew)
+	}
+	want(t, w.enter(w.fjord.launch("boss", roleAdmin)).get("connections/new/other?from="+r.ID), http.StatusNotFound)
 	form.Set("jwks_url", "javascript:alert(1)")
 	got := b.post(page, form)
 	want(t, got, http.StatusUnprocessableEntity)

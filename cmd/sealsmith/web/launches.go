@@ -183,8 +183,12 @@ func stepFact(tr lti.Trace, step lti.Step) string {
 func launchFacts(tr lti.Trace) []row {
 	var rows []row
 	for _, fact := range [][2]string{
-		{"Message", tr.MessageType}, {"Deployment", tr.Deployment}, {"Course", tr.Context}, {"Place in the course", tr.ResourceLink},
-		{"Key of the signature (kid)", tr.KID}, {"Algorithm", tr.Algorithm},
+		{"Message", tr.MessageType},
+		{"Deployment", tr.Deployment},
+		{"Course", tr.Context},
+		{"Place in the course", tr.ResourceLink},
+		{"Key of the signature (kid)", tr.KID},
+		{"Algorithm", tr.Algorithm},
 	} {
 		if fact[1] != "" {
 			rows = append(rows, row{Label: fact[0], Values: []string{fact[1]}})
