@@ -53,7 +53,6 @@ const copyScript = "copy.js"
 var said = map[string]string{
 	"active": "It is active: people come in.", "paused": "It is paused: nobody comes in. Nothing is lost.",
 	"approved": "The deployment is approved: people come in through it.", "notices": "We ask for the notices again within a minute.",
-	"saved": "The changes are saved.",
 }
 
 // connection shows one connection.

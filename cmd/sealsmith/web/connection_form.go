@@ -158,6 +158,8 @@ func (p *handPage) hint(f *handField, known lti.Registration) {
 	switch {
 	case f.Fixed:
 		f.Hint = "By this the connection is known, so it stays."
+	case f.Name == "name" && p.ID != "":
+		f.Hint = "For your own lists."
 	case f.Name == "name":
 		f.Hint = "For your own lists, such as “Moodle of the faculty of arts”. Empty: the host of the LMS."
 	case f.Name == "issuer":
