@@ -90,9 +90,9 @@ func (c *Checkup) status(r Registration) Finding {
 	case r.Status == StatusPaused:
 		f.State, f.Words, f.Do = Doubt, "paused; nobody gets in", "Resume it when you are ready."
 	case len(r.Deployments) == 0 && len(r.Pending) > 0:
-		f.State, f.Words, f.Do = Doubt, fmt.Sprintf("%d deployment(s) wait for approval, none is approved", len(r.Pending)), "Approve the deployment that is yours."
+		f.State, f.Words, f.Do = Doubt, counted(len(r.Pending), "deployment waits", "deployments wait")+" for approval, none is approved", "Approve the deployment that is yours."
 	case len(r.Pending) > 0:
-		f.State, f.Words, f.Do = Doubt, fmt.Sprintf("%d deployment(s) wait for approval", len(r.Pending)), "Approve those that are yours."
+		f.State, f.Words, f.Do = Doubt, counted(len(r.Pending), "deployment waits", "deployments wait")+" for approval", "Approve those that are yours."
 	}
 	return f
 }
@@ -104,7 +104,7 @@ func (c *Checkup) keySet(ctx context.Context, r Registration) (keys, clock Findi
 	client := *c.HTTP(r)
 	client.Transport = dateNoter{client.Transport, &date}
 	report, err := CheckKeySet(ctx, &client, r.JWKSURL)
-	keys = Finding{Check: "key set", State: Healthy, Words: fmt.Sprintf("%d key(s) can check launches: %s", len(report.KIDs), strings.Join(report.KIDs, ", "))}
+	keys = Finding{Check: "key set", State: Healthy, Words: counted(len(report.KIDs), "key", "keys") + " to check launches with: " + strings.Join(report.KIDs, ", ")}
 	if refused, ok := errors.AsType[*KeySetError](err); ok {
 		keys.State, keys.Words, keys.Do = Broken, refused.Words, "Compare the key set URL with the one that the platform shows, and open it in a browser: it has to answer JSON with keys."
 	} else if err != nil {
@@ -122,9 +122,9 @@ func (c *Checkup) keySet(ctx context.Context, r Registration) (keys, clock Findi
 
 func (c *Checkup) clock(r Registration, theirs time.Time) Finding {
 	ahead := theirs.Sub(c.Now()).Round(time.Second)
-	f := Finding{Check: "clock", State: Healthy, Words: fmt.Sprintf("the platform's clock is %s ahead of ours; %s is tolerated", ahead, r.skew())}
+	f := Finding{Check: "clock", State: Healthy, Words: fmt.Sprintf("the platform's clock is %s ahead of ours; %s are tolerated", seconds(ahead), seconds(r.skew()))}
 	if ahead < 0 {
-		f.Words = fmt.Sprintf("the platform's clock is %s behind ours; %s is tolerated", -ahead, r.skew())
+		f.Words = fmt.Sprintf("the platform's clock is %s behind ours; %s are tolerated", seconds(-ahead), seconds(r.skew()))
 	}
 	switch distance := ahead.Abs(); {
 	case distance > r.skew():
@@ -133,6 +133,16 @@ func (c *Checkup) clock(r Registration, theirs time.Time) Finding {
 		f.State, f.Do = Doubt, "Set the clocks by NTP before the difference grows."
 	}
 	return f
+}
+
+func seconds(d time.Duration) string { return counted(int(d/time.Second), "second", "seconds") }
+
+// counted says a number with its word.
+func counted(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }
 
 // dateNoter notes the Date of an answer.

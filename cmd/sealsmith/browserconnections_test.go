@@ -49,7 +49,7 @@ func TestBrowserConnections(t *testing.T) {
 		return ""
 	})
 	s.click(inFrame, "Check now")
-	s.reads(inFrame, "key(s) can check launches", "Fine")
+	s.reads(inFrame, "to check launches with", "Fine")
 	must(t, r.lms.Set(demolms.JWKSHTML, demolms.On))
 	s.click(inFrame, "Check now")
 	s.reads(inFrame, "HTML", "Does not work", "What to do: Compare the key set URL")

@@ -67,7 +67,7 @@ func exampleFindings() []lti.Finding {
 	return []lti.Finding{
 		{Check: "connection", State: lti.Healthy, Words: "active"},
 		{Check: "key set", State: lti.Broken, Words: "the key set URL answers a page of HTML", Do: "Compare the key set URL with the one that the platform shows."},
-		{Check: "clock", State: lti.Doubt, Words: "the platform's clock is 40s behind ours; 1m0s is tolerated", Do: "Set the clocks by NTP."},
+		{Check: "clock", State: lti.Doubt, Words: "the platform's clock is 40 seconds behind ours; 60 seconds are tolerated", Do: "Set the clocks by NTP."},
 		{Check: "hello-world notice", State: lti.Skipped, Words: "the platform offers no notices"},
 	}
 }
