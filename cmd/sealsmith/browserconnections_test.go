@@ -93,6 +93,6 @@ func (s *screen) findsOut(r *rig) {
 func (s *screen) text(at place) string {
 	s.t.Helper()
 	var text string
-	must(s.t, s.engine.eval(at, `document.body.innerText`, &text))
+	s.ask(at, `document.body.innerText`, &text)
 	return text
 }

@@ -91,6 +91,17 @@ func (s *screen) reads(at place, words ...string) {
 	})
 }
 
+// ask evaluates a script, and asks again while the page changes under it.
+func (s *screen) ask(at place, script string, result any) {
+	s.t.Helper()
+	eventually(s.t, func() string {
+		if err := s.engine.eval(at, script, result); err != nil {
+			return err.Error()
+		}
+		return ""
+	})
+}
+
 // spot is the middle of an element.
 type spot struct{ X, Y float64 }
 
@@ -132,7 +143,7 @@ func (s *screen) write(at place, label, text string) {
 	s.t.Helper()
 	s.press(at, label, true)
 	var selected bool
-	must(s.t, s.engine.eval(at, `(document.activeElement.select(), true)`, &selected))
+	s.ask(at, `(document.activeElement.select(), true)`, &selected)
 	must(s.t, s.engine.enter(at, text))
 }
 

@@ -41,7 +41,7 @@ func TestBrowserWithoutCookies(t *testing.T) {
 			s.reads(inWindow, "You have no score yet.")
 			s.reads(inFrame, "It is open in another window")
 			var again bool // the LMS would not answer a second time
-			must(t, s.engine.eval(inFrame, `document.querySelector("[data-once]").checkVisibility()`, &again))
+			s.ask(inFrame, `document.querySelector("[data-once]").checkVisibility()`, &again)
 			if again {
 				t.Error("the button is still there")
 			}
@@ -131,7 +131,7 @@ func TestBrowserStorage(t *testing.T) {
 func (s *screen) field(name string) string {
 	s.t.Helper()
 	var value string
-	must(s.t, s.engine.eval(inFrame, "document.querySelector('[name="+name+"]').value", &value))
+	s.ask(inFrame, "document.querySelector('[name="+name+"]').value", &value)
 	if len(value) < 43 {
 		s.t.Errorf("the field %s is %q", name, value)
 	}
@@ -150,11 +150,11 @@ func (s *screen) notInAddresses(r *rig, session string) {
 		s.t.Fatalf("no address has a state:\n%s", asked)
 	}
 	var posted bool
-	must(s.t, s.engine.eval(inFrame, fmt.Sprintf(`(() => {
+	s.ask(inFrame, fmt.Sprintf(`(() => {
 		window.addEventListener("message", e => { document.body.dataset.kept = e.data.value; });
 		window.parent.postMessage({subject: "lti.get_data", message_id: "1", key: "sealsmith_" + %q}, %q);
 		return true;
-	})()`, state[1], r.lms.Issuer()), &posted))
+	})()`, state[1], r.lms.Issuer()), &posted)
 	var kept string
 	eventually(s.t, func() string {
 		err := s.engine.eval(inFrame, `document.body.dataset.kept ?? ""`, &kept)
@@ -227,7 +227,7 @@ func (s *screen) strangers(r *rig) {
 	succeed(s.t, r.settings, "platforms", "add", "--issuer", lure, "--client-id", "sealsmith", "--auth-url", auth, "--token-url", token, "--jwks-url", jwks, "--deployment", "1")
 	s.open(lure + "/?iss=" + url.QueryEscape(lure))
 	s.reads(inFrame, "One more click")
-	must(s.t, s.engine.eval(inPage, "document.body.innerText", &text))
+	s.ask(inPage, "document.body.innerText", &text)
 	if strings.TrimSpace(text) != "heard: hello" {
 		s.t.Errorf("the stranger got to know: %s", text)
 	}

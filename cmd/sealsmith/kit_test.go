@@ -78,7 +78,7 @@ func must(t *testing.T, err error) {
 }
 
 // patience is how long a test waits for what other processes do.
-const patience = 40 * time.Second
+const patience = 90 * time.Second
 
 // eventually asks again and again until check returns "", and fails with its last words.
 func eventually(t *testing.T, check func() string) {
