@@ -16,6 +16,7 @@ func TestBrowserConnections(t *testing.T) {
 	r.serve(t)
 	s := newChrome(t)
 	s.open(r.lms.Issuer() + "/as/admin?next=/admin/tool")
+	s.reads(inFrame, "Templates of your organisation")
 	s.click(inFrame, "Connections")
 	s.reads(inFrame, "The learning platforms through which people come in.", "you came in here")
 	s.picture("connections")
@@ -74,6 +75,7 @@ func (s *screen) findsOut(r *rig) {
 	number := regexp.MustCompile(`[0-9a-f]{4}(-[0-9a-f]{4}){3}`).FindString(s.text(inFrame))
 	r.lms.Reset()
 	s.open(r.lms.Issuer() + "/as/admin?next=/admin/tool")
+	s.reads(inFrame, "Templates of your organisation")
 	s.click(inFrame, "Connections")
 	eventually(s.t, func() string { // it is written within two seconds
 		s.write(inFrame, "Trace number from a person’s page", strings.ToUpper(strings.ReplaceAll(number, "-", " ")))

@@ -106,6 +106,7 @@ func (s *screen) ask(at place, script string, result any) {
 type spot struct{ X, Y float64 }
 
 const findSpot = `(() => {
+	if (document.readyState !== "complete" || document.fonts.status !== "loaded") return null;
 	const want = %s;
 	const hit = [...document.querySelectorAll("a, button, label, input, summary")].find(e =>
 		(e.tagName === "INPUT" ? e.labels?.[0]?.innerText ?? e.ariaLabel ?? "" : e.innerText).replace(/\s+/g, " ").includes(want)
@@ -120,13 +121,17 @@ const findSpot = `(() => {
 // field with this label.
 func (s *screen) press(at place, words string, field bool) {
 	s.t.Helper()
-	var where *spot
+	var where, before *spot
 	eventually(s.t, func() string {
+		before, where = where, nil
 		if err := s.engine.eval(at, fmt.Sprintf(findSpot, strconv.Quote(words), field), &where); err != nil {
 			return err.Error()
 		}
 		if where == nil {
 			return fmt.Sprintf("there is nothing called %q to click on", words)
+		}
+		if before == nil || *before != *where { // people do not hit what moves
+			return fmt.Sprintf("%q is not at rest", words)
 		}
 		return ""
 	})
