@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jmoiron/sqlx"
@@ -60,7 +61,7 @@ func (s *Store) CopyCourse(ctx context.Context, r lti.Registration, n lti.Notice
 }
 
 // copyTo is the draft of a in another place. Line items are the platform's to name.
-func (a Attachment) copyTo(course lti.Context, link string, now clock) Attachment {
+func (a Attachment) copyTo(course lti.Context, link string, now func() time.Time) Attachment {
 	root := a.ID
 	if a.CopiedFrom != "" { // the activity still carries the id of the first
 		root = a.CopiedFrom

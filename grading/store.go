@@ -67,10 +67,8 @@ type Claims interface {
 type Store struct {
 	db     *sqldb.DB
 	claims Claims
-	now    clock
+	now    func() time.Time
 }
-
-type clock = func() time.Time
 
 // NewStore returns a store on db that opens claims through claims.
 func NewStore(db *sqldb.DB, claims Claims, now func() time.Time) *Store {
@@ -194,32 +192,22 @@ func oneDecided(ctx context.Context, q sqldb.Queryer, query string, args ...any)
 // Standing returns the decision that stands for every learner of the attachment about
 // whom something was decided, by learner.
 func (s *Store) Standing(ctx context.Context, organisationID, attachmentID string) ([]Decided, error) {
-	var rows []decidedRow
-	err := s.db.Select(ctx, &rows, decidedColumns+` where d.organisation_id = ? and d.attachment_id = ? and d.id =
+	return allDecided(ctx, s.db, decidedColumns+` where d.organisation_id = ? and d.attachment_id = ? and d.id =
 		(select l.id from decisions l where l.attachment_id = d.attachment_id and l.learner = d.learner order by l.decided_at desc, l.id desc limit 1)
 		order by d.learner`, organisationID, attachmentID)
-	if err != nil {
-		return nil, fmt.Errorf("list decisions: %w", err)
-	}
-	all := make([]Decided, 0, len(rows))
-	for _, row := range rows {
-		d, err := row.decided()
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, d)
-	}
-	return all, nil
 }
 
 // OfPerson returns every decision about a person who came through the registration, the
 // newest first: for who asks what is kept about them.
 func (s *Store) OfPerson(ctx context.Context, organisationID, registrationID, learner string) ([]Decided, error) {
-	var rows []decidedRow
-	err := s.db.Select(ctx, &rows, decidedColumns+` join attachments a on a.id = d.attachment_id and a.organisation_id = d.organisation_id
+	return allDecided(ctx, s.db, decidedColumns+` join attachments a on a.id = d.attachment_id and a.organisation_id = d.organisation_id
 		where d.organisation_id = ? and a.registration_id = ? and d.learner = ? order by d.decided_at desc, d.id desc`, organisationID, registrationID, learner)
-	if err != nil {
-		return nil, fmt.Errorf("list decisions about a person: %w", err)
+}
+
+func allDecided(ctx context.Context, q sqldb.Queryer, query string, args ...any) ([]Decided, error) {
+	var rows []decidedRow
+	if err := q.Select(ctx, &rows, query, args...); err != nil {
+		return nil, fmt.Errorf("list decisions: %w", err)
 	}
 	all := make([]Decided, 0, len(rows))
 	for _, row := range rows {

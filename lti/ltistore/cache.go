@@ -80,17 +80,9 @@ func (s *Store) find(ctx context.Context, where string, args ...string) ([]lti.R
 	for i, a := range args {
 		values[i] = a
 	}
-	var rows []registrationRow
-	if err := s.db.Select(ctx, &rows, selectRegistration+where+` order by id`, values...); err != nil {
-		return nil, fmt.Errorf("select registrations: %w", err)
-	}
-	list := make([]lti.Registration, 0, len(rows))
-	for _, row := range rows {
-		r, err := withDeployments(ctx, s.db, row)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, r)
+	list, err := selectRegistrations(ctx, s.db, where+` order by id`, values...)
+	if err != nil {
+		return nil, err
 	}
 	// Who waits for a confirmation tries again at once: only what may be used is remembered.
 	if !slices.ContainsFunc(list, func(r lti.Registration) bool { return r.Status != lti.StatusActive }) {

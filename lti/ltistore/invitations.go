@@ -235,16 +235,11 @@ func register(ctx context.Context, tx *sqldb.Tx, r, known lti.Registration, now 
 		}
 	}
 	done := lti.Registered{Again: known.ID != ""}
-	var rows []registrationRow
-	err = tx.Select(ctx, &rows, selectRegistration+`where organisation_id = ? and issuer = ? order by name, id`, r.OrganisationID, r.Issuer)
+	same, err := selectRegistrations(ctx, tx, `where organisation_id = ? and issuer = ? order by name, id`, r.OrganisationID, r.Issuer)
 	if err != nil {
-		return lti.Registered{}, fmt.Errorf("select the registrations of the issuer: %w", err)
+		return lti.Registered{}, err
 	}
-	for _, row := range rows {
-		stored, err := withDeployments(ctx, tx, row)
-		if err != nil {
-			return lti.Registered{}, err
-		}
+	for _, stored := range same {
 		if stored.ID == r.ID {
 			done.Registration = stored
 		} else {

@@ -180,14 +180,18 @@ const (
 // AllRegistrations returns the registrations of an organisation with their deployments,
 // in the order of their names.
 func (s *Store) AllRegistrations(ctx context.Context, organisationID string) ([]lti.Registration, error) {
+	return selectRegistrations(ctx, s.db, `where organisation_id = ? order by name, id`, organisationID)
+}
+
+// selectRegistrations reads registrations with their deployments; rest follows the columns.
+func selectRegistrations(ctx context.Context, q sqldb.Queryer, rest string, args ...any) ([]lti.Registration, error) {
 	var rows []registrationRow
-	err := s.db.Select(ctx, &rows, selectRegistration+`where organisation_id = ? order by name, id`, organisationID)
-	if err != nil {
-		return nil, fmt.Errorf("select the registrations: %w", err)
+	if err := q.Select(ctx, &rows, selectRegistration+rest, args...); err != nil {
+		return nil, fmt.Errorf("select registrations: %w", err)
 	}
 	list := make([]lti.Registration, 0, len(rows))
 	for _, row := range rows {
-		r, err := withDeployments(ctx, s.db, row)
+		r, err := withDeployments(ctx, q, row)
 		if err != nil {
 			return nil, err
 		}
