@@ -9,9 +9,18 @@ import (
 	"time"
 )
 
+// The JWS algorithms of seal keys (RFC 7518 section 3.1).
+const (
+	algRS256 = "RS256"
+	algPS256 = "PS256"
+	algES256 = "ES256"
+	algES384 = "ES384"
+)
+
 const (
 	defaultSignTimeout  = 10 * time.Second
 	defaultPollInterval = 2 * time.Second
+	defaultRescan       = 10 * time.Minute
 	minSecret           = 16
 )
 
@@ -25,6 +34,9 @@ func (c Config) complete() (Config, URI, error) {
 	if problem := c.problem(uri); problem != "" {
 		return c, URI{}, fmt.Errorf("%w: %s", ErrConfig, problem)
 	}
+	if uri.Sessions > 0 {
+		c.Sessions = uri.Sessions
+	}
 	if c.Sessions == 0 {
 		c.Sessions = 1
 	}
@@ -33,6 +45,9 @@ func (c Config) complete() (Config, URI, error) {
 	}
 	if c.PollInterval == 0 {
 		c.PollInterval = defaultPollInterval
+	}
+	if c.RescanInterval == 0 {
+		c.RescanInterval = defaultRescan
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -46,9 +61,7 @@ func (c Config) problem(uri URI) string {
 		return "the URI names no module-path, the driver of the token"
 	case !filepath.IsAbs(uri.ModulePath):
 		return "module-path must be absolute: a driver runs with all rights of the server"
-	case uri.PINSource == "":
-		return "the URI names no pin-source, the file that holds the PIN"
-	case !filepath.IsAbs(uri.PINSource):
+	case uri.PINSource != "" && !filepath.IsAbs(uri.PINSource):
 		return "pin-source must be an absolute path or file: URI"
 	case uri.Token == "" && uri.Serial == "":
 		return "the URI must name the token by token= (its label), serial= or both"
@@ -64,8 +77,8 @@ func (c Config) problem(uri URI) string {
 		return fmt.Sprintf("PINSecret must have at least %d bytes", minSecret)
 	case c.Now == nil:
 		return "Now is missing"
-	case c.Sessions < 0 || c.SignTimeout < 0 || c.PollInterval < 0:
-		return "Sessions, SignTimeout and PollInterval must not be negative"
+	case c.Sessions < 0 || c.SignTimeout < 0 || c.PollInterval < 0 || c.RescanInterval < 0:
+		return "Sessions, SignTimeout, PollInterval and RescanInterval must not be negative"
 	}
 	for _, cert := range c.Chain {
 		if bytes.Equal(cert.RawIssuer, cert.RawSubject) {

@@ -35,7 +35,7 @@ func TestNewRefuses(t *testing.T) {
 		{"malformed URI", func(c *hsm.Config) { c.URI = "pkcs11" }, "begin with pkcs11:"},
 		{"no driver", func(c *hsm.Config) { c.URI = "pkcs11:token=a?pin-source=/pin" }, "module-path"},
 		{"relative driver", func(c *hsm.Config) { c.URI = "pkcs11:token=a?module-path=p11.so&pin-source=/pin" }, "absolute"},
-		{"no PIN", func(c *hsm.Config) { c.URI = "pkcs11:token=a?module-path=/p11.so" }, "pin-source"},
+		{"algorithm nobody knows", func(c *hsm.Config) { c.URI = "pkcs11:token=a?module-path=/p11.so&x-algorithm=RS1" }, "x-algorithm"},
 		{"no token", func(c *hsm.Config) { c.URI = "pkcs11:model=a?module-path=/p11.so&pin-source=/pin" }, "name the token"},
 		{"spy", func(c *hsm.Config) { c.URI = "pkcs11:token=a?module-path=/usr/lib/pkcs11-spy.so&pin-source=/pin" }, "spy"},
 		{"spy in the environment", func(c *hsm.Config) { c.Getenv = set("PKCS11SPY") }, "PKCS11SPY"},

@@ -75,6 +75,7 @@ func (f *finder) find() (*sealKey, error) {
 	case 0:
 		return nil, &stateError{StateCertInvalid, refused}
 	case 1:
+		good[0].describe(certs, f.now)
 		return good[0], nil
 	}
 	return nil, &stateError{StateKeyMissing, fmt.Sprintf("%d keys on the token can seal; name one in the token's URI by id=", len(good))}
@@ -233,7 +234,7 @@ func (f *finder) certificateOf(key candidate, certs []storedCert) (*sealKey, str
 }
 
 func (f *finder) pair(key candidate, cert *x509.Certificate) (*sealKey, string, error) {
-	how, problem := schemeFor(cert.PublicKey, f.mechanisms)
+	how, problem := schemeFor(cert.PublicKey, f.uri.Algorithm, f.mechanisms)
 	if problem != "" {
 		return nil, problem, nil
 	}

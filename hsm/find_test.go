@@ -3,7 +3,9 @@
 package hsm_test
 
 import (
+	"crypto/ecdsa"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"os/exec"
 	"testing"
@@ -302,6 +304,54 @@ func TestCertificateRenewed(t *testing.T) {
 	token.await(t, hsm.StateReady)
 	if h := token.Health(); h.Logins != 1 {
 		t.Errorf("%d logins", h.Logins)
+	}
+}
+
+// A renewed certificate is put on the token while it seals: it is noticed, waits for its
+// first day, and takes over without a login and without a pause that anybody sees.
+func TestCertificateRollOver(t *testing.T) {
+	t.Parallel()
+	made := makeToken(t, unique("roll"), "p256")
+	now := make(chan time.Time, 1)
+	now <- time.Now()
+	cfg := config(made.TokenURI)
+	cfg.Now = func() time.Time { at := <-now; now <- at; return at }
+	cfg.RescanInterval = 20 * time.Millisecond
+	token := start(t, cfg)
+	token.await(t, hsm.StateReady)
+	old := token.Health().KeyID
+
+	first := time.Now().Add(30 * 24 * time.Hour)
+	onSession(t, made, func(s *cryptoki.Session, c *pkcs11.Ctx) error {
+		id, err := s.Attribute(must(t, s, pkcs11.CKO_PRIVATE_KEY), pkcs11.CKA_ID)
+		if err != nil {
+			return err
+		}
+		der := selfIssued(t, made.Seal.PublicKey.(*ecdsa.PublicKey), certChange{func(c *x509.Certificate) {
+			c.NotBefore, c.NotAfter = first, first.Add(365*24*time.Hour)
+		}})
+		return importCert(c, s.Handle, der, id)
+	})
+	token.await(t, hsm.StateRecovering)
+	token.await(t, hsm.StateReady)
+	h := token.Health()
+	if len(h.Certificates) != 2 || h.Certificates[0].Role != hsm.RoleNext || h.Certificates[1].Role != hsm.RoleCurrent || h.KeyID != old {
+		t.Fatalf("certificates %+v, key %s", h.Certificates, h.KeyID)
+	}
+
+	<-now
+	now <- first.Add(time.Minute)
+	token.await(t, hsm.StateRecovering)
+	token.await(t, hsm.StateReady)
+	h = token.Health()
+	if h.Certificates[0].Role != hsm.RoleCurrent || h.Certificates[1].Role != hsm.RoleRetired || h.KeyID == old || h.Logins != 1 {
+		t.Errorf("certificates %+v after %d logins", h.Certificates, h.Logins)
+	}
+	if _, err := token.Sign(t.Context(), old, nil); !errors.Is(err, hsm.ErrKeyChanged) {
+		t.Errorf("a signature for the retired certificate: %v", err)
+	}
+	if err := token.sign(t); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -50,6 +50,9 @@ var ErrSignTimeout = errors.New("the token did not answer in time")
 // not verify under the seal certificate, twice. Nothing was released.
 var ErrSignature = errors.New("the token made a signature that does not verify")
 
+// ErrPIN is returned by Unseal for what cannot be a PIN, or when no PIN is wanted.
+var ErrPIN = errors.New("the PIN was not taken")
+
 // ErrConfig is returned by New for a Config that cannot work, whatever the token does.
 var ErrConfig = errors.New("the token is configured wrongly")
 
@@ -75,6 +78,7 @@ const (
 	StateConnecting    State = "CONNECTING"    // started, nothing known yet
 	StateAbsent        State = "ABSENT"        // no slot holds the token; polled for
 	StateMisconfigured State = "MISCONFIGURED" // module, PIN file or URI need an operator
+	StatePINNeeded     State = "PIN_NEEDED"    // no PIN file: an operator gives the PIN by Unseal
 	StatePINBlocked    State = "PIN_BLOCKED"   // no login until an operator allows one
 	StateKeyMissing    State = "KEY_MISSING"   // logged in, but no one key fits
 	StateCertInvalid   State = "CERT_INVALID"  // the key's certificate cannot seal
@@ -90,33 +94,58 @@ func (s State) transient() bool { return s == StateConnecting || s == StateRecov
 // Key is what a document needs to know of the key before it is sealed.
 type Key struct {
 	ID    string              // hex SHA-256 of the leaf's DER (x5t#S256 in hex)
-	Alg   string              // JWS algorithm: RS256, ES256 or ES384 (RFC 7518 section 3.1)
+	Alg   string              // JWS algorithm: RS256, PS256, ES256 or ES384 (RFC 7518 section 3.1)
 	Chain []*x509.Certificate // leaf first, without the root: x5c (RFC 7515 section 4.1.6)
 }
 
 // Health is the state of a Token as last seen; reading it never touches the token.
 type Health struct {
 	State        State
-	Reason       string    // one sentence for an operator: what is so, and what to do
-	Since        time.Time // when State was entered
-	Serial       string    // the token's serial number, empty until seen
-	KeyID        string    // empty until a key was proven
-	CertNotAfter time.Time // end of the seal certificate's validity, zero until seen
-	Sessions     int       // signing sessions of the current connection
-	Signed       uint64    // signatures released since Start
-	Failed       uint64    // Sign calls that ended in an error of the token
-	Logins       uint64    // calls of C_Login that this process has made
+	Reason       string        // one sentence for an operator: what is so, and what to do
+	Since        time.Time     // when State was entered
+	Label        string        // the token's label, as the URI or the token says it
+	Serial       string        // the token's serial number, empty until seen
+	KeyID        string        // empty until a key was proven
+	Alg          string        // JWS algorithm of the key, empty until proven
+	CertNotAfter time.Time     // end of the seal certificate's validity, zero until seen
+	Certificates []Certificate // of the key, newest first, empty until seen
+	Sessions     int           // signing sessions of the current connection
+	Busy         int           // signatures asked for and not yet answered
+	Rate         float64       // signatures per second, measured under load; 0 until one was made
+	Signed       uint64        // signatures released since Start
+	Failed       uint64        // Sign calls that ended in an error of the token
+	Logins       uint64        // calls of C_Login that this process has made
+}
+
+// Role says what a certificate of a key is for now.
+type Role string
+
+// The roles of the certificates of one key.
+const (
+	RoleCurrent Role = "current" // seals now
+	RoleNext    Role = "next"    // takes over by itself on its first day
+	RoleRetired Role = "retired" // has ended, or a newer one has taken over
+)
+
+// Certificate is a certificate of the seal key on its token.
+type Certificate struct {
+	ID                  string // hex SHA-256 of its DER
+	CommonName          string
+	NotBefore, NotAfter time.Time // UTC
+	Role                Role
 }
 
 // Config says which token and key to use, and how. URI, Guard, PINSecret and
 // Now are required.
 type Config struct {
-	// URI names module, token, key and PIN file (RFC 7512), see ParseURI. module-path and
-	// pin-source are required here.
+	// URI names module, token, key and PIN file (RFC 7512), see ParseURI. module-path is
+	// required here. Without pin-source the PIN is given by Token.Unseal. An RSA key signs
+	// with RS256, which every reader of credentials knows, unless x-algorithm says PS256 or
+	// the token has no other mechanism.
 	URI string
 	// Sessions is the number of signing sessions, beside the one that keeps the login:
 	// 1 for a card or USB token, the number of cores for SoftHSM, 16 to 32 for a network
-	// HSM. 0 means 1.
+	// HSM. 0 means 1. x-sessions of the URI comes before it.
 	Sessions int
 	// SignTimeout is how long one signature may take before its session counts as hung,
 	// and how long Sign waits for a token that is being connected. 0 means 10 s.
@@ -142,6 +171,9 @@ type Config struct {
 	// PollInterval is how often an absent or refused token is tried, and an idle one
 	// looked at. 0 means 2 s.
 	PollInterval time.Duration
+	// RescanInterval is how often the token is searched for certificates that were put on
+	// it while it seals. 0 means 10 minutes.
+	RescanInterval time.Duration
 }
 
 // Format prints the URI without its query, never the secret.

@@ -37,6 +37,9 @@ func (t *Token) Key(context.Context) (Key, error) { return Key{}, paused() }
 // Sign returns a *PausedError.
 func (t *Token) Sign(context.Context, string, []byte) ([]byte, error) { return nil, paused() }
 
+// Unseal returns a *PausedError.
+func (t *Token) Unseal(context.Context, []byte) error { return paused() }
+
 // Health says what is missing.
 func (t *Token) Health() Health {
 	return Health{State: StateMisconfigured, Reason: withoutCgo}

@@ -15,6 +15,8 @@ import (
 	"fmt"
 	"math/big"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/miekg/pkcs11"
 
@@ -36,33 +38,69 @@ type scheme struct {
 	whole     bool // the token hashes: it gets the input, not the digest
 }
 
-// schemeFor chooses by the certificate's key and what the token can do. Hashing here is
-// preferred: not every token has the combined mechanisms, and less goes over the wire.
-func schemeFor(pub crypto.PublicKey, mechanisms []uint) (scheme, string) {
-	alg, choice := "", [2]uint{}
+// algorithms gives for each JWS algorithm the mechanism that takes a digest and the one
+// that takes the whole input. Hashing here is preferred: not every token has the combined
+// mechanisms, and less goes over the wire.
+var algorithms = map[string][2]uint{
+	algRS256: {pkcs11.CKM_RSA_PKCS, pkcs11.CKM_SHA256_RSA_PKCS},
+	algPS256: {pkcs11.CKM_RSA_PKCS_PSS, pkcs11.CKM_SHA256_RSA_PKCS_PSS},
+	algES256: {pkcs11.CKM_ECDSA, pkcs11.CKM_ECDSA_SHA256},
+	algES384: {pkcs11.CKM_ECDSA, pkcs11.CKM_ECDSA_SHA384},
+}
+
+// candidates returns the algorithms that a key can have, the preferred one first, or why
+// it can have none.
+func candidates(pub crypto.PublicKey, wanted string) ([]string, string) {
+	var choice []string
 	switch key := pub.(type) {
 	case *rsa.PublicKey:
 		if key.N.BitLen() < minRSABits {
-			return scheme{}, fmt.Sprintf("the RSA key has only %d bits; at least %d are needed", key.N.BitLen(), minRSABits)
+			return nil, fmt.Sprintf("the RSA key has only %d bits; at least %d are needed", key.N.BitLen(), minRSABits)
 		}
-		alg, choice = "RS256", [2]uint{pkcs11.CKM_RSA_PKCS, pkcs11.CKM_SHA256_RSA_PKCS}
+		choice = []string{algRS256, algPS256}
 	case *ecdsa.PublicKey:
 		switch key.Curve {
 		case elliptic.P256():
-			alg, choice = "ES256", [2]uint{pkcs11.CKM_ECDSA, pkcs11.CKM_ECDSA_SHA256}
+			choice = []string{algES256}
 		case elliptic.P384():
-			alg, choice = "ES384", [2]uint{pkcs11.CKM_ECDSA, pkcs11.CKM_ECDSA_SHA384}
+			choice = []string{algES384}
 		}
 	}
-	if alg == "" {
-		return scheme{}, "the certificate's key is of a kind that cannot seal; RSA, P-256 and P-384 can"
+	switch {
+	case len(choice) == 0:
+		return nil, "the certificate's key is of a kind that cannot seal; RSA, P-256 and P-384 can"
+	case wanted == "":
+		return choice, ""
+	case !slices.Contains(choice, wanted):
+		return nil, fmt.Sprintf("x-algorithm asks for %s, but the certificate's key can only make %s", wanted, strings.Join(choice, " or "))
 	}
-	for i, mechanism := range choice {
-		if slices.Contains(mechanisms, mechanism) {
-			return scheme{alg: alg, mechanism: mechanism, whole: i == 1}, ""
+	return []string{wanted}, ""
+}
+
+// schemeFor chooses by the certificate's key, the wanted algorithm ("" for none) and what
+// the token can do.
+func schemeFor(pub crypto.PublicKey, wanted string, mechanisms []uint) (scheme, string) {
+	choice, problem := candidates(pub, wanted)
+	if problem != "" {
+		return scheme{}, problem
+	}
+	for _, alg := range choice {
+		for i, mechanism := range algorithms[alg] {
+			if slices.Contains(mechanisms, mechanism) {
+				return scheme{alg: alg, mechanism: mechanism, whole: i == 1}, ""
+			}
 		}
 	}
-	return scheme{}, "the token has no mechanism for " + alg
+	return scheme{}, "the token has no mechanism for " + strings.Join(choice, " or ")
+}
+
+// pkcs11 is the mechanism with its parameters. The salt of PSS is as long as the hash (RFC
+// 7518 section 3.5); drivers differ in what they do without being told.
+func (s scheme) pkcs11() *pkcs11.Mechanism {
+	if s.alg == algPS256 {
+		return pkcs11.NewMechanism(s.mechanism, pkcs11.NewPSSParams(pkcs11.CKM_SHA256, pkcs11.CKG_MGF1_SHA256, sha256.Size))
+	}
+	return pkcs11.NewMechanism(s.mechanism, nil)
 }
 
 // data is what the token is given to sign.
@@ -70,30 +108,35 @@ func (s scheme) data(input []byte) []byte {
 	switch {
 	case s.whole:
 		return input
-	case s.alg == "RS256":
-		digest := sha256.Sum256(input)
-		return slices.Concat(digestInfoSHA256, digest[:])
-	case s.alg == "ES384":
-		digest := sha512.Sum384(input)
-		return digest[:]
+	case s.alg == algRS256:
+		return slices.Concat(digestInfoSHA256, s.digest(input))
 	}
-	digest := sha256.Sum256(input)
-	return digest[:]
+	return s.digest(input)
+}
+
+func (s scheme) digest(input []byte) []byte {
+	if s.alg == algES384 {
+		sum := sha512.Sum384(input)
+		return sum[:]
+	}
+	sum := sha256.Sum256(input)
+	return sum[:]
 }
 
 // verify checks a signature in the form of JWS.
 func (s scheme) verify(pub crypto.PublicKey, input, sig []byte) bool {
 	switch key := pub.(type) {
 	case *rsa.PublicKey:
-		digest := sha256.Sum256(input)
-		return rsa.VerifyPKCS1v15(key, crypto.SHA256, digest[:], sig) == nil
+		if s.alg == algPS256 {
+			return rsa.VerifyPSS(key, crypto.SHA256, s.digest(input), sig, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}) == nil
+		}
+		return rsa.VerifyPKCS1v15(key, crypto.SHA256, s.digest(input), sig) == nil
 	case *ecdsa.PublicKey:
 		size := (key.Curve.Params().BitSize + 7) / 8
 		if len(sig) != 2*size {
 			return false
 		}
-		hashed := scheme{alg: s.alg}.data(input)
-		return ecdsa.Verify(key, hashed, new(big.Int).SetBytes(sig[:size]), new(big.Int).SetBytes(sig[size:]))
+		return ecdsa.Verify(key, s.digest(input), new(big.Int).SetBytes(sig[:size]), new(big.Int).SetBytes(sig[size:]))
 	}
 	return false
 }
@@ -104,6 +147,55 @@ type sealKey struct {
 	scheme scheme
 	object pkcs11.ObjectHandle // valid for the login it was found in
 	pin    pin                 // only for a key that wants a login per signature
+
+	certificates []Certificate     // all of this key, newest first
+	seen         [sha256.Size]byte // of all certificates on the token, see fingerprintOf
+}
+
+// succeeded tells whether a certificate that was waiting for its first day has it now.
+func (k *sealKey) succeeded(now time.Time) bool {
+	return slices.ContainsFunc(k.certificates, func(c Certificate) bool { return c.Role == RoleNext && !now.Before(c.NotBefore) })
+}
+
+// describe lists the certificates of the key among those on the token.
+func (k *sealKey) describe(certs []storedCert, now time.Time) {
+	k.seen = fingerprintOf(certs)
+	public, ok := k.Chain[0].PublicKey.(interface{ Equal(crypto.PublicKey) bool })
+	if !ok {
+		return
+	}
+	for _, c := range certs {
+		if !public.Equal(c.cert.PublicKey) {
+			continue
+		}
+		role := RoleRetired
+		switch {
+		case c.cert.Equal(k.Chain[0]):
+			role = RoleCurrent
+		case now.Before(c.cert.NotBefore):
+			role = RoleNext
+		}
+		k.certificates = append(k.certificates, Certificate{
+			ID: keyID(c.cert), CommonName: c.cert.Subject.CommonName,
+			NotBefore: c.cert.NotBefore.UTC(), NotAfter: c.cert.NotAfter.UTC(), Role: role,
+		})
+	}
+	slices.SortFunc(k.certificates, func(a, b Certificate) int { return b.NotBefore.Compare(a.NotBefore) })
+}
+
+// fingerprintOf tells whether the certificates on a token are others than before.
+func fingerprintOf(certs []storedCert) [sha256.Size]byte {
+	ids := make([]string, len(certs))
+	for i, c := range certs {
+		ids[i] = keyID(c.cert)
+	}
+	slices.Sort(ids)
+	return sha256.Sum256([]byte(strings.Join(ids, " ")))
+}
+
+func keyID(cert *x509.Certificate) string {
+	sum := sha256.Sum256(cert.Raw)
+	return hex.EncodeToString(sum[:])
 }
 
 // sign makes a signature and verifies it before anybody sees it: a faulty card or a
@@ -123,7 +215,7 @@ func (k *sealKey) sign(s *cryptoki.Session, input []byte) ([]byte, error) {
 
 // signWith signs with a login of the caller's between C_SignInit and C_Sign, if any.
 func (k *sealKey) signWith(s *cryptoki.Session, input []byte, login func(*pkcs11.Ctx) error) ([]byte, error) {
-	sig, err := s.Sign(k.scheme.mechanism, k.object, k.scheme.data(input), login)
+	sig, err := s.Sign(k.scheme.pkcs11(), k.object, k.scheme.data(input), login)
 	if err != nil {
 		return nil, err
 	}
@@ -135,9 +227,8 @@ func (k *sealKey) signWith(s *cryptoki.Session, input []byte, login func(*pkcs11
 
 // newKey describes the key of a certificate, with the configured intermediates behind it.
 func newKey(leaf *x509.Certificate, alg string, intermediates []*x509.Certificate) Key {
-	sum := sha256.Sum256(leaf.Raw)
 	return Key{
-		ID:    hex.EncodeToString(sum[:]),
+		ID:    keyID(leaf),
 		Alg:   alg,
 		Chain: append([]*x509.Certificate{leaf}, intermediates...),
 	}

@@ -79,7 +79,9 @@ func (s *supervisor) allowed(ctx context.Context, info pkcs11.TokenInfo) error {
 	case err != nil:
 		return &stateError{StateSuspect, "the record of login attempts cannot be read, so no login is made: " + err.Error()}
 	case !ok:
-		return &stateError{StatePINBlocked, "the token reports that a wrong PIN was given; check the PIN file, then unblock the token " + serialOf(info)}
+		reason := "the token reports that a wrong PIN was given; check the PIN, then unblock the token " + serialOf(info)
+		s.t.forgetPIN(reason)
+		return &stateError{StatePINBlocked, reason}
 	}
 	return nil
 }
@@ -90,6 +92,7 @@ func (s *supervisor) guarded(ctx context.Context, serial, fingerprint string, at
 	err := s.t.cfg.Guard.Begin(ctx, serial, fingerprint, s.t.cfg.Host)
 	switch {
 	case errors.Is(err, ErrPINBlocked):
+		s.t.forgetPIN(err.Error())
 		return &stateError{StatePINBlocked, err.Error() + "; check the PIN file and the token, then unblock the token " + serial}
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
@@ -101,6 +104,7 @@ func (s *supervisor) guarded(ctx context.Context, serial, fingerprint string, at
 	already := errors.Is(err, pkcs11.Error(pkcs11.CKR_USER_ALREADY_LOGGED_IN))
 	s.finish(ctx, attemptEnd{serial, fingerprint, err == nil || already})
 	if err != nil && !already {
+		s.t.forgetPIN(refusal(err))
 		return &stateError{StatePINBlocked, refusal(err) + "; then unblock the token " + serial}
 	}
 	return nil
@@ -127,15 +131,18 @@ func (s *supervisor) settle(ctx context.Context) {
 
 // pinFor reads the PIN and checks what can be checked without spending an attempt.
 func (s *supervisor) pinFor(info pkcs11.TokenInfo) (pin, error) {
-	secret, err := readPIN(s.t.uri.PINSource)
+	secret, err := s.t.pin()
 	if err != nil {
-		return nil, &stateError{StateMisconfigured, err.Error()}
+		return nil, err
 	}
 	length := uint(len(secret))
 	if length < info.MinPinLen || info.MaxPinLen > 0 && length > info.MaxPinLen {
 		secret.wipe()
-		return nil, &stateError{StateMisconfigured, fmt.Sprintf(
-			"the PIN in the PIN file has %d characters, the token takes %d to %d; no login was made", length, info.MinPinLen, info.MaxPinLen)}
+		reason := fmt.Sprintf("the PIN has %d characters, the token takes %d to %d; no login was made", length, info.MinPinLen, info.MaxPinLen)
+		if s.t.forgetPIN(reason) {
+			return nil, s.t.needPIN()
+		}
+		return nil, &stateError{StateMisconfigured, reason + "; look at the PIN file"}
 	}
 	return secret, nil
 }
@@ -189,6 +196,7 @@ func (s *supervisor) contextLoginRefused(refused *contextLoginError) {
 		}
 		reason += "; then unblock the token " + serial
 	}
+	s.t.forgetPIN(refusal(refused.err))
 	s.t.become(StatePINBlocked, reason)
 }
 

@@ -26,11 +26,32 @@ type tokenMade = demotoken.Made
 // onToken changes a token as an operator would, logged in, while no Token uses it.
 func onToken(t *testing.T, made tokenMade, change func(*cryptoki.Session, *pkcs11.Ctx) error) {
 	t.Helper()
-	module, err := cryptoki.Open(lab.module, "")
+	pin, err := os.ReadFile(made.PINFile)
 	if err != nil {
 		t.Fatal(err)
 	}
-	pin, err := os.ReadFile(made.PINFile)
+	onSession(t, made, func(s *cryptoki.Session, c *pkcs11.Ctx) error {
+		if err := c.Login(s.Handle, pkcs11.CKU_USER, string(pin)); err != nil {
+			return err
+		}
+		return change(s, c)
+	})
+}
+
+// must returns the only object of a class.
+func must(t *testing.T, s *cryptoki.Session, class uint) pkcs11.ObjectHandle {
+	t.Helper()
+	found, err := s.Find(pkcs11.NewAttribute(pkcs11.CKA_CLASS, class))
+	if err != nil || len(found) != 1 {
+		t.Fatalf("%d objects: %v", len(found), err)
+	}
+	return found[0]
+}
+
+// onSession changes a token in a writing session; beside a Token it is logged in.
+func onSession(t *testing.T, made tokenMade, change func(*cryptoki.Session, *pkcs11.Ctx) error) {
+	t.Helper()
+	module, err := cryptoki.Open(lab.module, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,10 +68,6 @@ func onToken(t *testing.T, made tokenMade, change func(*cryptoki.Session, *pkcs1
 			continue
 		}
 		s, err := module.OpenSession(module.Epoch(), slot, pkcs11.CKF_RW_SESSION)
-		if err != nil {
-			t.Fatal(err)
-		}
-		err = s.Do(func(c *pkcs11.Ctx) error { return c.Login(s.Handle, pkcs11.CKU_USER, string(pin)) })
 		if err != nil {
 			t.Fatal(err)
 		}

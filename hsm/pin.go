@@ -5,7 +5,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -63,13 +62,22 @@ func readPIN(path string) (pin, error) {
 		return nil, fmt.Errorf("read the PIN file: %w", err)
 	}
 	content = bytes.TrimSuffix(bytes.TrimSuffix(content, []byte("\n")), []byte("\r"))
-	switch {
-	case len(content) == 0:
-		return nil, fmt.Errorf("the PIN file %s is empty", path)
-	case len(content) > maxPIN:
-		return nil, fmt.Errorf("the PIN file %s holds more than a PIN", path)
-	case bytes.ContainsAny(content, "\r\n\x00"):
-		return nil, errors.New("the PIN file must hold one line, the PIN")
+	if problem := pinProblem(content); problem != "" {
+		return nil, fmt.Errorf("the PIN file %s %s", path, problem)
 	}
 	return content, nil
+}
+
+// pinProblem says why a text cannot be a PIN. An empty one would start a login on a key
+// pad, or spend an attempt.
+func pinProblem(content []byte) string {
+	switch {
+	case len(content) == 0:
+		return "is empty"
+	case len(content) > maxPIN:
+		return "holds more than a PIN"
+	case bytes.ContainsAny(content, "\r\n\x00"):
+		return "must hold one line, the PIN"
+	}
+	return ""
 }

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"strings"
 	"sync"
 	"testing"
 
@@ -28,6 +29,9 @@ func verify(key hsm.Key, input, sig []byte) error {
 	}
 	switch pub := key.Chain[0].PublicKey.(type) {
 	case *rsa.PublicKey:
+		if key.Alg == "PS256" {
+			return rsa.VerifyPSS(pub, crypto.SHA256, digest, sig, &rsa.PSSOptions{SaltLength: sha256.Size})
+		}
 		return rsa.VerifyPKCS1v15(pub, crypto.SHA256, digest, sig)
 	case *ecdsa.PublicKey:
 		half := len(sig) / 2
@@ -71,6 +75,33 @@ func TestSign(t *testing.T) {
 				t.Errorf("health %+v", h)
 			}
 		})
+	}
+}
+
+func TestSignPSS(t *testing.T) {
+	t.Parallel()
+	made := makeToken(t, "sign-pss", "rsa2048")
+	token := start(t, config(uri(t, made, func(u *hsm.URI) { u.Algorithm = "PS256" })))
+	key, err := token.Key(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	sig, err := token.Sign(t.Context(), key.ID, []byte("input"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if key.Alg != "PS256" || verify(key, []byte("input"), sig) != nil || verify(key, []byte("other"), sig) == nil {
+		t.Errorf("%s signature of %d bytes does not verify", key.Alg, len(sig))
+	}
+}
+
+func TestAlgorithmOfAnotherKind(t *testing.T) {
+	t.Parallel()
+	made := makeToken(t, "pss-on-a-curve", "p256")
+	token := start(t, config(uri(t, made, func(u *hsm.URI) { u.Algorithm = "PS256" })))
+	token.await(t, hsm.StateCertInvalid)
+	if reason := token.Health().Reason; !strings.Contains(reason, "PS256") || !strings.Contains(reason, "ES256") {
+		t.Errorf("reason %q names neither what is asked nor what can be", reason)
 	}
 }
 

@@ -77,6 +77,7 @@ func (s *supervisor) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-pause.C:
+		case <-s.t.wake:
 		}
 		pause.Stop()
 	}
@@ -176,6 +177,7 @@ func (s *supervisor) locate(a *anchor) error {
 	case 0:
 		return pkcs11.Error(pkcs11.CKR_TOKEN_NOT_PRESENT)
 	case 1:
+		s.t.identify(strings.TrimRight(a.info.Label, " \x00"), serialOf(a.info))
 		return nil
 	}
 	return &stateError{StateMisconfigured, fmt.Sprintf("%d tokens match the token's URI; name one by serial=", found)}
@@ -221,8 +223,7 @@ func (s *supervisor) serve(ctx context.Context, key *sealKey) error {
 	t, a := s.t, s.anchor
 	c := &conn{
 		t: t, module: a.module, epoch: a.epoch, slot: a.slot, key: key,
-		serial: serialOf(a.info),
-		stop:   make(chan struct{}), lost: make(chan error, 1),
+		stop: make(chan struct{}), lost: make(chan error, 1),
 	}
 	c.run(s.sessions(key))
 	t.attachConn(c)
@@ -234,6 +235,8 @@ func (s *supervisor) serve(ctx context.Context, key *sealKey) error {
 	defer healed.Stop()
 	tick := time.NewTicker(t.cfg.PollInterval)
 	defer tick.Stop()
+	rescan := time.NewTicker(t.cfg.RescanInterval)
+	defer rescan.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -246,6 +249,9 @@ func (s *supervisor) serve(ctx context.Context, key *sealKey) error {
 			s.losses, s.resets = 0, 0
 		case <-tick.C:
 			s.settle(ctx)
+			if key.succeeded(t.cfg.Now()) {
+				return s.renew("the renewed certificate takes over now")
+			}
 			if problem := sealProblem(key.Chain[0], t.cfg.Now()); problem != "" {
 				t.become(StateCertInvalid, problem)
 				return &stateError{StateCertInvalid, problem}
@@ -254,8 +260,32 @@ func (s *supervisor) serve(ctx context.Context, key *sealKey) error {
 				t.become(StateRecovering, "the connection to the token was lost and is being made again")
 				return pkcs11.Error(pkcs11.CKR_SESSION_HANDLE_INVALID)
 			}
+		case <-rescan.C:
+			if s.changed(key) {
+				return s.renew("the certificates on the token have changed and are read again")
+			}
 		}
 	}
+}
+
+// errRenewed ends a connection that works, because the certificates on the token changed.
+var errRenewed = errors.New("the certificates of the key have changed")
+
+func (s *supervisor) renew(reason string) error {
+	s.t.become(StateRecovering, reason)
+	return errRenewed
+}
+
+// changed tells whether other certificates are on the token than when the key was found.
+// An error counts as no: whatever is wrong, the next signature will find it.
+func (s *supervisor) changed(key *sealKey) bool {
+	session, err := s.anchor.module.OpenSession(s.anchor.epoch, s.anchor.slot, 0)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = session.Close() }()
+	certs, err := (&finder{session: session}).certificates()
+	return err == nil && fingerprintOf(certs) != key.seen
 }
 
 // sessions is how many the token allows beside the anchor; odd numbers mean no limit.
@@ -274,7 +304,13 @@ func (s *supervisor) sessions(key *sealKey) int {
 // react enters the state an error means and says how long to wait before the next round.
 func (s *supervisor) react(err error) time.Duration {
 	poll := s.t.cfg.PollInterval
+	if errors.Is(err, errRenewed) {
+		return 0
+	}
 	if end, ok := errors.AsType[*stateError](err); ok {
+		if end.state == StatePINNeeded && s.t.holdsPIN() {
+			return 0 // it was given while this round ran
+		}
 		s.t.become(end.state, end.reason)
 		return poll
 	}

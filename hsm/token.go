@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,8 +26,14 @@ type Token struct {
 	signed, failed, logins atomic.Uint64
 	stuck                  atomic.Int32 // sessions that hang in the module, of all connections
 
+	busy atomic.Int32
+	wake chan struct{} // tells the supervisor that waiting has become pointless
+
 	mu      sync.Mutex
 	health  Health
+	pace    time.Duration // what one signature keeps a session busy, smoothed; 0 until one was made
+	given   pin           // by Unseal, in place of a PIN file
+	refused string        // why the PIN given last is not kept
 	conn    *conn
 	changed chan struct{} // closed at the next change of state
 	stop    context.CancelFunc
@@ -45,8 +52,9 @@ func New(cfg Config) (*Token, error) {
 		jobs:    make(chan *job),
 		ended:   make(chan struct{}),
 		changed: make(chan struct{}),
+		wake:    make(chan struct{}, 1),
 	}
-	t.health = Health{State: StateStopped, Reason: "the token has not been started", Since: cfg.Now().UTC()}
+	t.health = Health{State: StateStopped, Reason: "the token has not been started", Since: cfg.Now().UTC(), Label: uri.Token, Serial: uri.Serial}
 	return t, nil
 }
 
@@ -108,6 +116,8 @@ func (t *Token) Key(ctx context.Context) (Key, error) {
 // with a *PausedError when the token cannot be used, ErrSignTimeout, ErrSignature, or the
 // cause of ctx's end.
 func (t *Token) Sign(ctx context.Context, keyID string, input []byte) ([]byte, error) {
+	t.busy.Add(1)
+	defer t.busy.Add(-1)
 	retried := false
 	for {
 		sig, err := t.submit(ctx, keyID, input)
@@ -134,8 +144,13 @@ func (t *Token) Health() Health {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	h := t.health
+	h.Busy = int(t.busy.Load())
+	h.Certificates = slices.Clone(h.Certificates)
 	if t.conn != nil {
 		h.Sessions = int(t.conn.live.Load())
+	}
+	if t.pace > 0 {
+		h.Rate = float64(max(h.Sessions, 1)) / t.pace.Seconds()
 	}
 	h.Signed, h.Failed, h.Logins = t.signed.Load(), t.failed.Load(), t.logins.Load()
 	return h
@@ -258,10 +273,29 @@ func (t *Token) attachConn(c *conn) {
 	defer t.mu.Unlock()
 	t.conn = c
 	if c != nil {
-		t.health.Serial = c.serial
-		t.health.KeyID = c.key.ID
+		t.health.KeyID, t.health.Alg = c.key.ID, c.key.Alg
+		t.health.Certificates = c.key.certificates
 		t.health.CertNotAfter = c.key.Chain[0].NotAfter.UTC()
 	}
+}
+
+// identify notes which token was found.
+func (t *Token) identify(label, serial string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.health.Label, t.health.Serial = label, serial
+}
+
+// measure notes how long a signature kept its session busy. Old measures fade, so that the
+// rate follows a token that was exchanged for a faster one within some ten signatures.
+func (t *Token) measure(took time.Duration) {
+	const fade = 5
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.pace == 0 {
+		t.pace = took
+	}
+	t.pace += (took - t.pace) / fade
 }
 
 // recount enters the state that the number of hanging sessions of c makes.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -27,7 +28,14 @@ type URI struct {
 	Object       string // object: label of the private key (CKA_LABEL)
 	ID           []byte // id: CKA_ID of the private key
 	ModulePath   string // module-path: the driver, a shared library
-	PINSource    string // pin-source: path of the file that holds the PIN
+	PINSource    string // pin-source: path of the file that holds the PIN; empty: an operator gives it, see Token.Unseal
+
+	// Vendor attributes (RFC 7512 section 2.3 leaves names with x- to applications).
+	Algorithm    string   // x-algorithm: RS256 or PS256 for an RSA key; empty chooses, see Config
+	Sessions     int      // x-sessions: see Config.Sessions; 0 was not given
+	InitReserved string   // x-init-reserved: pReserved of C_Initialize, which NSS softokn needs
+	Purpose      string   // x-purpose: what the key is for, in words of who configures; empty: to seal
+	For          []string // x-for: whom the key serves, in words of who configures; empty: everybody
 }
 
 // ParseURI reads a PKCS#11 URI, for example
@@ -131,6 +139,16 @@ func (u *URI) queryField(name string) (func(string) error, string, error) {
 		return func(v string) error { u.ModulePath = v; return nil }, queryAvailable, nil
 	case "pin-source":
 		return u.setPINSource, queryAvailable, nil
+	case "x-algorithm":
+		return u.setAlgorithm, queryAvailable, nil
+	case "x-sessions":
+		return u.setSessions, queryAvailable, nil
+	case "x-init-reserved":
+		return func(v string) error { u.InitReserved = v; return nil }, queryAvailable, nil
+	case "x-purpose":
+		return func(v string) error { u.Purpose = v; return nil }, queryAvailable, nil
+	case "x-for":
+		return func(v string) error { u.For = strings.Split(v, ","); return nil }, queryAvailable, nil
 	case "pin-value":
 		return nil, "", fmt.Errorf("%w: pin-value is refused; put the PIN in a file and name it by pin-source=file:/path", ErrURI)
 	}
@@ -147,6 +165,24 @@ func (u *URI) setPINSource(value string) error {
 		return fmt.Errorf("%w: pin-source must be the absolute path of a file", ErrURI)
 	}
 	u.PINSource = path
+	return nil
+}
+
+func (u *URI) setAlgorithm(value string) error {
+	if value != algRS256 && value != algPS256 {
+		return fmt.Errorf("%w: x-algorithm can be RS256 or PS256; keys on a curve have no choice", ErrURI)
+	}
+	u.Algorithm = value
+	return nil
+}
+
+func (u *URI) setSessions(value string) error {
+	const most = 1024
+	n, err := strconv.Atoi(value)
+	if err != nil || n < 1 || n > most {
+		return fmt.Errorf("%w: x-sessions must be a number from 1 to %d", ErrURI, most)
+	}
+	u.Sessions = n
 	return nil
 }
 
@@ -173,12 +209,22 @@ func (u URI) String() string {
 // configuration file; ParseURI reads it back to the same URI.
 func (u URI) Unredacted() string {
 	var parts []string
-	if u.ModulePath != "" {
-		parts = append(parts, "module-path="+escape(u.ModulePath, queryAvailable))
+	add := func(name, value string) {
+		if value != "" {
+			parts = append(parts, name+"="+escape(value, queryAvailable))
+		}
 	}
+	add("module-path", u.ModulePath)
 	if u.PINSource != "" {
-		parts = append(parts, "pin-source="+escape("file:"+u.PINSource, queryAvailable))
+		add("pin-source", "file:"+u.PINSource)
 	}
+	add("x-algorithm", u.Algorithm)
+	if u.Sessions > 0 {
+		add("x-sessions", strconv.Itoa(u.Sessions))
+	}
+	add("x-init-reserved", u.InitReserved)
+	add("x-purpose", u.Purpose)
+	add("x-for", strings.Join(u.For, ","))
 	if len(parts) == 0 {
 		return u.String()
 	}

@@ -27,6 +27,13 @@ func TestParseURI(t *testing.T) {
 				ID: []byte{1, 255}, ModulePath: "/usr/lib/softhsm/libsofthsm2.so", PINSource: "/run/credentials/app/pin",
 			},
 		},
+		{
+			name: "vendor attributes",
+			text: "pkcs11:token=a?x-algorithm=PS256&x-sessions=16&x-init-reserved=configdir='sql:/nss'%20flags=&x-purpose=wallet&x-for=polder,delta",
+			want: hsm.URI{
+				Token: "a", Algorithm: "PS256", Sessions: 16, InitReserved: "configdir='sql:/nss' flags=", Purpose: "wallet", For: []string{"polder", "delta"},
+			},
+		},
 		{name: "plain path of the PIN", text: "pkcs11:?pin-source=/pin", want: hsm.URI{PINSource: "/pin"}, whole: "pkcs11:?pin-source=file:/pin"},
 		{name: "file URL of the PIN", text: "pkcs11:?pin-source=file:///run/pin", want: hsm.URI{PINSource: "/run/pin"}, whole: "pkcs11:?pin-source=file:/run/pin"},
 		{name: "type private", text: "pkcs11:type=private;token=a", want: hsm.URI{Token: "a"}, whole: "pkcs11:token=a"},

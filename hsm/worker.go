@@ -48,7 +48,6 @@ type conn struct {
 	module  *cryptoki.Module
 	epoch   uint64
 	slot    uint
-	serial  string
 	key     *sealKey
 	stop    chan struct{}
 	lost    chan error // of capacity 1: why the connection must be made anew
@@ -131,7 +130,9 @@ func (w *worker) serve(j *job) bool {
 		j.answer(nil, ErrSignTimeout)
 		w.c.t.recount(w.c)
 	})
+	begun := time.Now()
 	sig, err := w.sign(j.input)
+	took := time.Since(begun)
 	if !watchdog.Stop() {
 		w.c.hung.Add(-1)
 		w.c.t.stuck.Add(-1)
@@ -139,6 +140,7 @@ func (w *worker) serve(j *job) bool {
 	}
 	if err == nil {
 		w.c.t.signed.Add(1)
+		w.c.t.measure(took)
 		j.answer(sig, nil)
 		return true
 	}

@@ -105,9 +105,9 @@ func (s *Session) True(object pkcs11.ObjectHandle, kind uint) (bool, error) {
 // Sign makes one signature. A context login, for keys with CKA_ALWAYS_AUTHENTICATE, is
 // made between C_SignInit and C_Sign when login is not nil. After any error the session may
 // hold an unfinished operation: close it.
-func (s *Session) Sign(mechanism uint, key pkcs11.ObjectHandle, data []byte, login func(*pkcs11.Ctx) error) (sig []byte, err error) {
+func (s *Session) Sign(mechanism *pkcs11.Mechanism, key pkcs11.ObjectHandle, data []byte, login func(*pkcs11.Ctx) error) (sig []byte, err error) {
 	err = s.Do(func(c *pkcs11.Ctx) error {
-		if err := c.SignInit(s.Handle, []*pkcs11.Mechanism{pkcs11.NewMechanism(mechanism, nil)}, key); err != nil {
+		if err := c.SignInit(s.Handle, []*pkcs11.Mechanism{mechanism}, key); err != nil {
 			return err
 		}
 		if login != nil {
