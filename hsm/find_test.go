@@ -96,7 +96,7 @@ func TestWhatTheURIMustMatch(t *testing.T) {
 // twin initialises another token with the same label.
 func twin(t *testing.T, label string) {
 	t.Helper()
-	module, err := cryptoki.Open(lab.module, "")
+	module, err := cryptoki.Open(lab.module, "", "")
 	if err != nil {
 		t.Fatal(err)
 	}

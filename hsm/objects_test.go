@@ -51,7 +51,7 @@ func must(t *testing.T, s *cryptoki.Session, class uint) pkcs11.ObjectHandle {
 // onSession changes a token in a writing session; beside a Token it is logged in.
 func onSession(t *testing.T, made tokenMade, change func(*cryptoki.Session, *pkcs11.Ctx) error) {
 	t.Helper()
-	module, err := cryptoki.Open(lab.module, "")
+	module, err := cryptoki.Open(lab.module, "", "")
 	if err != nil {
 		t.Fatal(err)
 	}

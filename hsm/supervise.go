@@ -105,7 +105,7 @@ func (s *supervisor) connect(ctx context.Context) (*sealKey, error) {
 	})
 	defer watchdog.Stop()
 	if s.module == nil {
-		module, err := cryptoki.Open(s.t.uri.ModulePath, "")
+		module, err := cryptoki.Open(s.t.uri.ModulePath, "", s.t.uri.InitReserved)
 		if err != nil {
 			return nil, &stateError{StateMisconfigured, "the token's driver cannot be used: " + err.Error()}
 		}

@@ -40,7 +40,7 @@ func makeToken(ctx context.Context, o Options, at place) (Made, error) {
 	if err != nil {
 		return Made{}, err
 	}
-	module, err := cryptoki.Open(path, at.conf)
+	module, err := cryptoki.Open(path, at.conf, "")
 	switch {
 	case errors.Is(err, cryptoki.ErrSetting):
 		return Made{}, fmt.Errorf("%w (%w)", ErrOtherFolder, err)

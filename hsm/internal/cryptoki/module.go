@@ -39,7 +39,8 @@ var ErrBusy = errors.New("a call hangs in the module")
 // module first; then it is not ours to finalise.
 var ErrForeign = errors.New("the module was initialised by another library of this process")
 
-// ErrSetting is returned by Open when the module was initialised with another setting.
+// ErrSetting is returned by Open when the module was initialised with another setting or
+// another text for pReserved.
 var ErrSetting = errors.New("the module is in use with another setting")
 
 // modules holds the loaded modules by canonical path: loading is process-wide in C.
@@ -53,6 +54,7 @@ var modules = struct {
 type Module struct {
 	ctx     *pkcs11.Ctx
 	setting string
+	options reserved
 	foreign bool
 	single  *sync.Mutex // not nil: the module cannot lock, all calls are made one by one
 	login   chan struct{}
@@ -68,8 +70,10 @@ type Module struct {
 
 // Open loads and initialises the module at path, or returns the one that is loaded. The
 // setting names what the library reads from the environment when it is initialised (for
-// SoftHSM its configuration file); two callers that both name one must name the same.
-func Open(path, setting string) (*Module, error) {
+// SoftHSM its configuration file), and parameters is the text that the library wants in
+// pReserved of C_Initialize (NSS softokn: the folder of its database). Two callers that
+// both name one must name the same.
+func Open(path, setting, parameters string) (*Module, error) {
 	canonical, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrLoad, err)
@@ -77,8 +81,11 @@ func Open(path, setting string) (*Module, error) {
 	modules.Lock()
 	defer modules.Unlock()
 	if m := modules.byPath[canonical]; m != nil {
-		if setting != "" && setting != m.setting {
+		switch {
+		case setting != "" && setting != m.setting:
 			return nil, fmt.Errorf("%w: %s", ErrSetting, m.setting)
+		case parameters != "" && parameters != m.options.text:
+			return nil, fmt.Errorf("%w: parameters %q of C_Initialize", ErrSetting, m.options.text)
 		}
 		return m, nil
 	}
@@ -86,7 +93,7 @@ func Open(path, setting string) (*Module, error) {
 	if ctx == nil {
 		return nil, fmt.Errorf("%w: %s is not a PKCS#11 library, or a library it needs is missing", ErrLoad, canonical)
 	}
-	m := &Module{ctx: ctx, setting: setting, login: make(chan struct{}, 1), epoch: 1}
+	m := &Module{ctx: ctx, setting: setting, options: newReserved(parameters), login: make(chan struct{}, 1), epoch: 1}
 	if err := m.initialize(); err != nil {
 		return nil, fmt.Errorf("initialize %s: %w", canonical, err)
 	}
@@ -97,14 +104,14 @@ func Open(path, setting string) (*Module, error) {
 // initialize asks for operating system locking, without which several threads crash the
 // library; a library that cannot is called one thread at a time.
 func (m *Module) initialize() error {
-	err := m.ctx.Initialize()
+	err := m.ctx.Initialize(m.options.initialize(pkcs11.CKF_OS_LOCKING_OK)...)
 	switch {
 	case errors.Is(err, pkcs11.Error(pkcs11.CKR_CRYPTOKI_ALREADY_INITIALIZED)):
 		m.foreign = true
 		return nil
 	case errors.Is(err, pkcs11.Error(pkcs11.CKR_CANT_LOCK)), errors.Is(err, pkcs11.Error(pkcs11.CKR_NEED_TO_CREATE_THREADS)):
 		m.single = &sync.Mutex{}
-		return m.ctx.Initialize(pkcs11.InitializeWithFlags(0))
+		return m.ctx.Initialize(m.options.initialize(0)...)
 	}
 	return err
 }
@@ -198,7 +205,11 @@ func (m *Module) Reset(epoch uint64, patience time.Duration) error {
 func (m *Module) restart() error {
 	// A dead module may refuse to finalise; initialising tells whether it can go on.
 	_ = m.ctx.Finalize()
-	err := m.ctx.Initialize()
+	flags := uint(pkcs11.CKF_OS_LOCKING_OK)
+	if m.single != nil {
+		flags = 0
+	}
+	err := m.ctx.Initialize(m.options.initialize(flags)...)
 	if errors.Is(err, pkcs11.Error(pkcs11.CKR_CRYPTOKI_ALREADY_INITIALIZED)) {
 		err = nil // it did not finalise, and is at work
 	}
