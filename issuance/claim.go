@@ -15,6 +15,7 @@ import (
 
 	"github.com/sealsmith/sealsmith/grading"
 	"github.com/sealsmith/sealsmith/migrations/sqldb"
+	"github.com/sealsmith/sealsmith/templates"
 )
 
 // Errors that people can meet.
@@ -53,20 +54,24 @@ const claimNames = `id, organisation_id, attachment_id, decision_id, version_id,
 // Credential is what a claim became. Payload is set before the key is touched and never
 // changes; Sealed is set once.
 type Credential struct {
-	ID             string       `db:"id"` // UUID
-	OrganisationID string       `db:"organisation_id"`
-	ClaimID        string       `db:"claim_id"`
-	IssuedAt       time.Time    `db:"issued_at"`
-	Payload        []byte       `db:"payload"`
-	PayloadSHA256  string       `db:"payload_sha256"`
-	KeyID          string       `db:"key_id"` // hex SHA-256 of the seal certificate; empty until sealed
-	Sealed         []byte       `db:"sealed"`
-	SealedAt       sql.NullTime `db:"sealed_at"`
-	Link           string       `db:"link"` // name of the public page
-	CreatedAt      time.Time    `db:"created_at"`
+	ID             string              `db:"id"` // UUID
+	OrganisationID string              `db:"organisation_id"`
+	ClaimID        string              `db:"claim_id"`
+	IssuedAt       time.Time           `db:"issued_at"`
+	Payload        []byte              `db:"payload"`
+	PayloadSHA256  string              `db:"payload_sha256"`
+	KeyID          string              `db:"key_id"` // hex SHA-256 of the seal certificate; empty until sealed
+	Sealed         []byte              `db:"sealed"` // at the highest level reached so far
+	Level          templates.SealLevel `db:"level"`  // of Sealed
+	Goal           templates.SealLevel `db:"goal"`   // the level it will have
+	SealedAt       sql.NullTime        `db:"sealed_at"`
+	Link           string              `db:"link"` // name of the public page
+	CreatedAt      time.Time           `db:"created_at"`
 }
 
-const credentialNames = `id, organisation_id, claim_id, issued_at, payload, payload_sha256, key_id, sealed, sealed_at, link, created_at`
+const credentialFrom = `select k.id, k.organisation_id, k.claim_id, k.issued_at, k.payload, k.payload_sha256, k.key_id, coalesce(p.file, k.sealed) as sealed,
+	coalesce(p.level, 'B') as level, coalesce(p.goal, 'B') as goal, k.sealed_at, k.link, k.created_at
+	from credentials k left join credential_proofs p on p.credential_id = k.id where `
 
 // Name is a learner's name as it will stand in the credential. Given may be empty for
 // people who have one name only.
@@ -249,19 +254,19 @@ func (d *Desk) offer(ctx context.Context, ids ...string) {
 
 // Credential returns what the claim became, also when it is an intent only (Sealed nil).
 func (d *Desk) Credential(ctx context.Context, organisationID, claimID string) (Credential, error) {
-	return credential(ctx, d.db, `select `+credentialNames+` from credentials where organisation_id = ? and claim_id = ?`, organisationID, claimID)
+	return credential(ctx, d.db, `k.organisation_id = ? and k.claim_id = ?`, organisationID, claimID)
 }
 
 // Published returns the sealed credential behind a public link, or ErrNotFound. Whoever
 // has the link may see it; a link has 128 random bits.
 func (d *Desk) Published(ctx context.Context, link string) (Credential, error) {
-	return credential(ctx, d.db, `select `+credentialNames+` from credentials where link = ? and sealed_at is not null`, link)
+	return credential(ctx, d.db, `k.link = ? and k.sealed_at is not null`, link)
 }
 
-// credential reads one row of credentials, or ErrNotFound.
-func credential(ctx context.Context, q sqldb.Queryer, query string, args ...any) (Credential, error) {
+// credential reads one credential, or ErrNotFound. The condition names its columns by k.
+func credential(ctx context.Context, q sqldb.Queryer, condition string, args ...any) (Credential, error) {
 	var c Credential
-	err := q.Get(ctx, &c, query, args...)
+	err := q.Get(ctx, &c, credentialFrom+condition, args...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Credential{}, ErrNotFound
 	}

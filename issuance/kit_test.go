@@ -73,6 +73,12 @@ func (s *softToken) Key(context.Context) (hsm.Key, error) {
 	return hsm.Key{ID: s.mint.leaf.SerialNumber.String(), Alg: "ES256", Chain: []*x509.Certificate{s.mint.leaf}}, nil
 }
 
+func (s *softToken) Usable() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.paused
+}
+
 func (s *softToken) Sign(ctx context.Context, keyID string, input []byte) ([]byte, error) {
 	s.mu.Lock()
 	before := s.before

@@ -7,6 +7,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/sealsmith/sealsmith/migrations/sqldb"
@@ -55,14 +57,38 @@ func (w *Worker) release(ctx context.Context, c Claim, next State, notBefore tim
 
 // Due returns the ids of claims that a worker could lease now, oldest first.
 func (w *Worker) due(ctx context.Context, limit int) ([]string, error) {
+	if !w.usable() {
+		return nil, nil
+	}
 	now := sqldb.UTC(w.Now())
+	whose, slugs := w.whose()
 	var ids []string
-	err := w.DB.Select(ctx, &ids, `select id from claims where (state = ? and not_before <= ?) or (state = ? and lease_until < ?) order by not_before, id limit ?`,
-		Queued, now, Sealing, now, limit)
+	err := w.DB.Select(ctx, &ids, `select id from claims where ((state = ? and not_before <= ?) or (state = ? and lease_until < ?))`+whose+` order by not_before, id limit ?`,
+		slices.Concat([]any{Queued, now, Sealing, now}, slugs, []any{limit})...)
 	if err != nil {
 		return nil, fmt.Errorf("list claims that are due: %w", err)
 	}
 	return ids, nil
+}
+
+// whose limits a query to claims whose tokens can seal: those of an organisation whose
+// token is unplugged stay in the database, and nobody else waits for them.
+func (w *Worker) whose() (clause string, slugs []any) {
+	everybody := w.Sealer.Usable()
+	for slug, own := range w.Own {
+		if own.Usable() != everybody {
+			slugs = append(slugs, slug)
+		}
+	}
+	if len(slugs) == 0 && everybody {
+		return "", nil
+	}
+	not := ""
+	if everybody {
+		not = "not "
+	}
+	marks := strings.TrimSuffix(strings.Repeat("?, ", len(slugs)), ", ")
+	return ` and organisation_id ` + not + `in (select id from organisations where slug in (` + marks + `))`, slugs
 }
 
 // intent stores the payload before the key is touched, if the lease still holds.
@@ -129,6 +155,9 @@ func (w *Worker) keep(ctx context.Context, c Claim, cred Credential) error {
 		}
 		if n == 0 && !cred.SealedAt.Valid {
 			return fmt.Errorf("store sealed credential %s: %w", cred.ID, ErrState)
+		}
+		if err := plan(ctx, tx, cred, now); err != nil {
+			return err
 		}
 		return sqldb.Audit(ctx, tx, sqldb.Event{
 			OrganisationID: c.OrganisationID, At: now, Actor: "worker", Action: "credential sealed",

@@ -31,7 +31,7 @@ func TestRealToken(t *testing.T) {
 	token.Start(t.Context())
 	o.token.mint.authority = made.CA
 	w := o.worker(t)
-	w.Sealer = token
+	w.Sealer = hsm.NewPool(o.clock.Now, token)
 
 	all := o.claims(t, 6)
 	var both sync.WaitGroup

@@ -1,6 +1,7 @@
 package issuance
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -21,12 +22,14 @@ import (
 	"github.com/sealsmith/sealsmith/templates"
 )
 
-// Sealer is the token. hsm.Token is one.
+// Sealer is one token or several. hsm.Pool is one.
 type Sealer interface {
 	// Key returns the key that seals now, or hsm.ErrPaused.
 	Key(ctx context.Context) (hsm.Key, error)
 	// Sign signs input with that key, in JWS form, verified in software.
 	Sign(ctx context.Context, keyID string, input []byte) ([]byte, error)
+	// Usable tells whether Key would give one, without touching a token.
+	Usable() bool
 }
 
 // Job is one id that the queue handed out, to be returned by Done.
@@ -52,6 +55,7 @@ type Worker struct {
 	Templates *templates.Store
 	Jobs      Jobs
 	Sealer    Sealer
+	Own       map[string]Sealer // by slug: organisations with tokens of their own, which Sealer does not serve
 	Pages     *elm.Renderer
 	PublicURL *url.URL         // of the verification pages
 	Parallel  int              // claims at once; the sessions of the token plus one keep it busy
@@ -62,6 +66,12 @@ type Worker struct {
 	// Step, when set, is called before each step with its name; an error ends the attempt
 	// there as kill -9 would. Tests kill workers with it.
 	Step func(name string) error
+	// Level is the level of the seal for organisations that name none.
+	Level templates.SealLevel
+}
+
+func (w *Worker) goal(o templates.Organisation) templates.SealLevel {
+	return cmp.Or(o.Seal.Level, w.Level, templates.SealB)
 }
 
 // staleIntent is the age after which an unsealed intent gets a new date.
@@ -93,12 +103,12 @@ func (w *Worker) Run(ctx context.Context) {
 	all.Wait()
 }
 
-// feed hands jobs out while the token can seal. While it cannot, nothing is taken from
-// the queue, so that no claim uses up its attempts.
+// feed hands jobs out while a token can seal. While none can, nothing is taken from the
+// queue, so that no claim uses up its attempts.
 func (w *Worker) feed(ctx context.Context, jobs chan<- Job) {
 	for ctx.Err() == nil {
-		if _, err := w.Sealer.Key(ctx); err != nil {
-			pause(ctx, time.Second)
+		if !w.usable() {
+			pause(ctx, usablePoll)
 			continue
 		}
 		batch, err := w.Jobs.Next(ctx, max(w.Parallel, 1), 2*time.Second)
@@ -117,6 +127,26 @@ func (w *Worker) feed(ctx context.Context, jobs chan<- Job) {
 			}
 		}
 	}
+}
+
+// usablePoll is how often the tokens are asked whether one is back; asking costs nothing.
+const usablePoll = 200 * time.Millisecond
+
+func (w *Worker) usable() bool {
+	for _, own := range w.Own {
+		if own.Usable() {
+			return true
+		}
+	}
+	return w.Sealer.Usable()
+}
+
+// sealer returns who seals for an organisation.
+func (w *Worker) sealer(slug string) Sealer {
+	if own, ok := w.Own[slug]; ok {
+		return own
+	}
+	return w.Sealer
 }
 
 func pause(ctx context.Context, d time.Duration) {
@@ -235,11 +265,16 @@ func (w *Worker) step(name string) error {
 }
 
 func (w *Worker) seal(ctx context.Context, c Claim) error {
-	key, err := w.Sealer.Key(ctx)
+	organisation, err := w.Templates.Organisation(ctx, c.OrganisationID)
+	if err != nil {
+		return err
+	}
+	sealer := w.sealer(organisation.Slug)
+	key, err := sealer.Key(ctx)
 	if err != nil {
 		return fmt.Errorf("ask for the key: %w", err)
 	}
-	cred, checked, err := w.prepare(ctx, c, key.Chain[0])
+	cred, checked, err := w.prepare(ctx, c, organisation, key.Chain[0])
 	if err != nil {
 		return err
 	}
@@ -251,11 +286,12 @@ func (w *Worker) seal(ctx context.Context, c Claim) error {
 		if err != nil {
 			return err
 		}
-		cred.Sealed, err = jades.Seal(ctx, w.Sealer, jades.Key{ID: key.ID, Alg: key.Alg, Chain: key.Chain}, payload, w.Now())
+		with := jades.Key{ID: key.ID, Alg: key.Alg, Chain: key.Chain}
+		cred.Sealed, err = jades.Seal(ctx, sealer, with, payload, w.Now())
 		if err != nil {
 			return fmt.Errorf("seal: %w", err)
 		}
-		cred.KeyID = key.ID
+		cred.KeyID, cred.Goal = key.ID, w.goal(organisation)
 	}
 	if err := w.step("store"); err != nil {
 		return err
@@ -265,8 +301,8 @@ func (w *Worker) seal(ctx context.Context, c Claim) error {
 
 // prepare returns the intent with a check of its payload: the stored one of an earlier
 // attempt, or a new one.
-func (w *Worker) prepare(ctx context.Context, c Claim, seal *x509.Certificate) (Credential, Checked, error) {
-	cred, err := credential(ctx, w.DB, `select `+credentialNames+` from credentials where organisation_id = ? and claim_id = ?`, c.OrganisationID, c.ID)
+func (w *Worker) prepare(ctx context.Context, c Claim, organisation templates.Organisation, seal *x509.Certificate) (Credential, Checked, error) {
+	cred, err := credential(ctx, w.DB, `k.organisation_id = ? and k.claim_id = ?`, c.OrganisationID, c.ID)
 	fresh := errors.Is(err, ErrNotFound)
 	if err != nil && !fresh {
 		return Credential{}, Checked{}, err
@@ -282,10 +318,11 @@ func (w *Worker) prepare(ctx context.Context, c Claim, seal *x509.Certificate) (
 			IssuedAt: now.Truncate(time.Second), Link: link, CreatedAt: now,
 		}
 	}
-	in, err := w.input(ctx, c, cred, hsm.InspectSeal(seal))
+	in, err := w.input(ctx, c, cred, organisation)
 	if err != nil {
 		return Credential{}, Checked{}, err
 	}
+	in.Issuer = hsm.InspectSeal(seal)
 	if fresh {
 		return w.begin(ctx, c, cred, in)
 	}
@@ -347,12 +384,8 @@ func (w *Worker) build(cred *Credential, in elm.Input) error {
 	return nil
 }
 
-// input gathers everything that the payload says.
-func (w *Worker) input(ctx context.Context, c Claim, cred Credential, seal hsm.SealFacts) (elm.Input, error) {
-	organisation, err := w.Templates.Organisation(ctx, c.OrganisationID)
-	if err != nil {
-		return elm.Input{}, err
-	}
+// input gathers everything that the payload says, but for the issuer.
+func (w *Worker) input(ctx context.Context, c Claim, cred Credential, organisation templates.Organisation) (elm.Input, error) {
 	version, err := w.Templates.Version(ctx, c.OrganisationID, c.VersionID)
 	if err != nil {
 		return elm.Input{}, err
@@ -368,7 +401,7 @@ func (w *Worker) input(ctx context.Context, c Claim, cred Credential, seal hsm.S
 	}
 	return elm.Input{
 		CredentialID: cred.ID, Number: number(organisation.Slug, cred.ID, cred.IssuedAt.Year()),
-		IssuedAt: cred.IssuedAt.UTC(), AwardedAt: awarded.UTC(), Issuer: seal, Awarding: organisation, Version: version,
+		IssuedAt: cred.IssuedAt.UTC(), AwardedAt: awarded.UTC(), Awarding: organisation, Version: version,
 		Learner: elm.Learner{GivenName: c.GivenName, FamilyName: c.FamilyName, Identifier: c.Learner},
 		Score:   decision.Evidence.Score.Float64, Maximum: decision.Evidence.Maximum,
 		VerifyURL: w.PublicURL.JoinPath("c", cred.Link).String(),

@@ -1,6 +1,9 @@
 package templates
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Organisation awards micro-credentials: a university, a member of an alliance.
 type Organisation struct {
@@ -23,8 +26,40 @@ type Organisation struct {
 	Email    string `json:"email,omitempty"`
 	// Brand is the one colour of the pages, #rrggbb; empty: the house blue.
 	Brand string `json:"brand,omitempty"`
+	// Seal says how its credentials are sealed.
+	Seal SealPolicy `json:"seal,omitzero"`
 	// CreatedAt is when the organisation was added.
 	CreatedAt time.Time `json:"-"`
+}
+
+// SealPolicy is how the credentials of an organisation are sealed.
+type SealPolicy struct {
+	// Level is the JAdES level that each credential reaches some moments after it was
+	// sealed; empty: the highest that the server is set up for.
+	Level SealLevel `json:"level,omitempty"`
+	// LegacyTime writes the time of sealing as sigT, as was the rule before 15 July 2025,
+	// for readers that know nothing else. Readers of today then see no baseline level.
+	LegacyTime bool `json:"legacy_time,omitempty"`
+}
+
+// SealLevel is a baseline level of JAdES (ETSI TS 119 182-1 section 6).
+type SealLevel string
+
+// The levels, each with what it adds.
+const (
+	SealB   SealLevel = "B"   // the seal alone: its time is what it says itself
+	SealT   SealLevel = "T"   // a time-stamp of somebody independent
+	SealLT  SealLevel = "LT"  // certificates, and answers that none was revoked
+	SealLTA SealLevel = "LTA" // a time-stamp over all of it, renewed before it grows old
+)
+
+// SealLevels are all levels, lowest first.
+func SealLevels() []SealLevel { return []SealLevel{SealB, SealT, SealLT, SealLTA} }
+
+// Reaches tells whether l is at least as high as goal. A level that is none reaches nothing.
+func (l SealLevel) Reaches(goal SealLevel) bool {
+	have := slices.Index(SealLevels(), l)
+	return have >= 0 && have >= slices.Index(SealLevels(), goal)
 }
 
 // Template is a micro-credential of one organisation; its Content lives in versions.

@@ -59,6 +59,32 @@ func (s *Store) AddOrganisation(ctx context.Context, o Organisation) (Organisati
 	return o, nil
 }
 
+// SetSeal changes how the credentials of an organisation are sealed from now on; those that
+// are sealed stay as they are. by is who did it, for the audit trail.
+func (s *Store) SetSeal(ctx context.Context, organisationID string, policy SealPolicy, by string) error {
+	return s.db.InTx(ctx, func(tx *sqldb.Tx) error {
+		o, err := readOrganisation(ctx, tx, `id = ?`, organisationID)
+		if err != nil {
+			return err
+		}
+		o.Seal = policy
+		if err := o.Validate(); err != nil {
+			return err
+		}
+		profile, err := json.Marshal(o)
+		if err != nil {
+			return fmt.Errorf("encode organisation: %w", err)
+		}
+		if _, err := tx.Exec(ctx, `update organisations set profile = ? where id = ?`, string(profile), organisationID); err != nil {
+			return fmt.Errorf("change organisation %s: %w", o.Slug, err)
+		}
+		return sqldb.Audit(ctx, tx, sqldb.Event{
+			OrganisationID: organisationID, At: s.now(), Actor: by, Action: "seal policy changed", Subject: o.Slug,
+			Detail: fmt.Sprintf("level %s, legacy time %t", policy.Level, policy.LegacyTime),
+		})
+	})
+}
+
 type organisationRow struct {
 	ID        string    `db:"id"`
 	Slug      string    `db:"slug"`
@@ -77,17 +103,17 @@ func (r organisationRow) organisation() (Organisation, error) {
 
 // Organisation returns the organisation with this id.
 func (s *Store) Organisation(ctx context.Context, id string) (Organisation, error) {
-	return s.organisation(ctx, `select id, slug, profile, created_at from organisations where id = ?`, id)
+	return readOrganisation(ctx, s.db, `id = ?`, id)
 }
 
 // OrganisationBySlug returns the organisation with this slug.
 func (s *Store) OrganisationBySlug(ctx context.Context, slug string) (Organisation, error) {
-	return s.organisation(ctx, `select id, slug, profile, created_at from organisations where slug = ?`, slug)
+	return readOrganisation(ctx, s.db, `slug = ?`, slug)
 }
 
-func (s *Store) organisation(ctx context.Context, query, key string) (Organisation, error) {
+func readOrganisation(ctx context.Context, q sqldb.Queryer, condition, key string) (Organisation, error) {
 	var row organisationRow
-	err := s.db.Get(ctx, &row, query, key)
+	err := q.Get(ctx, &row, `select id, slug, profile, created_at from organisations where `+condition, key)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Organisation{}, ErrNotFound
 	}

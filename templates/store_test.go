@@ -316,3 +316,40 @@ func TestListAndTenancy(t *testing.T) {
 		}
 	})
 }
+
+func TestSetSeal(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *shelf) {
+		want := templates.SealPolicy{Level: templates.SealLTA, LegacyTime: true}
+		mustDo(t, s.SetSeal(t.Context(), s.org.ID, want, "operator"))
+		got, err := s.Organisation(t.Context(), s.org.ID)
+		mustDo(t, err)
+		if got.Seal != want || got.Name.In("nl") != s.org.Name.In("nl") {
+			t.Errorf("organisation %+v", got)
+		}
+		if s.rows(t, "audit where action = 'seal policy changed'") != 1 {
+			t.Error("the change is not in the audit trail")
+		}
+		var problems templates.Problems
+		if err := s.SetSeal(t.Context(), s.org.ID, templates.SealPolicy{Level: "XL"}, "operator"); !errors.As(err, &problems) {
+			t.Errorf("a level that is none: %v", err)
+		}
+		if err := s.SetSeal(t.Context(), "nobody", want, "operator"); !errors.Is(err, templates.ErrNotFound) {
+			t.Errorf("an organisation that is none: %v", err)
+		}
+	})
+}
+
+func TestReaches(t *testing.T) {
+	t.Parallel()
+	levels := templates.SealLevels()
+	for i, have := range levels {
+		for j, goal := range levels {
+			if have.Reaches(goal) != (i >= j) {
+				t.Errorf("%s reaches %s: %t", have, goal, have.Reaches(goal))
+			}
+		}
+	}
+	if templates.SealLevel("").Reaches(templates.SealB) {
+		t.Error("no level reaches something")
+	}
+}

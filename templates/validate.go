@@ -351,6 +351,9 @@ func (o Organisation) Validate() error {
 	if o.Email != "" && (len(o.Email) > 254 || !emailForm.MatchString(o.Email)) {
 		p.add("email", "write an e-mail address, or leave it empty")
 	}
+	if o.Seal.Level != "" && !slices.Contains(SealLevels(), o.Seal.Level) {
+		p.add("seal", "the level of the seal is B, T, LT or LTA, or empty for the highest that is set up")
+	}
 	if o.Brand != "" && !brandForm.MatchString(o.Brand) {
 		p.add("brand", "write a colour as # and six digits 0-9, a-f, for example #1d4b73")
 	}

@@ -423,6 +423,9 @@ func (s seal) Key(context.Context) (hsm.Key, error) {
 	return hsm.Key{ID: hex.EncodeToString(sum[:]), Alg: "ES256", Chain: []*x509.Certificate{s.cert}}, nil
 }
 
+// Usable implements issuance.Sealer.
+func (s seal) Usable() bool { return true }
+
 // Sign implements issuance.Sealer.
 func (s seal) Sign(_ context.Context, _ string, input []byte) ([]byte, error) {
 	sum := sha256.Sum256(input)
