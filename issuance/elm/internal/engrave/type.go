@@ -1,7 +1,6 @@
 package engrave
 
 import (
-	_ "embed"
 	"fmt"
 	"image"
 	"math"
@@ -14,10 +13,9 @@ import (
 	"golang.org/x/image/font/sfnt"
 	"golang.org/x/image/math/fixed"
 	"golang.org/x/image/vector"
-)
 
-//go:embed fonts/seal-serif-semibold.ttf
-var serifFont []byte
+	"github.com/sealsmith/sealsmith/issuance/internal/sealserif"
+)
 
 // Family is a typeface.
 type Family int
@@ -70,7 +68,7 @@ type glyph struct {
 func NewTypesetter() (*Typesetter, error) {
 	t := &Typesetter{glyphs: map[glyphKey]*glyph{}}
 	var parsed [3]*sfnt.Font
-	for i, raw := range [][]byte{serifFont, goregular.TTF, gobold.TTF} {
+	for i, raw := range [][]byte{sealserif.TTF, goregular.TTF, gobold.TTF} {
 		f, err := sfnt.Parse(raw)
 		if err != nil {
 			return nil, fmt.Errorf("parse font %d: %w", i, err)
