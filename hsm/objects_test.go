@@ -3,6 +3,7 @@
 package hsm_test
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -116,7 +117,7 @@ func generateEC(t *testing.T, c *pkcs11.Ctx, h pkcs11.SessionHandle, id []byte, 
 type certChange struct{ change func(*x509.Certificate) }
 
 // selfIssued makes a certificate for a key that is on a token, from a CA of the moment.
-func selfIssued(t *testing.T, pub *ecdsa.PublicKey, with certChange) []byte {
+func selfIssued(t *testing.T, pub crypto.PublicKey, with certChange) []byte {
 	t.Helper()
 	ca, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -143,10 +144,15 @@ func importCert(c *pkcs11.Ctx, h pkcs11.SessionHandle, der, id []byte) error {
 	if err != nil {
 		return err
 	}
+	serial, err := asn1.Marshal(cert.SerialNumber)
+	if err != nil {
+		return err
+	}
 	_, err = c.CreateObject(h, []*pkcs11.Attribute{
 		pkcs11.NewAttribute(pkcs11.CKA_CLASS, pkcs11.CKO_CERTIFICATE), pkcs11.NewAttribute(pkcs11.CKA_CERTIFICATE_TYPE, pkcs11.CKC_X_509),
 		pkcs11.NewAttribute(pkcs11.CKA_TOKEN, true), pkcs11.NewAttribute(pkcs11.CKA_PRIVATE, false),
 		pkcs11.NewAttribute(pkcs11.CKA_VALUE, cert.Raw), pkcs11.NewAttribute(pkcs11.CKA_SUBJECT, cert.RawSubject),
+		pkcs11.NewAttribute(pkcs11.CKA_ISSUER, cert.RawIssuer), pkcs11.NewAttribute(pkcs11.CKA_SERIAL_NUMBER, serial),
 		pkcs11.NewAttribute(pkcs11.CKA_ID, id),
 	})
 	return err

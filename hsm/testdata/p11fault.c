@@ -28,7 +28,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* Words 1 to 31 are commands; fault_test.go has the same list. */
+/* Words 1 to 31 are commands; main_test.go and outage_test.go have the same list. */
 enum command {
   SIGN_DELAY_US = 1, /* each signature takes this long */
   SIGN_RV,           /* C_Sign answers this, SIGN_RV_COUNT times */
@@ -41,7 +41,8 @@ enum command {
   LOGIN_RV,     /* C_Login answers this without looking at the PIN */
   MAX_SESSIONS, /* more sessions than this are refused */
   DEAD,         /* everything is CKR_DEVICE_ERROR until C_Finalize */
-  WRONG_SIG     /* so many signatures come back with a bit turned */
+  WRONG_SIG,    /* so many signatures come back with a bit turned */
+  PULLED        /* only this token is out of its slot: its serial number, read as hex */
 };
 
 /* Words 32 to 63 are counters. */
@@ -64,10 +65,11 @@ static CK_FUNCTION_LIST shim;
 static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER;
 /* SoftHSM crashes when sessions are closed under a call: losses wait for calls to end. */
 static pthread_rwlock_t inside = PTHREAD_RWLOCK_INITIALIZER;
-static uint64_t seen_loss;
+static uint64_t seen_loss, seen_pull;
 static _Atomic int hanging;
 static struct session {
   CK_SESSION_HANDLE handle; /* 0: free */
+  CK_SLOT_ID slot;
   _Atomic int busy;
 } sessions[SESSIONS];
 
@@ -82,6 +84,14 @@ static void forget_sessions(void) {
   word[SESSIONS_OPEN] = 0;
 }
 
+static void forget_sessions_on(CK_SLOT_ID slot) {
+  for (int i = 0; i < SESSIONS; i++)
+    if (sessions[i].handle && sessions[i].slot == slot) {
+      sessions[i].handle = 0;
+      word[SESSIONS_OPEN]--;
+    }
+}
+
 /* within calls the real module, held against losses */
 #define within(call)               \
   ({                               \
@@ -91,25 +101,40 @@ static void forget_sessions(void) {
     rv_;                           \
   })
 
-/* A loss takes effect at the next call, like a cable that was pulled in between. */
-static void apply_loss(void) {
-  if (word[LOSS] == seen_loss) return;
-  seen_loss = word[LOSS];
-  CK_SLOT_ID slots[SESSIONS];
-  CK_ULONG n = SESSIONS;
-  pthread_rwlock_wrlock(&inside);
-  if (real->C_GetSlotList(CK_TRUE, slots, &n) == CKR_OK)
-    for (CK_ULONG i = 0; i < n; i++) real->C_CloseAllSessions(slots[i]);
-  pthread_rwlock_unlock(&inside);
-  forget_sessions();
+static int pulled(CK_SLOT_ID slot) {
+  CK_TOKEN_INFO info;
+  char serial[sizeof info.serialNumber + 1] = {0};
+  if (word[PULLED] == 0 || within(C_GetTokenInfo(slot, &info)) != CKR_OK) return 0;
+  memcpy(serial, info.serialNumber, sizeof info.serialNumber);
+  return strtoull(serial, 0, 16) == word[PULLED];
 }
 
-static CK_RV slot_gate(void) {
+/* A loss takes effect at the next call, like a cable that was pulled in between. A token
+ * that is pulled takes its sessions and its login with it. */
+static void apply_loss(void) {
+  if (word[LOSS] == seen_loss && word[PULLED] == seen_pull) return;
+  int all = word[LOSS] != seen_loss;
+  seen_loss = word[LOSS];
+  seen_pull = word[PULLED];
+  CK_SLOT_ID slots[SESSIONS];
+  CK_ULONG n = SESSIONS;
+  if (real->C_GetSlotList(CK_TRUE, slots, &n) != CKR_OK) n = 0;
+  for (CK_ULONG i = 0; i < n; i++) {
+    if (!all && !pulled(slots[i])) continue;
+    pthread_rwlock_wrlock(&inside);
+    real->C_CloseAllSessions(slots[i]);
+    pthread_rwlock_unlock(&inside);
+    forget_sessions_on(slots[i]);
+  }
+  if (all) forget_sessions();
+}
+
+static CK_RV slot_gate(CK_SLOT_ID slot) {
   pthread_mutex_lock(&mu);
   apply_loss();
   pthread_mutex_unlock(&mu);
   if (word[DEAD]) return CKR_DEVICE_ERROR;
-  if (word[REMOVED]) return CKR_TOKEN_NOT_PRESENT;
+  if (word[REMOVED] || pulled(slot)) return CKR_TOKEN_NOT_PRESENT;
   return CKR_OK;
 }
 
@@ -117,10 +142,11 @@ static CK_RV session_gate(CK_SESSION_HANDLE handle, struct session **found) {
   pthread_mutex_lock(&mu);
   apply_loss();
   struct session *s = session_of(handle);
+  CK_SLOT_ID slot = s ? s->slot : 0;
   pthread_mutex_unlock(&mu);
   if (found) *found = s;
   if (word[DEAD]) return CKR_DEVICE_ERROR;
-  if (word[REMOVED]) return CKR_DEVICE_REMOVED;
+  if (word[REMOVED] || (s && pulled(slot))) return CKR_DEVICE_REMOVED;
   return s ? CKR_OK : CKR_SESSION_HANDLE_INVALID;
 }
 
@@ -139,11 +165,18 @@ static CK_RV f_GetSlotList(CK_BBOOL present, CK_SLOT_ID_PTR list, CK_ULONG_PTR c
     *count = 0;
     return CKR_OK;
   }
-  return real->C_GetSlotList(present, list, count);
+  CK_ULONG room = *count;
+  CK_RV rv = real->C_GetSlotList(present, list, count);
+  if (rv != CKR_OK || list == 0 || word[PULLED] == 0) return rv;
+  CK_ULONG kept = 0;
+  for (CK_ULONG i = 0; i < *count && i < room; i++)
+    if (!present || !pulled(list[i])) list[kept++] = list[i];
+  *count = kept;
+  return CKR_OK;
 }
 
 static CK_RV f_GetTokenInfo(CK_SLOT_ID slot, CK_TOKEN_INFO_PTR info) {
-  CK_RV rv = slot_gate();
+  CK_RV rv = slot_gate(slot);
   if (rv != CKR_OK) return rv;
   rv = real->C_GetTokenInfo(slot, info);
   if (rv != CKR_OK) return rv;
@@ -158,7 +191,7 @@ static CK_RV f_GetTokenInfo(CK_SLOT_ID slot, CK_TOKEN_INFO_PTR info) {
 }
 
 static CK_RV f_OpenSession(CK_SLOT_ID slot, CK_FLAGS flags, CK_VOID_PTR app, CK_NOTIFY notify, CK_SESSION_HANDLE_PTR handle) {
-  CK_RV rv = slot_gate();
+  CK_RV rv = slot_gate(slot);
   if (rv != CKR_OK) return rv;
   if (word[MAX_SESSIONS] && word[SESSIONS_OPEN] >= word[MAX_SESSIONS]) return CKR_SESSION_COUNT;
   rv = within(C_OpenSession(slot, flags, app, notify, handle));
@@ -167,6 +200,7 @@ static CK_RV f_OpenSession(CK_SLOT_ID slot, CK_FLAGS flags, CK_VOID_PTR app, CK_
   struct session *s = session_of(0);
   if (s) {
     s->handle = *handle;
+    s->slot = slot;
     s->busy = 0;
   }
   word[SESSIONS_OPEN]++;
@@ -186,9 +220,8 @@ static CK_RV f_CloseSession(CK_SESSION_HANDLE handle) {
 }
 
 static CK_RV f_CloseAllSessions(CK_SLOT_ID slot) {
-  /* Sessions of other slots stay open but are forgotten: the tests use one at a time. */
   pthread_mutex_lock(&mu);
-  forget_sessions();
+  forget_sessions_on(slot);
   pthread_rwlock_wrlock(&inside);
   CK_RV rv = real->C_CloseAllSessions(slot);
   pthread_rwlock_unlock(&inside);
@@ -255,7 +288,7 @@ static CK_RV f_Sign(CK_SESSION_HANDLE handle, CK_BYTE_PTR data, CK_ULONG length,
   if (atomic_fetch_add(&s->busy, 1)) word[RACES]++;
   word[SIGNS]++;
   delay();
-  if (word[REMOVED])
+  if (word[REMOVED] || pulled(s->slot))
     rv = CKR_DEVICE_REMOVED;
   else if (word[SIGN_RV] && take(SIGN_RV_COUNT))
     rv = word[SIGN_RV];
