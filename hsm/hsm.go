@@ -106,8 +106,8 @@ type Health struct {
 	Label        string        // the token's label, as the URI or the token says it
 	Serial       string        // the token's serial number, empty until seen
 	KeyID        string        // empty until a key was proven
+	Seal         SealFacts     // of the key's certificate; zero until a key was proven
 	Alg          string        // JWS algorithm of the key, empty until proven
-	CertNotAfter time.Time     // end of the seal certificate's validity, zero until seen
 	Certificates []Certificate // of the key, newest first, empty until seen
 	Sessions     int           // signing sessions of the current connection
 	Busy         int           // signatures asked for and not yet answered

@@ -107,9 +107,9 @@ func (p *Pool) Health() []Health {
 	return all
 }
 
-// Usable tells whether a token of the pool signs now or is about to.
+// Usable tells whether a token of the pool signs now.
 func (p *Pool) Usable() bool {
-	return slices.ContainsFunc(p.Health(), func(h Health) bool { return h.State.usable() || h.State.transient() })
+	return slices.ContainsFunc(p.Health(), func(h Health) bool { return h.State.usable() })
 }
 
 // Rate is the number of signatures per second that the usable tokens have been measured to

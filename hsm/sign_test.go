@@ -71,7 +71,7 @@ func TestSign(t *testing.T) {
 			}
 			h := token.Health()
 			if h.State != hsm.StateReady || h.Signed != 3 || h.Failed != 0 || h.Logins != 1 || h.KeyID != key.ID ||
-				h.Serial != made.Serial || !h.CertNotAfter.Equal(made.Seal.NotAfter) || h.Sessions != 2 {
+				h.Serial != made.Serial || !h.Seal.NotAfter.Equal(made.Seal.NotAfter) || h.Sessions != 2 {
 				t.Errorf("health %+v", h)
 			}
 		})

@@ -275,7 +275,7 @@ func (t *Token) attachConn(c *conn) {
 	if c != nil {
 		t.health.KeyID, t.health.Alg = c.key.ID, c.key.Alg
 		t.health.Certificates = c.key.certificates
-		t.health.CertNotAfter = c.key.Chain[0].NotAfter.UTC()
+		t.health.Seal = InspectSeal(c.key.Chain[0])
 	}
 }
 

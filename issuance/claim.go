@@ -300,10 +300,18 @@ type Load struct {
 }
 
 // Load counts over all organisations, for readiness and the pages that say how many wait.
-func (d *Desk) Load(ctx context.Context) (Load, error) {
+func (d *Desk) Load(ctx context.Context) (Load, error) { return d.load(ctx, ``) }
+
+// LoadOf counts the claims of one organisation.
+func (d *Desk) LoadOf(ctx context.Context, organisationID string) (Load, error) {
+	return d.load(ctx, ` and organisation_id = ?`, organisationID)
+}
+
+func (d *Desk) load(ctx context.Context, whose string, args ...any) (Load, error) {
 	var l Load
 	err := d.db.Get(ctx, &l, `select coalesce(sum(case when state in (?, ?) then 1 else 0 end), 0) as waiting,
-		coalesce(sum(case when state = ? then 1 else 0 end), 0) as failed from claims where state in (?, ?, ?)`, Queued, Sealing, Failed, Queued, Sealing, Failed)
+		coalesce(sum(case when state = ? then 1 else 0 end), 0) as failed from claims where state in (?, ?, ?)`+whose,
+		append([]any{Queued, Sealing, Failed, Queued, Sealing, Failed}, args...)...)
 	if err != nil {
 		return Load{}, fmt.Errorf("count claims: %w", err)
 	}

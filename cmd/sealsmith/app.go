@@ -12,7 +12,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -20,7 +19,6 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/sealsmith/sealsmith/grading"
-	"github.com/sealsmith/sealsmith/hsm"
 	"github.com/sealsmith/sealsmith/issuance"
 	"github.com/sealsmith/sealsmith/issuance/elm"
 	"github.com/sealsmith/sealsmith/issuance/redisqueue"
@@ -43,7 +41,7 @@ type app struct {
 	redis     redis.UniversalClient
 	child     *redisChild // nil: Redis is given
 	queue     *redisqueue.Queue
-	token     *hsm.Token // nil: none is configured
+	seals     *seals
 	lti       *ltistore.Store
 	traces    *ltistore.Traces
 	secret    []byte // of login states
@@ -74,7 +72,7 @@ func newApp(ctx context.Context, s Settings, logger *slog.Logger) (*app, error) 
 	if a.db, err = s.openDatabase(ctx); err != nil {
 		return nil, err
 	}
-	if a.token, err = a.newToken(ctx); err != nil {
+	if a.seals, err = a.newSeals(ctx); err != nil {
 		return nil, errors.Join(err, a.close())
 	}
 	if a.secret, err = a.db.Secret(ctx, "lti-state", rand.Reader, time.Now()); err != nil {
@@ -92,11 +90,11 @@ func newApp(ctx context.Context, s Settings, logger *slog.Logger) (*app, error) 
 
 // close releases what newApp opened.
 func (a *app) close() error {
-	var token error
-	if a.token != nil {
-		token = a.token.Close()
+	var tokens error
+	if a.seals != nil {
+		tokens = a.seals.close()
 	}
-	return errors.Join(token, a.redis.Close(), a.db.Close())
+	return errors.Join(tokens, a.redis.Close(), a.db.Close())
 }
 
 func readTrust(file string) (*x509.CertPool, error) {
@@ -158,46 +156,11 @@ func (l redisLog) Printf(ctx context.Context, format string, v ...any) {
 	l.logger.DebugContext(ctx, "redis client", "detail", fmt.Sprintf(format, v...))
 }
 
-func (a *app) newToken(ctx context.Context) (*hsm.Token, error) {
-	if a.settings.Token == "" {
-		return nil, nil //nolint:nilnil // no token is a way to run: sealing is paused
-	}
-	secret, err := a.db.Secret(ctx, "pin-fingerprint", rand.Reader, time.Now())
-	if err != nil {
-		return nil, err
-	}
-	host, err := os.Hostname()
-	if err != nil {
-		return nil, fmt.Errorf("ask for the host name: %w", err)
-	}
-	return hsm.New(hsm.Config{
-		URI: a.settings.Token, Sessions: runtime.NumCPU(), Guard: hsm.NewSQLGuard(a.db, time.Now), PINSecret: secret,
-		Host: host, Getenv: os.Getenv, Now: time.Now, Logger: a.logger,
-	})
-}
-
-// sealer is the token for the worker; without one, sealing is paused.
-func (a *app) sealer() issuance.Sealer {
-	if a.token == nil {
-		return noToken{}
-	}
-	return a.token
-}
-
-// noToken stands where no token is configured.
-type noToken struct{}
-
-var errNoToken = &hsm.PausedError{State: hsm.StateAbsent, Reason: "no token is configured: start with --token or SEALSMITH_TOKEN"}
-
-func (noToken) Key(context.Context) (hsm.Key, error) { return hsm.Key{}, errNoToken }
-
-func (noToken) Sign(context.Context, string, []byte) ([]byte, error) { return nil, errNoToken }
-
 // worker returns the worker of this process.
 func (a *app) worker() *issuance.Worker {
 	return &issuance.Worker{
-		DB: a.db, Templates: a.templates, Jobs: a.queue, Sealer: a.sealer(), Pages: a.pages, PublicURL: a.public,
-		Parallel: runtime.NumCPU() + 1, Lease: 2 * time.Minute, Sweep: 2 * time.Second, Now: time.Now, Logger: a.logger,
+		DB: a.db, Templates: a.templates, Jobs: a.queue, Sealer: a.seals.everybody, Own: a.seals.sealers(),
+		Pages: a.pages, PublicURL: a.public, Parallel: a.seals.sessions() + 1, Lease: 2 * time.Minute, Sweep: 2 * time.Second, Now: time.Now, Logger: a.logger,
 	}
 }
 
@@ -214,9 +177,8 @@ func (a *app) startParts(ctx context.Context, loops ...func(context.Context)) (w
 	if a.child != nil {
 		child.Go(func() { a.child.run(redisCtx) })
 	}
-	if a.token != nil {
-		a.token.Start(context.WithoutCancel(ctx)) // closed by close, after the worker has finished
-	}
+	a.seals.start(context.WithoutCancel(ctx)) // closed by close, after the worker has finished
+	parts.Go(func() { a.serveAdmin(ctx) })
 	for _, loop := range loops {
 		parts.Go(func() { loop(ctx) })
 	}

@@ -22,7 +22,7 @@ type Settings struct {
 	PublicURL string `help:"Address under which browsers reach the server; https outside of development. Default: http://localhost and the port of --listen." env:"SEALSMITH_PUBLIC_URL" placeholder:"URL"`
 	Database  string `help:"sqlite:PATH or postgres://… Default: sqlite: in --dir." env:"SEALSMITH_DATABASE" placeholder:"ADDRESS"`
 	Redis     string `help:"redis://… or unix:PATH. Empty: a redis-server of our own, in --dir." env:"SEALSMITH_REDIS" placeholder:"ADDRESS"`
-	Token     string `help:"The eSeal token as PKCS#11 URI (RFC 7512) with module-path and pin-source. Empty: sealing is paused." env:"SEALSMITH_TOKEN" placeholder:"URI"`
+	Token     string `help:"The eSeal token as PKCS#11 URI (RFC 7512) with module-path and pin-source; several, separated by blanks, share the work or serve by x-for the organisations named. Empty: sealing is paused." env:"SEALSMITH_TOKEN" placeholder:"URI"`
 	Trust     string `help:"PEM file with the certificates of the authorities that the verification page trusts." env:"SEALSMITH_TRUST" placeholder:"FILE" type:"path"`
 	KeyFile   string `help:"File with the key that seals private keys in the database, mode 0600. Default: server.key in --dir, made on first start." env:"SEALSMITH_KEY_FILE" placeholder:"FILE" type:"path"`
 	KeyDays   int    `help:"Days after which the LTI signing key is replaced by itself; 0: never." env:"SEALSMITH_KEY_DAYS" default:"180"`

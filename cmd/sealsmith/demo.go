@@ -378,7 +378,8 @@ func (d *demo) printLinks() {
 	d.out.printf("  Recogniser\n    check a file %s/verify   (try %s)\n", d.app.public, d.artifact("credential.jsonld"))
 	d.out.printf("  Operator\n    state        %s/readyz\n", d.app.public)
 	d.out.printf("    log          %s\n", filepath.Join(d.dir, "sealsmith.log"))
-	health := d.app.token.Health()
-	d.out.printf("    token        %s, %s\n", health.State, hsm.InspectSeal(d.token.Seal).CommonName)
+	for _, t := range d.app.tokens("") {
+		d.out.printf("    token        %s, %s\n", t.State, hsm.InspectSeal(d.token.Seal).CommonName)
+	}
 	d.out.printf("\nCtrl-C stops everything. The next `make demo` goes on from here; ARGS=--fresh starts anew.\n")
 }

@@ -3,31 +3,96 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/sealsmith/sealsmith/cmd/sealsmith/web"
 	"github.com/sealsmith/sealsmith/hsm"
 )
 
-// sealing says for the pages whether claims are being sealed, and why not.
-func (a *app) sealing() web.SealingStatus {
+const noTokenWords = "no token is configured: start with --token or SEALSMITH_TOKEN"
+
+// sealing says for the pages of an organisation whether claims are being sealed, and why
+// not.
+func (a *app) sealing(slug string) web.SealingStatus {
 	ctx, stop := context.WithTimeout(context.Background(), time.Second)
 	defer stop()
-	if err := a.queue.Ping(ctx); err != nil {
-		return web.SealingStatus{Paused: true, Reason: "the waiting list is not reachable", Detail: "Redis does not answer: " + err.Error()}
+	pool := a.seals.of(slug)
+	tokens := pool.Health()
+	status := web.SealingStatus{Rate: pool.Rate()}
+	reasons := make([]string, 0, len(tokens))
+	for _, h := range tokens {
+		reasons = append(reasons, h.Reason)
+		if status.Issuer == (hsm.SealFacts{}) {
+			status.Issuer = h.Seal
+		}
 	}
-	if a.token == nil {
-		return web.SealingStatus{Paused: true, Reason: "no seal token is set up on this server", Detail: errNoToken.Reason}
-	}
-	health := a.token.Health()
-	status := web.SealingStatus{Detail: health.Reason}
-	key, err := a.token.Key(ctx)
-	if err != nil {
+	status.Detail = strings.Join(reasons, "; ")
+	switch err := a.queue.Ping(ctx); {
+	case err != nil:
+		status.Paused, status.Reason, status.Detail = true, "the waiting list is not reachable", "Redis does not answer: "+err.Error()
+	case len(tokens) == 0:
+		status.Paused, status.Reason, status.Detail = true, "no seal token is set up on this server", noTokenWords
+	case !pool.Usable():
 		status.Paused, status.Reason = true, "the seal token cannot be used at the moment"
-		return status
 	}
-	status.Issuer = hsm.InspectSeal(key.Chain[0])
 	return status
+}
+
+// tokens describes the tokens that serve an organisation, or all ("").
+func (a *app) tokens(slug string) []web.TokenStatus {
+	var all []web.TokenStatus
+	for _, t := range a.seals.serving(slug) {
+		all = append(all, describeToken(t.Health(), t.uri.Purpose, time.Now()))
+	}
+	return all
+}
+
+func describeToken(h hsm.Health, purpose string, now time.Time) web.TokenStatus {
+	t := web.TokenStatus{
+		Name: h.Label, Purpose: purpose, State: string(h.State), OK: h.State == hsm.StateReady || h.State == hsm.StateDegraded,
+		Words: h.Reason, Algorithm: h.Alg, Rate: h.Rate, Signed: h.Signed, Failed: h.Failed,
+	}
+	if h.Serial != "" {
+		t.Name = strings.TrimSpace(t.Name + " " + h.Serial)
+	}
+	if purpose == "" {
+		t.Purpose = purposeSeal
+	}
+	successor := false
+	for _, c := range h.Certificates {
+		successor = successor || c.Role == hsm.RoleNext
+		t.Certificates = append(t.Certificates, web.CertificateStatus{Name: c.CommonName, Role: string(c.Role), From: c.NotBefore, Until: c.NotAfter})
+	}
+	if !h.Seal.NotAfter.IsZero() {
+		t.DaysLeft = max(0, int(h.Seal.NotAfter.Sub(now)/(24*time.Hour)))
+		if notice := renewal(t.DaysLeft, successor); notice != "" {
+			t.Words += ". " + notice
+		}
+	}
+	return t
+}
+
+// Days before the end of a certificate from which an operator is told, each time more
+// firmly. To order a qualified certificate takes weeks.
+const (
+	renewSoon   = 60
+	renewNow    = 30
+	renewUrgent = 7
+)
+
+// renewal says what to do about a certificate that will end, or nothing while there is
+// time or a successor on the token.
+func renewal(days int, successor bool) string {
+	switch {
+	case successor || days > renewSoon:
+		return ""
+	case days > renewNow:
+		return fmt.Sprintf("Its certificate ends in %d days: order the next one", days)
+	case days > renewUrgent:
+		return fmt.Sprintf("Its certificate ends in %d days and no other is on the token: order the next one now, it takes weeks", days)
+	}
+	return fmt.Sprintf("Its certificate ends in %d days and no other is on the token: sealing will stop then", days)
 }
 
 // ready lists the parts of the server for /readyz. Only the database makes the server
@@ -36,12 +101,17 @@ func (a *app) ready(ctx context.Context) []web.Component {
 	parts := []web.Component{part("database", a.db.Ping(ctx), "answers")}
 	parts[0].Required = true
 	parts = append(parts, part("redis", a.queue.Ping(ctx), "answers"))
-	if a.token == nil {
-		return append(parts, web.Component{Name: "token", Words: "sealing is paused: " + errNoToken.Reason})
+	tokens := a.tokens("")
+	if len(tokens) == 0 {
+		parts = append(parts, web.Component{Name: "token", Words: "sealing is paused: " + noTokenWords})
 	}
-	health := a.token.Health()
-	usable := health.State == hsm.StateReady || health.State == hsm.StateDegraded
-	return append(parts, web.Component{Name: "token", OK: usable, Words: fmt.Sprintf("%s: %s", health.State, health.Reason)})
+	for _, t := range tokens {
+		parts = append(parts, web.Component{Name: "token", OK: t.OK, Words: t.State + ": " + t.Words, Token: &t})
+	}
+	for _, s := range a.stamps() {
+		parts = append(parts, web.Component{Name: "time-stamps of " + s.Name, OK: s.OK, Words: s.Words})
+	}
+	return parts
 }
 
 func part(name string, err error, words string) web.Component {

@@ -16,6 +16,9 @@ type serveCommand struct {
 
 // Run serves until the context ends.
 func (c serveCommand) Run(ctx context.Context, s *Settings, out streams) error {
+	if err := harden(); err != nil {
+		return err
+	}
 	a, err := newApp(ctx, *s, newLogger(out.err, s.level()))
 	if err != nil {
 		return err
@@ -54,6 +57,9 @@ type workerCommand struct{}
 
 // Run seals until the context ends.
 func (workerCommand) Run(ctx context.Context, s *Settings, out streams) error {
+	if err := harden(); err != nil {
+		return err
+	}
 	a, err := newApp(ctx, *s, newLogger(out.err, s.level()))
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 )
 
 type tokenCommand struct {
+	Unseal  tokenUnsealCommand  `cmd:"" help:"Give the PIN to a running server whose token has no PIN file. It stays in memory only."`
 	Unblock tokenUnblockCommand `cmd:"" help:"Allow one more login with a PIN that was refused, or whose attempt was cut off. Check the PIN first: most tokens lock after three wrong ones."`
 }
 

@@ -54,7 +54,7 @@ func (s *Web) showClaim(w http.ResponseWriter, r *http.Request, v *visit, at sta
 	if len(at.decided.Reasons) > 0 {
 		page.Percent, page.Need = at.decided.Reasons[0].Percent, at.decided.Reasons[0].Need
 	}
-	if page.Sealing, err = s.sealingNotice(r.Context()); err != nil {
+	if page.Sealing, err = s.sealingNotice(r.Context(), v.organisation.Slug); err != nil {
 		return err
 	}
 	learner := elm.Learner{GivenName: page.Given, FamilyName: page.Family, Identifier: u.Subject}
@@ -69,7 +69,7 @@ func (s *Web) showClaim(w http.ResponseWriter, r *http.Request, v *visit, at sta
 	if err != nil {
 		return err
 	}
-	if s.deps.Sealing().Issuer.Organisation != "" {
+	if s.deps.Sealing(v.organisation.Slug).Issuer.Organisation != "" {
 		page.Sealer = content.IssuerName
 	}
 	page.Rows = without(page.Rows, "learner", "issued") // the name stands above, the day is that of sealing

@@ -18,7 +18,7 @@ import (
 type tabs struct {
 	At      string // address of the session, with a slash at its end
 	Class   bool
-	Current string // class, templates or connections; empty: none is shown
+	Current string // class, templates, connections or seal; empty: none is shown
 }
 
 func (s *Web) tabs(ctx context.Context, v *visit, current string) (tabs, error) {

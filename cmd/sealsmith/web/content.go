@@ -66,7 +66,7 @@ func (s *Web) preview(d draft) ([]row, elm.Content, error) {
 // issuer is whoever seals. While no token was seen, the awarding organisation stands in,
 // so that teachers and learners can look at everything else.
 func (s *Web) issuer(o templates.Organisation) hsm.SealFacts {
-	if facts := s.deps.Sealing().Issuer; facts.Organisation != "" && facts.OrganisationIdentifier != "" {
+	if facts := s.deps.Sealing(o.Slug).Issuer; facts.Organisation != "" && facts.OrganisationIdentifier != "" {
 		return facts
 	}
 	name := words(o.Name).Text

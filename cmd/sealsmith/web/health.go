@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"fmt"
+	"math"
 	"net/http"
 	"time"
 )
@@ -22,7 +23,20 @@ type readiness struct {
 	Version    string      `json:"version,omitempty"`
 	Waiting    int         `json:"waiting"` // claims in the queue
 	Failed     int         `json:"failed"`  // claims that need a person
+	Rate       float64     `json:"rate"`    // seals a second that the tokens of all together make
+	ETA        string      `json:"eta"`     // when the last claim in the queue will be sealed, in words
 	Components []Component `json:"components"`
+}
+
+// eta says when the queue will be empty.
+func eta(waiting int, sealing SealingStatus) string {
+	switch {
+	case waiting == 0:
+		return "nothing waits"
+	case sealing.Paused:
+		return "sealing is paused"
+	}
+	return untilSealed(waiting, sealing.Rate)
 }
 
 const readyWait = 3 * time.Second
@@ -51,6 +65,8 @@ func (s *Web) readyz(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		out.Waiting, out.Failed = load.Waiting, load.Failed
+		sealing := s.deps.Sealing("")
+		out.Rate, out.ETA = math.Round(10*sealing.Rate)/10, eta(load.Waiting, sealing)
 	}
 	return s.json(w, r, status, "application/json", out)
 }

@@ -81,6 +81,8 @@ type world struct {
 	listErr  error
 	listed   []string
 	sealing  web.SealingStatus
+	tokens   []web.TokenStatus
+	stamps   []web.StampStatus
 	parts    []web.Component
 	found    []lti.Finding             // what a check finds
 	checked  []string                  // registrations that were checked
@@ -124,7 +126,7 @@ func newWorld(t *testing.T) *world {
 	reader := &grading.Reader{Store: w.grading, Source: w.grades, Now: now, Logger: logger}
 	w.pages, err = web.New(web.Deps{
 		PublicURL: public, LTI: tool, Registrations: w.store, Roster: w.roster, Templates: w.templates, Grading: w.grading, Reader: reader, Desk: w.desk,
-		Sealing: w.status, Ready: w.ready, Check: w.check, Now: now, Logger: logger, Version: "test",
+		Sealing: w.status, Tokens: w.tokenList, Stamps: w.stampList, Ready: w.ready, Check: w.check, Now: now, Logger: logger, Version: "test",
 		Verify: func(file []byte) issuance.Report {
 			return issuance.Verify(file, issuance.VerifyOptions{Trust: w.trust, Now: noon})
 		},
@@ -146,10 +148,22 @@ func (w *world) roster(_ context.Context, _ lti.Registration, address string, _ 
 	return w.members, w.listErr
 }
 
-func (w *world) status() web.SealingStatus {
+func (w *world) status(string) web.SealingStatus {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.sealing
+}
+
+func (w *world) tokenList(string) []web.TokenStatus {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.tokens
+}
+
+func (w *world) stampList() []web.StampStatus {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.stamps
 }
 
 func (w *world) ready(context.Context) []web.Component {

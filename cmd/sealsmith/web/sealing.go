@@ -46,7 +46,7 @@ func (s *Web) showSealing(w http.ResponseWriter, r *http.Request, v *visit, c is
 	if err != nil {
 		return err
 	}
-	at, err := s.progress(r.Context(), c)
+	at, err := s.progress(r.Context(), v, c)
 	if err != nil {
 		return err
 	}
@@ -54,7 +54,7 @@ func (s *Web) showSealing(w http.ResponseWriter, r *http.Request, v *visit, c is
 		Title: words(version.Content.Title), Claim: c.ID, Failed: c.State == issuance.Failed, Email: v.organisation.Email,
 		Live: "state?shown=" + url.QueryEscape(at.shown), Position: at.position, Eta: at.eta, Done: at.percent,
 	}
-	if page.Sealing, err = s.sealingNotice(r.Context()); err != nil {
+	if page.Sealing, err = s.sealingNotice(r.Context(), v.organisation.Slug); err != nil {
 		return err
 	}
 	page.Mark = strconv.Itoa(at.position)
@@ -85,11 +85,11 @@ func sealingSteps(c issuance.Claim, page sealingPage) []event {
 	}
 }
 
-// secondsPerSeal is a slow token, so that what is promised is kept.
+// secondsPerSeal is a slow token, for as long as nothing was measured.
 const secondsPerSeal = 2
 
 // progress finds the place of a claim in the queue.
-func (s *Web) progress(ctx context.Context, c issuance.Claim) (progress, error) {
+func (s *Web) progress(ctx context.Context, v *visit, c issuance.Claim) (progress, error) {
 	p := progress{shown: string(c.State), position: 1}
 	if c.State != issuance.Queued && c.State != issuance.Sealing {
 		return p, nil
@@ -103,18 +103,31 @@ func (s *Web) progress(ctx context.Context, c issuance.Claim) (progress, error) 
 	if c.State == issuance.Sealing {
 		p.percent = 90
 	}
-	if s.deps.Sealing().Paused {
+	sealing := s.deps.Sealing(v.organisation.Slug)
+	if sealing.Paused {
 		p.shown = "paused"
 		p.eta = "as soon as sealing goes on"
 		return p, nil
 	}
 	p.shown = "waiting" // the step from queued to sealing is too short to render the page for
-	if minutes := (p.position*secondsPerSeal + 59) / 60; minutes <= 1 {
-		p.eta = "less than a minute"
-	} else {
-		p.eta = fmt.Sprintf("about %d minutes", minutes)
-	}
+	p.eta = untilSealed(p.position, sealing.Rate)
 	return p, nil
+}
+
+// untilSealed is how long n seals take at a measured rate, in words.
+func untilSealed(n int, rate float64) string {
+	if rate <= 0 {
+		rate = 1 / float64(secondsPerSeal)
+	}
+	const minute, hour = 60, 60 * 60
+	switch seconds := int(float64(n) / rate); {
+	case seconds < minute:
+		return "less than a minute"
+	case seconds < 2*hour:
+		return fmt.Sprintf("about %d minutes", (seconds+minute-1)/minute)
+	default:
+		return fmt.Sprintf("about %d hours", (seconds+hour-1)/hour)
+	}
 }
 
 // liveState is what live.js reads.
@@ -132,7 +145,7 @@ func (s *Web) state(w http.ResponseWriter, r *http.Request, v *visit) error {
 	if err != nil {
 		return err
 	}
-	at, err := s.progress(r.Context(), c)
+	at, err := s.progress(r.Context(), v, c)
 	if err != nil {
 		return err
 	}

@@ -12,8 +12,8 @@ type sealingNotice struct {
 	Waiting        int
 }
 
-func (s *Web) sealingNotice(ctx context.Context) (sealingNotice, error) {
-	status := s.deps.Sealing()
+func (s *Web) sealingNotice(ctx context.Context, slug string) (sealingNotice, error) {
+	status := s.deps.Sealing(slug)
 	if !status.Paused {
 		return sealingNotice{}, nil
 	}

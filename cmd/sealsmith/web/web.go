@@ -35,8 +35,12 @@ type Deps struct {
 	Grading   *grading.Store
 	Reader    *grading.Reader
 	Desk      *issuance.Desk
-	// Sealing says how the token is, without touching it.
-	Sealing func() SealingStatus
+	// Sealing says how the tokens of an organisation, by its slug, are, without touching them.
+	Sealing func(slug string) SealingStatus
+	// Tokens are those that serve an organisation by its slug, or all of this server ("").
+	Tokens func(slug string) []TokenStatus
+	// Stamps are the time-stamping authorities; none when none is set up.
+	Stamps func() []StampStatus
 	// Verify checks a sealed file, as the command line does.
 	Verify func(file []byte) issuance.Report
 	// Ready asks every part of the server how it is.
@@ -65,6 +69,38 @@ type SealingStatus struct {
 	Detail string // for administrators: what to do
 	// Issuer is what the seal certificate says of itself; zero while no token was seen.
 	Issuer hsm.SealFacts
+	// Rate is how many seals a second the tokens have been measured to make; 0: not yet.
+	Rate float64
+}
+
+// TokenStatus is one token and how it is.
+type TokenStatus struct {
+	Name         string              `json:"name"` // its label, and its serial number when seen
+	Purpose      string              `json:"purpose"`
+	State        string              `json:"state"`
+	OK           bool                `json:"ok"`
+	Words        string              `json:"words"` // what is so, and what to do
+	Algorithm    string              `json:"algorithm,omitempty"`
+	Rate         float64             `json:"rate,omitempty"` // seals a second, measured
+	Signed       uint64              `json:"signed"`         // since the server was started
+	Failed       uint64              `json:"failed"`
+	DaysLeft     int                 `json:"days_left,omitempty"` // of the certificate
+	Certificates []CertificateStatus `json:"certificates,omitempty"`
+}
+
+// CertificateStatus is one certificate of a token's key.
+type CertificateStatus struct {
+	Name  string    `json:"name"`
+	Role  string    `json:"role"` // current, next or retired
+	From  time.Time `json:"from"`
+	Until time.Time `json:"until"`
+}
+
+// StampStatus is one time-stamping authority and how it is.
+type StampStatus struct {
+	Name  string `json:"name"`
+	OK    bool   `json:"ok"`
+	Words string `json:"words"`
 }
 
 // Component is one part of the server and how it is.
@@ -73,6 +109,8 @@ type Component struct {
 	OK       bool   `json:"ok"`
 	Required bool   `json:"required"` // without it no page can be served
 	Words    string `json:"words"`    // what is so, and what to do
+	// Token has the details of a token.
+	Token *TokenStatus `json:"token,omitempty"`
 }
 
 // Web serves the pages. It is safe for concurrent use.
@@ -90,7 +128,7 @@ type Web struct {
 // New checks d, parses all pages, and returns a Web. It starts nothing.
 func New(d Deps) (*Web, error) {
 	if d.PublicURL == nil || d.LTI == nil || d.Registrations == nil || d.Check == nil || d.Roster == nil || d.Templates == nil || d.Grading == nil ||
-		d.Reader == nil || d.Desk == nil || d.Sealing == nil || d.Verify == nil || d.Ready == nil || d.Now == nil || d.Logger == nil {
+		d.Reader == nil || d.Desk == nil || d.Sealing == nil || d.Tokens == nil || d.Stamps == nil || d.Verify == nil || d.Ready == nil || d.Now == nil || d.Logger == nil {
 		return nil, errors.New("web: every field of Deps but Version is required")
 	}
 	pages, err := newPages()
@@ -169,6 +207,7 @@ func (s *Web) routes(r *mux.Router) {
 	post("/s/{sid}/templates/new", s.visit(admin, s.templateAdd))
 	get("/s/{sid}/templates/{id}", s.visit(admin, s.templateEdit))
 	post("/s/{sid}/templates/{id}", s.visit(admin, s.templateSave))
+	get("/s/{sid}/seal", s.visit(admin, s.seal))
 	s.connectionRoutes(get, post)
 }
 

@@ -1,0 +1,48 @@
+package web
+
+import "net/http"
+
+// sealPage says to an administrator how the seal of the organisation is: its tokens, its
+// certificates, the queue before it, and the time-stamps after it.
+type sealPage struct {
+	Tabs    tabs
+	Sealing sealingNotice
+	Tokens  []TokenStatus
+	Stamps  []StampStatus
+	Waiting int
+	Failed  int
+	Rate    float64
+	ETA     string
+	Proofs  proofsNotice
+}
+
+// proofsNotice is how far the proofs beside the seals are.
+type proofsNotice struct {
+	Level   string // that new credentials reach; empty: the seal alone
+	Waiting int
+	Trouble string // of the oldest one that waits
+}
+
+func (s *Web) seal(w http.ResponseWriter, r *http.Request, v *visit) error {
+	ctx, slug := r.Context(), v.organisation.Slug
+	page := sealPage{Tokens: s.deps.Tokens(slug), Stamps: s.deps.Stamps()}
+	var err error
+	if page.Tabs, err = s.tabs(ctx, v, "seal"); err != nil {
+		return err
+	}
+	if page.Sealing, err = s.sealingNotice(ctx, slug); err != nil {
+		return err
+	}
+	load, err := s.deps.Desk.LoadOf(ctx, v.organisation.ID)
+	if err != nil {
+		return err
+	}
+	proofs, err := s.deps.Desk.Proofs(ctx, v.organisation.ID)
+	if err != nil {
+		return err
+	}
+	page.Proofs = proofsNotice{Level: string(v.organisation.Seal.Level), Waiting: proofs.Waiting, Trouble: proofs.LastError}
+	sealing := s.deps.Sealing(slug)
+	page.Waiting, page.Failed, page.Rate, page.ETA = load.Waiting, load.Failed, sealing.Rate, eta(load.Waiting, sealing)
+	return s.show(w, r, http.StatusOK, view{name: "tokens", frame: v.frame(), page: &page})
+}
