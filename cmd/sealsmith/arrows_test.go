@@ -36,6 +36,7 @@ var scaffolding = map[string][]string{
 	"migrations/sqldb/sqldbtest": {},
 	"issuance/queuetest":         {},
 	"hsm/demotoken":              {"cmd"},
+	"hsm/democa":                 {"cmd", "hsm/demotoken"},
 	"lti/demolms":                {"cmd"},
 }
 
