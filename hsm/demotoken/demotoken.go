@@ -2,7 +2,8 @@
 // for the demo and for the tests of any package, never for production. The CA is trusted
 // by nobody, its key is discarded as soon as the certificate is made, and the certificate
 // claims to be qualified (QcCompliance, QcType eseal) only so that everything that reads
-// such certificates can be tried; it does not claim a qualified device.
+// such certificates can be tried; it does not claim a qualified device. With a
+// democa.CA in the options that one issues, keeps its key and answers for its certificates.
 //
 // Make goes the way a ceremony with a real token goes, through PKCS#11: initialise the
 // token, set a random PIN, generate the key on the token so that it cannot be taken out,
@@ -32,6 +33,9 @@ import (
 	"path/filepath"
 	"regexp"
 	"time"
+
+	"github.com/sealsmith/sealsmith/hsm/ceremony"
+	"github.com/sealsmith/sealsmith/hsm/democa"
 )
 
 // ErrNoSoftHSM is returned by Make when SoftHSM cannot be loaded.
@@ -51,7 +55,7 @@ var ErrOptions = errors.New("demo token options")
 const DefaultLabel = "sealsmith-demo"
 
 // Validity is how long the eSeal certificate is valid from the day it is made.
-const Validity = 2 * 365 * 24 * time.Hour
+const Validity = democa.Validity
 
 // Options says what to make. Dir, Now and Rand are required, the rest has defaults.
 type Options struct {
@@ -63,7 +67,9 @@ type Options struct {
 	// Organisation, CommonName, OrganisationIdentifier (2.5.4.97) and Country are the subject
 	// of the eSeal certificate; "" takes the demo college's.
 	Organisation, CommonName, OrganisationIdentifier, Country string
-	// KeyType is rsa3072 (or ""), rsa2048, p256 or p384.
+	// CA issues the certificate; nil makes a CA for this token alone, whose key is forgotten.
+	CA *democa.CA
+	// KeyType is rsa3072 (or ""), rsa2048, rsa4096, p256 or p384.
 	KeyType string
 	// Now is the clock for the validity of the certificates.
 	Now func() time.Time
@@ -135,8 +141,8 @@ func (o Options) complete() (Options, place, error) {
 	case !labelForm.MatchString(o.Label):
 		return o, place{}, fmt.Errorf("%w: Label may have letters, digits, dots, dashes and underscores, at most 32", ErrOptions)
 	}
-	if _, ok := keyTypes[o.KeyType]; !ok {
-		return o, place{}, fmt.Errorf("%w: KeyType must be rsa3072, rsa2048, p256 or p384", ErrOptions)
+	if !ceremony.KnowsKeyType(o.KeyType) {
+		return o, place{}, fmt.Errorf("%w: KeyType must be rsa3072, rsa2048, rsa4096, p256 or p384", ErrOptions)
 	}
 	dir, err := filepath.Abs(o.Dir)
 	if err != nil {

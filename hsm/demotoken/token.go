@@ -4,23 +4,16 @@ package demotoken
 
 import (
 	"context"
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rsa"
-	"crypto/sha1" //nolint:gosec // G505: a name for the key, as tokens and RFC 5280 make it, no protection
-	"crypto/x509"
-	"encoding/asn1"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"math/big"
 	"os"
 	"strings"
 
 	"github.com/miekg/pkcs11"
 
 	"github.com/sealsmith/sealsmith/hsm"
+	"github.com/sealsmith/sealsmith/hsm/ceremony"
 	"github.com/sealsmith/sealsmith/hsm/internal/cryptoki"
 )
 
@@ -142,17 +135,18 @@ func (m *maker) make() (Made, error) {
 		return Made{}, err
 	}
 	s := state{Label: m.options.Label, Serial: strings.TrimRight(info.SerialNumber, " \x00")}
-	err = m.inSession(slot, pkcs11.CKU_USER, pin, func(c *pkcs11.Ctx, h pkcs11.SessionHandle) error {
-		pub, id, err := m.generate(c, h)
+	err = m.inSession(slot, pkcs11.CKU_USER, pin, func(session *cryptoki.Session) error {
+		key, err := ceremony.GenerateOn(session, m.options.KeyType, m.options.Label)
 		if err != nil {
 			return err
 		}
-		s.KeyID = hex.EncodeToString(id)
-		s.CA, s.Seal, err = issue(m.options, pub, id)
+		s.KeyID = hex.EncodeToString(key.ID)
+		ca, cert, err := issue(m.options, key.Public, key.ID)
 		if err != nil {
 			return err
 		}
-		return m.importCert(c, h, s.Seal, id)
+		s.CA, s.Seal = ca.Raw, cert.Raw
+		return ceremony.ImportOn(session, cert, key.ID, m.options.Label)
 	})
 	if err != nil {
 		return Made{}, err
@@ -184,7 +178,9 @@ func (m *maker) initialise(pin, soPIN string) (uint, pkcs11.TokenInfo, error) {
 	if !ok {
 		return 0, pkcs11.TokenInfo{}, errors.New("the token disappeared when it was initialised")
 	}
-	err = m.inSession(slot, pkcs11.CKU_SO, soPIN, func(c *pkcs11.Ctx, h pkcs11.SessionHandle) error { return c.InitPIN(h, pin) })
+	err = m.inSession(slot, pkcs11.CKU_SO, soPIN, func(session *cryptoki.Session) error {
+		return session.Do(func(c *pkcs11.Ctx) error { return c.InitPIN(session.Handle, pin) })
+	})
 	if err != nil {
 		return 0, pkcs11.TokenInfo{}, fmt.Errorf("set the PIN: %w", err)
 	}
@@ -193,128 +189,16 @@ func (m *maker) initialise(pin, soPIN string) (uint, pkcs11.TokenInfo, error) {
 
 // inSession runs do in a writing session with a login; closing it logs out, as it is the
 // token's only one.
-func (m *maker) inSession(slot, user uint, pin string, do func(*pkcs11.Ctx, pkcs11.SessionHandle) error) error {
+func (m *maker) inSession(slot, user uint, pin string, do func(*cryptoki.Session) error) error {
 	session, err := m.module.OpenSession(m.epoch, slot, pkcs11.CKF_RW_SESSION)
 	if err != nil {
 		return fmt.Errorf("open a session: %w", err)
 	}
-	err = session.Do(func(c *pkcs11.Ctx) error {
-		if err := c.Login(session.Handle, user, pin); err != nil {
-			return fmt.Errorf("log in: %w", err)
-		}
-		return do(c, session.Handle)
-	})
-	return errors.Join(err, session.Close())
-}
-
-// generate makes the key on the token and names it by its public key.
-func (m *maker) generate(c *pkcs11.Ctx, h pkcs11.SessionHandle) (crypto.PublicKey, []byte, error) {
-	label := pkcs11.NewAttribute(pkcs11.CKA_LABEL, m.options.Label)
-	public := []*pkcs11.Attribute{pkcs11.NewAttribute(pkcs11.CKA_TOKEN, true), pkcs11.NewAttribute(pkcs11.CKA_VERIFY, true), label}
-	mechanism := uint(pkcs11.CKM_EC_KEY_PAIR_GEN)
-	kind := keyTypes[m.options.KeyType]
-	if kind.bits > 0 {
-		mechanism = pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN
-		public = append(public, pkcs11.NewAttribute(pkcs11.CKA_MODULUS_BITS, kind.bits),
-			pkcs11.NewAttribute(pkcs11.CKA_PUBLIC_EXPONENT, []byte{1, 0, 1}))
-	} else {
-		public = append(public, pkcs11.NewAttribute(pkcs11.CKA_EC_PARAMS, kind.curve))
-	}
-	private := []*pkcs11.Attribute{
-		pkcs11.NewAttribute(pkcs11.CKA_TOKEN, true), pkcs11.NewAttribute(pkcs11.CKA_PRIVATE, true),
-		pkcs11.NewAttribute(pkcs11.CKA_SENSITIVE, true), pkcs11.NewAttribute(pkcs11.CKA_EXTRACTABLE, false),
-		pkcs11.NewAttribute(pkcs11.CKA_SIGN, true), pkcs11.NewAttribute(pkcs11.CKA_DECRYPT, false),
-		pkcs11.NewAttribute(pkcs11.CKA_UNWRAP, false), label,
-	}
-	pubHandle, privHandle, err := c.GenerateKeyPair(h, []*pkcs11.Mechanism{pkcs11.NewMechanism(mechanism, nil)}, public, private)
+	err = session.Do(func(c *pkcs11.Ctx) error { return c.Login(session.Handle, user, pin) })
 	if err != nil {
-		return nil, nil, fmt.Errorf("generate the key: %w", err)
+		return errors.Join(fmt.Errorf("log in: %w", err), session.Close())
 	}
-	if err := neverLeaves(c, h, privHandle); err != nil {
-		return nil, nil, err
-	}
-	pub, point, err := publicKey(c, h, pubHandle, m.options.KeyType)
-	if err != nil {
-		return nil, nil, err
-	}
-	id := sha1.Sum(point) //nolint:gosec // G401: a name for the key, no protection
-	for _, object := range []pkcs11.ObjectHandle{pubHandle, privHandle} {
-		if err := c.SetAttributeValue(h, object, []*pkcs11.Attribute{pkcs11.NewAttribute(pkcs11.CKA_ID, id[:])}); err != nil {
-			return nil, nil, fmt.Errorf("name the key: %w", err)
-		}
-	}
-	return pub, id[:], nil
-}
-
-// neverLeaves reads back that the key was made on the token and cannot be taken out.
-func neverLeaves(c *pkcs11.Ctx, h pkcs11.SessionHandle, key pkcs11.ObjectHandle) error {
-	attrs, err := c.GetAttributeValue(h, key, []*pkcs11.Attribute{
-		pkcs11.NewAttribute(pkcs11.CKA_LOCAL, nil), pkcs11.NewAttribute(pkcs11.CKA_ALWAYS_SENSITIVE, nil),
-		pkcs11.NewAttribute(pkcs11.CKA_NEVER_EXTRACTABLE, nil),
-	})
-	if err != nil {
-		return fmt.Errorf("read the key's protection: %w", err)
-	}
-	for _, attr := range attrs {
-		if len(attr.Value) != 1 || attr.Value[0] != 1 {
-			return fmt.Errorf("the token does not protect the key (attribute 0x%x)", attr.Type)
-		}
-	}
-	return nil
-}
-
-// publicKey reads the key from the token, and the bytes of subjectPublicKey that name it.
-func publicKey(c *pkcs11.Ctx, h pkcs11.SessionHandle, object pkcs11.ObjectHandle, kind string) (crypto.PublicKey, []byte, error) {
-	if keyTypes[kind].bits > 0 {
-		attrs, err := c.GetAttributeValue(h, object, []*pkcs11.Attribute{
-			pkcs11.NewAttribute(pkcs11.CKA_MODULUS, nil), pkcs11.NewAttribute(pkcs11.CKA_PUBLIC_EXPONENT, nil),
-		})
-		if err != nil {
-			return nil, nil, fmt.Errorf("read the public key: %w", err)
-		}
-		pub := &rsa.PublicKey{N: new(big.Int).SetBytes(attrs[0].Value), E: int(new(big.Int).SetBytes(attrs[1].Value).Int64())}
-		return pub, x509.MarshalPKCS1PublicKey(pub), nil
-	}
-	attrs, err := c.GetAttributeValue(h, object, []*pkcs11.Attribute{pkcs11.NewAttribute(pkcs11.CKA_EC_POINT, nil)})
-	if err != nil {
-		return nil, nil, fmt.Errorf("read the public key: %w", err)
-	}
-	var point []byte
-	if _, err := asn1.Unmarshal(attrs[0].Value, &point); err != nil {
-		return nil, nil, fmt.Errorf("read the public key: %w", err)
-	}
-	curve := elliptic.P256()
-	if kind == "p384" {
-		curve = elliptic.P384()
-	}
-	pub, err := ecdsa.ParseUncompressedPublicKey(curve, point)
-	if err != nil {
-		return nil, nil, fmt.Errorf("read the public key: %w", err)
-	}
-	return pub, point, nil
-}
-
-func (m *maker) importCert(c *pkcs11.Ctx, h pkcs11.SessionHandle, der, id []byte) error {
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		return fmt.Errorf("read the eSeal certificate: %w", err)
-	}
-	serial, err := asn1.Marshal(cert.SerialNumber)
-	if err != nil {
-		return fmt.Errorf("encode the serial number: %w", err)
-	}
-	_, err = c.CreateObject(h, []*pkcs11.Attribute{
-		pkcs11.NewAttribute(pkcs11.CKA_CLASS, pkcs11.CKO_CERTIFICATE),
-		pkcs11.NewAttribute(pkcs11.CKA_CERTIFICATE_TYPE, pkcs11.CKC_X_509),
-		pkcs11.NewAttribute(pkcs11.CKA_TOKEN, true), pkcs11.NewAttribute(pkcs11.CKA_PRIVATE, false),
-		pkcs11.NewAttribute(pkcs11.CKA_VALUE, cert.Raw), pkcs11.NewAttribute(pkcs11.CKA_SUBJECT, cert.RawSubject),
-		pkcs11.NewAttribute(pkcs11.CKA_ISSUER, cert.RawIssuer), pkcs11.NewAttribute(pkcs11.CKA_SERIAL_NUMBER, serial),
-		pkcs11.NewAttribute(pkcs11.CKA_ID, id), pkcs11.NewAttribute(pkcs11.CKA_LABEL, m.options.Label),
-	})
-	if err != nil {
-		return fmt.Errorf("import the eSeal certificate: %w", err)
-	}
-	return nil
+	return errors.Join(do(session), session.Close())
 }
 
 // uri names the token, its driver and its PIN file.
