@@ -2,6 +2,7 @@ package ceremony
 
 import (
 	"crypto"
+	"crypto/x509"
 	"encoding/hex"
 	"fmt"
 )
@@ -14,6 +15,9 @@ type Key struct {
 	Public     crypto.PublicKey // nil when the token does not tell
 	Attributes Attributes
 }
+
+// Matches tells whether a certificate was issued for this key.
+func (k Key) Matches(cert *x509.Certificate) bool { return samePublic(k.Public, cert.PublicKey) }
 
 // String names the key for people.
 func (k Key) String() string {

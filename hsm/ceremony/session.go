@@ -163,7 +163,7 @@ func list(keys []Key) string {
 // Request makes a certificate request for a key, PEM (RFC 2986, RFC 7468), signed by the
 // token and verified. The error is ErrSubject for a subject that cannot be certified.
 func (s *Session) Request(ctx context.Context, key Key, subject Subject) ([]byte, error) {
-	if err := subject.check(); err != nil {
+	if err := subject.Check(); err != nil {
 		return nil, err
 	}
 	signer, err := s.login.Signer(ctx, key.ID, key.Public)

@@ -26,9 +26,9 @@ var (
 	identifierForm = regexp.MustCompile(`^(?:(?:VAT|NTR|PSD|LEI)[A-Z]{2}|[A-Z]{2}:[A-Z]{2})-[\x21-\x7e]+$`)
 )
 
-// check refuses what a CA would refuse or, worse, certify: RFC 5280 appendix A.1 bounds the
-// names to 64 characters.
-func (s Subject) check() error {
+// Check refuses what a CA would refuse or, worse, certify: RFC 5280 appendix A.1 bounds the
+// names to 64 characters. Every error is ErrSubject.
+func (s Subject) Check() error {
 	const most = 64
 	for name, value := range map[string]string{"common name": s.CommonName, "organisation": s.Organisation} {
 		switch {
