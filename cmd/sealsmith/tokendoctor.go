@@ -113,7 +113,7 @@ func (c tokenDoctorCommand) logIn(ctx context.Context, s *Settings, out streams,
 		if err != nil {
 			return err
 		}
-		x = ceremony.Examine(uri, ceremony.Place{Now: time.Now(), Getenv: os.Getenv})
+		x = ceremony.Examine(uri, ceremony.Place{Now: time.Now(), Getenv: os.Getenv, LoggedIn: true})
 		i := slices.IndexFunc(keys, func(k ceremony.Key) bool { return x.Certificate != nil && k.Matches(x.Certificate) })
 		switch {
 		case len(keys) == 0:

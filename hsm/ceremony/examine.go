@@ -23,6 +23,8 @@ type Place struct {
 	Now    time.Time
 	Getenv func(string) string // nil: nothing is set
 	PCSCD  string              // socket of pcscd; "" is /run/pcscd/pcscd.comm
+	// LoggedIn says that this process is logged in to the token, and sees all of it.
+	LoggedIn bool
 }
 
 const defaultPCSCD = "/run/pcscd/pcscd.comm"
@@ -67,7 +69,7 @@ func Examine(uri hsm.URI, place Place) Examination {
 		x.Certificates = append(x.Certificates, c.X509)
 	}
 	var which Finding
-	which, x.Certificate = sealing(*token, uri, place.Now)
+	which, x.Certificate = sealing(*token, uri, place)
 	x.Findings = append(findings, token.PIN.Finding(), state(*token), sessions(*token, uri), abilities(*token, uri, x.Certificate), which)
 	return x
 }
@@ -286,7 +288,7 @@ func mechanismsFor(uri hsm.URI, cert *x509.Certificate) ([]string, string) {
 
 // sealing finds the certificate that the service would take, as far as can be told without
 // a login: of those that are no authority's and not over, the newest that has begun.
-func sealing(t Token, uri hsm.URI, now time.Time) (Finding, *x509.Certificate) {
+func sealing(t Token, uri hsm.URI, place Place) (Finding, *x509.Certificate) {
 	f := Finding{Check: "certificate", Outcome: OK}
 	var best *x509.Certificate
 	others := 0
@@ -295,14 +297,17 @@ func sealing(t Token, uri hsm.URI, now time.Time) (Finding, *x509.Certificate) {
 			others++
 			continue
 		}
-		if best == nil || better(c.X509, best, now) {
+		if best == nil || better(c.X509, best, place.Now) {
 			best = c.X509
 		}
 	}
 	switch {
 	case best != nil:
 		f.Seen = Certificate{X509: best}.String()
-	case t.PIN.State != PINNotNeeded && others == 0:
+	case others == 0 && place.LoggedIn:
+		f.Outcome, f.Seen = Fail, "there is none on the token"
+		f.Do = "sealsmith token csr asks for one, sealsmith token import-cert puts it on the token"
+	case others == 0 && t.PIN.State != PINNotNeeded:
 		f.Outcome, f.Seen = Warn, "none can be seen without a login"
 		f.Do = "sealsmith token doctor --login looks again. If there is none: sealsmith token csr asks for one, sealsmith token import-cert puts it on the token"
 	default:
