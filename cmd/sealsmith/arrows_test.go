@@ -26,7 +26,7 @@ var arrows = map[string][]string{
 	"templates":      {"migrations"},
 	"grading":        {"lti", "templates", "migrations"},
 	"issuance":       {"grading", "templates", "hsm", "lti/fetch", "migrations"},
-	"issuance/elm":   {"templates", "hsm"},
+	"issuance/elm":   {"templates", "hsm", "issuance/internal"},
 	"issuance/jades": {},
 	"cmd":            {"migrations", "hsm", "lti", "templates", "grading", "issuance"},
 }
