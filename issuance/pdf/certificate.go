@@ -73,9 +73,8 @@ func (p *Printer) pages(c elm.Content, code *qr.Code) ([]byte, error) {
 	out.SetAutoPageBreak(false, 0)
 	out.SetMargins(0, 0, 0)
 	l := layout{t: newTypesetter(p.fonts, out), out: out, w: wordsIn(c.Language), c: c}
-	l.certificate(code)
-	if out.PageCount() > maxPages {
-		return nil, fmt.Errorf("%w: it would have %d pages", ErrContent, out.PageCount())
+	if err := l.certificate(code); err != nil {
+		return nil, err
 	}
 	var buf bytes.Buffer
 	if err := out.Output(&buf); err != nil {

@@ -3,18 +3,17 @@ package pdf
 import (
 	"bytes"
 	"crypto"
-	"crypto/sha256"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math/big"
 	"regexp"
 	"slices"
 	"strconv"
 	"time"
-
-	"github.com/digitorus/timestamp"
 )
 
 // Sealed is what Check found in a sealed PDF.
@@ -180,19 +179,58 @@ func only(set asn1.RawValue, oid asn1.ObjectIdentifier) ([]byte, error) {
 	return a.Values[0].FullBytes, nil
 }
 
-// stampedAt returns the time in a token, which must be over signature.
+// stampedAt returns the time in a token (RFC 3161, 2.4.2), which must be over signature. It
+// reads no further: whether the token is good is judged by who asked for it and by validators.
 func stampedAt(token, signature []byte) (time.Time, error) {
-	ts, err := timestamp.Parse(token)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("%w: token: %w", ErrStamp, err)
+	var (
+		info contentInfo
+		data struct {
+			Version int
+			Digests asn1.RawValue
+			Content struct {
+				Type asn1.ObjectIdentifier
+				Info []byte `asn1:"explicit,tag:0"`
+			}
+		}
+		said tstInfo
+	)
+	_, err := asn1.Unmarshal(token, &info)
+	if err == nil {
+		_, err = asn1.Unmarshal(info.Content.Bytes, &data)
 	}
-	if ts.HashAlgorithm == crypto.Hash(0) || !ts.HashAlgorithm.Available() {
-		return time.Time{}, fmt.Errorf("%w: the token's hash is not known", ErrStamp)
+	if err == nil {
+		_, err = asn1.Unmarshal(data.Content.Info, &said)
 	}
-	h := ts.HashAlgorithm.New()
+	if err != nil || !info.Type.Equal(oidSignedData) || !data.Content.Type.Equal(oidTSTInfo) {
+		return time.Time{}, fmt.Errorf("%w: this is no time-stamp token", ErrStamp)
+	}
+	hash, ok := stampHashes[said.Imprint.Algorithm.Algorithm.String()]
+	if !ok {
+		return time.Time{}, fmt.Errorf("%w: the token's hash %s is not accepted", ErrStamp, said.Imprint.Algorithm.Algorithm)
+	}
+	h := hash.New()
 	h.Write(signature)
-	if ts.HashAlgorithm.Size() < sha256.Size || !bytes.Equal(h.Sum(nil), ts.HashedMessage) {
+	if !bytes.Equal(h.Sum(nil), said.Imprint.Hash) {
 		return time.Time{}, fmt.Errorf("%w: the token is over something else", ErrStamp)
 	}
-	return ts.Time.UTC(), nil
+	return said.Time.UTC(), nil
 }
+
+// tstInfo is TSTInfo of RFC 3161, 2.4.2, as far as it is read.
+type tstInfo struct {
+	Version int
+	Policy  asn1.ObjectIdentifier
+	Imprint struct {
+		Algorithm pkix.AlgorithmIdentifier
+		Hash      []byte
+	}
+	Serial *big.Int
+	Time   time.Time `asn1:"generalized"`
+}
+
+var (
+	oidTSTInfo  = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 1, 4}
+	stampHashes = map[string]crypto.Hash{
+		oidSHA256.String(): crypto.SHA256, oidSHA384.String(): crypto.SHA384, "2.16.840.1.101.3.4.2.3": crypto.SHA512,
+	}
+)

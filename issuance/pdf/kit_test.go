@@ -159,6 +159,9 @@ func newSealer(tb testing.TB, alg string) sealer {
 	}
 }
 
+// library is held while the library for time-stamps works: it counts in a variable of its package.
+var library sync.Mutex
+
 // stamp is a time-stamping authority in memory under the root of s.
 func (s sealer) stamp(tb testing.TB) pdf.Stamp {
 	tb.Helper()
@@ -175,6 +178,8 @@ func (s sealer) stamp(tb testing.TB) pdf.Stamp {
 		for _, d := range data {
 			h.Write(d)
 		}
+		library.Lock()
+		defer library.Unlock()
 		response, err := (&timestamp.Timestamp{
 			HashAlgorithm: crypto.SHA256, HashedMessage: h.Sum(nil), Time: noon.Add(time.Minute), Policy: asn1.ObjectIdentifier{1, 2, 3, 4},
 			SerialNumber: big.NewInt(7), AddTSACertificate: true, Certificates: []*x509.Certificate{s.root.cert},

@@ -43,10 +43,13 @@ type layout struct {
 }
 
 // certificate draws all pages.
-func (l *layout) certificate(code *qr.Code) {
+func (l *layout) certificate(code *qr.Code) error {
 	top := l.firstPage()
 	list := l.list(top, footRule-4)
 	pages := l.pages(list, top)
+	if pages > maxPages {
+		return fmt.Errorf("%w: it would have %d pages", ErrContent, pages)
+	}
 	l.foot(code, l.boxed(list))
 	if pages > 1 {
 		l.pageNumber(pages)
@@ -61,6 +64,7 @@ func (l *layout) certificate(code *qr.Code) {
 		line.draw(l, y)
 		y += line.height()
 	}
+	return nil
 }
 
 // boxed says whether a letter is missing anywhere.

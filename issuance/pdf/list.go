@@ -37,17 +37,24 @@ func (n line) draw(l *layout, y float64) {
 // further pages follow and the letters stay at a size that reads well.
 func (l *layout) list(top, bottom float64) []line {
 	const comfortable = 3.5
+	reads := l.set(comfortable)
+	if top+height(reads)/2 > bottom { // no size would do, and what is long takes long to set
+		return reads
+	}
 	for _, size := range []float64{3.8, comfortable, 3.3, 3.1, 2.9, 2.7} {
-		list := l.set(size)
-		height := 0.0
-		for _, n := range list {
-			height += n.gap + n.height()
-		}
-		if top+height <= bottom {
+		if list := l.set(size); top+height(list) <= bottom {
 			return list
 		}
 	}
-	return l.set(comfortable)
+	return reads
+}
+
+func height(list []line) float64 {
+	h := 0.0
+	for _, n := range list {
+		h += n.gap + n.height()
+	}
+	return h
 }
 
 // set returns the lines of all elements that are not shown elsewhere on the page.

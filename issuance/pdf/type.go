@@ -101,9 +101,8 @@ type run struct {
 	text string
 }
 
-// runs splits a clean text by typeface. Letters that no font has become one box per word.
-func (f *fonts) runs(want face, s string) []run {
-	var out []run
+// each calls do for the letters of a clean text. Those that no font has become one box per word.
+func (f *fonts) each(want face, s string, do func(in face, r rune)) {
 	boxed := false
 	for _, r := range s {
 		in, ok := f.find(want, r)
@@ -115,12 +114,31 @@ func (f *fonts) runs(want face, s string) []run {
 			in, _ = f.find(want, r)
 		}
 		boxed = !ok
-		if n := len(out); n > 0 && out[n-1].face == in {
-			out[n-1].text += string(r)
-			continue
-		}
-		out = append(out, run{in, string(r)})
+		do(in, r)
 	}
+}
+
+// runs splits a clean text by typeface.
+func (f *fonts) runs(want face, s string) []run {
+	var (
+		out  []run
+		text strings.Builder
+		last face
+	)
+	flush := func() {
+		if text.Len() > 0 {
+			out = append(out, run{last, text.String()})
+			text.Reset()
+		}
+	}
+	f.each(want, s, func(in face, r rune) {
+		if in != last {
+			flush()
+		}
+		last = in
+		text.WriteRune(r)
+	})
+	flush()
 	return out
 }
 
@@ -173,11 +191,7 @@ func (t *typesetter) letter(f face, r rune) float64 {
 // width of a clean text in millimetres.
 func (t *typesetter) width(st style, s string) float64 {
 	w := 0.0
-	for _, part := range t.fonts.runs(st.face, s) {
-		for _, r := range part.text {
-			w += t.letter(part.face, r)
-		}
-	}
+	t.fonts.each(st.face, s, func(in face, r rune) { w += t.letter(in, r) })
 	return w * st.size
 }
 
@@ -210,8 +224,7 @@ func (t *typesetter) wrap(st style, s string, width float64) []string {
 		for w > width {
 			head := t.cut(st, word, width)
 			lines = append(lines, head)
-			word = word[len(head):]
-			w = t.width(st, word)
+			word, w = word[len(head):], w-t.width(st, head)
 		}
 		line, used = word, w
 	}
@@ -226,7 +239,12 @@ func (t *typesetter) wrap(st style, s string, width float64) []string {
 func (t *typesetter) cut(st style, word string, width float64) string {
 	w, mark := 0.0, 0
 	for i, r := range word {
-		w += t.width(st, string(r))
+		in, ok := t.fonts.find(st.face, r)
+		shown := r
+		if !ok {
+			shown = missing
+		}
+		w += t.letter(in, shown) * st.size
 		switch {
 		case w > width && mark > i/2:
 			return word[:mark]
