@@ -54,7 +54,7 @@ func LogIn(ctx context.Context, cfg Config, secret []byte) (*Login, error) {
 	}
 	l.s.anchor, err = l.s.attach(ctx)
 	if err != nil {
-		return nil, errors.Join(inWords(err), l.Close())
+		return nil, errors.Join(inWords(err), l.Close(ctx))
 	}
 	l.Label, l.Slot = t.Health().Label, l.s.anchor.slot
 	return l, nil
@@ -77,9 +77,9 @@ func (l *Login) Serial() string { return serialOf(l.s.anchor.info) }
 // Close logs out when nothing else of the process uses the token. It fails when the end of
 // the login attempt could not be recorded; the next login is then refused until an operator
 // allows it.
-func (l *Login) Close() error {
+func (l *Login) Close(ctx context.Context) error {
 	l.s.t.given.wipe()
-	l.s.settle(context.Background())
+	l.s.settle(ctx)
 	l.s.drop()
 	if l.s.owed != nil {
 		return fmt.Errorf("the end of the login attempt was not recorded; when the database works again: sealsmith token unblock %s", l.s.owed.serial)

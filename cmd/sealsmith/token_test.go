@@ -161,8 +161,8 @@ func TestTokenDoctorInTrouble(t *testing.T) {
 		says string
 	}{
 		"removed": {map[int]byte{4: 1}, `(?s)slots +ok .*token +fail +no token is pkcs11:token=trouble-removed.*there is no token.*plug the token in`},
-		"locked":  {map[int]byte{6: 3}, `(?s)PIN +fail +the token has locked its PIN.*login and key +fail .*has locked its PIN.*PUK`},
-		"final":   {map[int]byte{6: 3, 7: 1}, `(?s)PIN +fail +one wrong PIN more locks the token.*login and key +fail `},
+		"locked":  {map[int]byte{6: 3}, `(?s)PIN +fail +the token has locked its PIN.*login and key +not asked +no login was made, because of the state of the PIN.*PUK`},
+		"final":   {map[int]byte{6: 3, 7: 1}, `(?s)PIN +fail +one wrong PIN more locks the token.*login and key +not asked +no login was made, because`},
 		"dead":    {map[int]byte{11: 1}, `(?s)slots +fail .*CKR_DEVICE_ERROR`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -82,7 +82,12 @@ func (c tokenDoctorCommand) examine(ctx context.Context, s *Settings, out stream
 	place := ceremony.Place{Now: time.Now(), Getenv: os.Getenv}
 	x := ceremony.Examine(uri, place)
 	login := ceremony.Finding{Check: "login and key", Outcome: ceremony.NotAsked, Seen: "no login was made; --login makes one, recorded like the server's"}
-	if c.Login && x.Token != nil {
+	switch {
+	case c.Login && x.Token == nil:
+		login.Seen = "no login was made: there is no one token to log in to"
+	case c.Login && x.Token.PIN.Finding().Outcome == ceremony.Fail:
+		login.Seen = "no login was made, because of the state of the PIN"
+	case c.Login:
 		x, login = c.logIn(ctx, s, out, uri, x)
 	}
 	findings := append(x.Findings, login)

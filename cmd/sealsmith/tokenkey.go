@@ -91,7 +91,7 @@ func (c tokenCSRCommand) request(ctx context.Context, out streams, cfg hsm.Confi
 		return err
 	}
 	defer func() {
-		if closed := session.Close(); err == nil {
+		if closed := session.Close(ctx); err == nil {
 			err = closed
 		}
 	}()
@@ -117,7 +117,7 @@ func (c tokenCSRCommand) request(ctx context.Context, out streams, cfg hsm.Confi
 
 // writeNew writes a file that is not there yet.
 func writeNew(path string, content []byte) error {
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return fmt.Errorf("write: %w", err)
 	}

@@ -76,7 +76,8 @@ func (c tokenSelftestCommand) report(out streams, r ceremony.Record, last string
 		for _, row := range [][2]string{
 			{"token", fmt.Sprintf("%s, serial %s, %s %s", r.Token.Label, r.Token.Serial, r.Token.Manufacturer, r.Token.Model)},
 			{"key", fmt.Sprintf("%s, %s, id %s", r.Key.Type, r.Key.Alg, r.Key.ID)},
-			{"certificate", r.Certificate.Subject}, {"SHA-256", r.Certificate.SHA256},
+			{"certificate", r.Certificate.Subject},
+			{"SHA-256", r.Certificate.SHA256},
 			{"when", r.When.Format("2006-01-02 15:04:05 UTC")},
 		} {
 			t.row(row[0], row[1])

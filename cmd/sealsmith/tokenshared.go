@@ -86,7 +86,7 @@ func (c oneToken) atSession(ctx context.Context, s *Settings, out streams, do fu
 		if err != nil {
 			return err
 		}
-		return errors.Join(do(session), session.Close())
+		return errors.Join(do(session), session.Close(ctx))
 	})
 }
 

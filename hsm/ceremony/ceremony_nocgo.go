@@ -28,7 +28,7 @@ func Open(ctx context.Context, cfg hsm.Config, pin []byte) (*Session, error) {
 }
 
 // Close does nothing.
-func (*Session) Close() error { return nil }
+func (*Session) Close(context.Context) error { return nil }
 
 // Label returns nothing.
 func (*Session) Label() string { return "" }

@@ -137,7 +137,7 @@ func open(t *testing.T, cfg hsm.Config) *ceremony.Session {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
+		if err := s.Close(t.Context()); err != nil {
 			t.Error(err)
 		}
 	})

@@ -67,7 +67,7 @@ func (r *Record) look(ctx context.Context, uri hsm.URI, cfg hsm.Config, pin []by
 			r.Token.Model, r.Token.Manufacturer, r.Token.Firmware = slot.Token.Model, slot.Token.Manufacturer, slot.Token.Firmware
 		}
 	}
-	return keys, errors.Join(err, s.Close())
+	return keys, errors.Join(err, s.Close(ctx))
 }
 
 func (r *Record) measure(ctx context.Context, now func() time.Time, t *hsm.Token, key hsm.Key) error {

@@ -48,13 +48,16 @@ func Open(ctx context.Context, cfg hsm.Config, pin []byte) (*Session, error) {
 		s.write, err = module.OpenSession(module.Epoch(), login.Slot, pkcs11.CKF_RW_SESSION)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open a session that can write: %w", err), login.Close())
+		return nil, errors.Join(fmt.Errorf("open a session that can write: %w", err), login.Close(ctx))
 	}
 	return s, nil
 }
 
-// Close logs out.
-func (s *Session) Close() error { return errors.Join(s.write.Close(), s.login.Close()) }
+// Close logs out. It fails when the end of the login attempt could not be recorded, which
+// it tries even when ctx has ended.
+func (s *Session) Close(ctx context.Context) error {
+	return errors.Join(s.write.Close(), s.login.Close(ctx))
+}
 
 // Label returns the token's label.
 func (s *Session) Label() string { return s.login.Label }

@@ -293,7 +293,7 @@ func TestLoginRefused(t *testing.T) { //nolint:paralleltest // the fault injecto
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := session.Close(); err != nil {
+	if err := session.Close(t.Context()); err != nil {
 		t.Error(err)
 	}
 }
@@ -307,7 +307,7 @@ func TestRecordNotWritten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := session.Close(); err == nil || !strings.Contains(err.Error(), "sealsmith token unblock") {
+	if err := session.Close(t.Context()); err == nil || !strings.Contains(err.Error(), "sealsmith token unblock") {
 		t.Errorf("got %v", err)
 	}
 	if _, err := ceremony.Open(t.Context(), cfg, nil); !errors.Is(err, hsm.ErrPaused) {
@@ -417,13 +417,17 @@ func TestExamine(t *testing.T) { //nolint:paralleltest // the fault injector
 		"no driver, slots": {change: func(u *hsm.URI, _ *ceremony.Place) { u.ModulePath = "/nowhere/p11.so" }, check: "slots", outcome: ceremony.Fail, says: "cannot be used"},
 		"not a driver":     {change: func(u *hsm.URI, _ *ceremony.Place) { u.ModulePath = "/etc/passwd" }, check: "slots", outcome: ceremony.Fail, says: "not a PKCS#11 library"},
 		"relative driver":  {change: func(u *hsm.URI, _ *ceremony.Place) { u.ModulePath = "p11.so" }, check: "driver file", outcome: ceremony.Fail, says: "not an absolute path"},
-		"spy variable": {change: func(_ *hsm.URI, p *ceremony.Place) { p.Getenv = func(string) string { return "x" } },
-			check: "slots", outcome: ceremony.NotAsked, says: "was not loaded"},
+		"spy variable": {
+			change: func(_ *hsm.URI, p *ceremony.Place) { p.Getenv = func(string) string { return "x" } },
+			check:  "slots", outcome: ceremony.NotAsked, says: "was not loaded",
+		},
 		"loose PIN file": {change: func(u *hsm.URI, _ *ceremony.Place) { u.PINSource = loose }, check: "PIN file", outcome: ceremony.Fail, says: "mode 0644"},
 		"no PIN file":    {change: func(u *hsm.URI, _ *ceremony.Place) { u.PINSource = "" }, check: "PIN file", outcome: ceremony.OK, says: "unseal"},
 		"PIN file away":  {change: func(u *hsm.URI, _ *ceremony.Place) { u.PINSource = "/nowhere" }, check: "PIN file", outcome: ceremony.Fail, says: "no such file"},
-		"no pcscd": {change: func(u *hsm.URI, p *ceremony.Place) { u.ModulePath, p.PCSCD = card, "/nowhere/pcscd.comm" },
-			check: "pcscd", outcome: ceremony.Fail, says: "is not there"},
+		"no pcscd": {
+			change: func(u *hsm.URI, p *ceremony.Place) { u.ModulePath, p.PCSCD = card, "/nowhere/pcscd.comm" },
+			check:  "pcscd", outcome: ceremony.Fail, says: "is not there",
+		},
 		"wrong serial":    {change: func(u *hsm.URI, _ *ceremony.Place) { u.Serial = "1" }, check: "token", outcome: ceremony.Fail, says: "there is "},
 		"too many tokens": {change: func(u *hsm.URI, _ *ceremony.Place) { u.Serial, u.Token, u.Model = "", "", "SoftHSM v2" }, check: "token", outcome: ceremony.Fail, says: "tokens match"},
 		"wrong id":        {change: func(u *hsm.URI, _ *ceremony.Place) { u.ID = []byte{9} }, check: "certificate", outcome: ceremony.Fail, says: "none of the 1"},
