@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/digitorus/timestamp"
@@ -117,7 +118,15 @@ func (o *outside) ocsp(ctx context.Context, cert, issuer *x509.Certificate) (*oc
 	if err != nil {
 		return nil, err
 	}
-	return ocsp.ParseResponseForCert(answer, cert, issuer)
+	parsed, err := ocsp.ParseResponseForCert(answer, cert, issuer)
+	if err != nil {
+		return nil, err
+	}
+	// The library does not look whether the issuer lets the signer answer (RFC 6960 section 4.2.2.2).
+	if by := parsed.Certificate; by != nil && !by.Equal(issuer) && !slices.Contains(by.ExtKeyUsage, x509.ExtKeyUsageOCSPSigning) {
+		return nil, fmt.Errorf("the answer is signed by %q, which may not answer for the issuer", by.Subject.CommonName)
+	}
+	return parsed, nil
 }
 
 func (o *outside) stamp(ctx context.Context, address string) ceremony.Finding {
