@@ -1,0 +1,257 @@
+package trustlist
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/xml"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Types of lists (TS 119 612 annex D.5).
+const (
+	typeLOTL = "http://uri.etsi.org/TrstSvc/TrustedList/TSLType/EUlistofthelists"
+	typeTL   = "http://uri.etsi.org/TrstSvc/TrustedList/TSLType/EUgeneric"
+)
+
+// parse reads a list from XML. It judges nothing but the form.
+func parse(data []byte) (*List, error) {
+	var w wireList
+	if err := xml.Unmarshal(data, &w); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFile, err)
+	}
+	s := w.Scheme
+	l := &List{
+		Territory: strings.ToUpper(strings.TrimSpace(s.Territory)), Operator: english(s.Operator), Type: strings.TrimSpace(s.Type),
+		Version: s.Version, Sequence: s.Sequence,
+	}
+	if l.Version != 5 && l.Version != 6 {
+		return nil, fmt.Errorf("%w: version %d of the format is not known; 5 and 6 are", ErrFile, l.Version)
+	}
+	if l.Type != typeLOTL && l.Type != typeTL {
+		return nil, fmt.Errorf("%w: %q is neither the list of the lists of the EU nor a national list of a member state", ErrFile, l.Type)
+	}
+	if len(l.Territory) != 2 || l.Sequence < 1 {
+		return nil, fmt.Errorf("%w: territory or sequence number is missing", ErrFile)
+	}
+	var err error
+	if l.Issued, err = moment(s.Issued); err != nil {
+		return nil, fmt.Errorf("%w: date of issue: %w", ErrFile, err)
+	}
+	if strings.TrimSpace(s.NextUpdate) != "" {
+		if l.NextUpdate, err = moment(s.NextUpdate); err != nil {
+			return nil, fmt.Errorf("%w: date of the next update: %w", ErrFile, err)
+		}
+	}
+	if l.Type == typeLOTL {
+		l.readPointers(s.Pointers)
+	}
+	for _, p := range w.Providers {
+		for _, service := range p.Services {
+			l.readService(english(p.Names), service)
+		}
+	}
+	return l, nil
+}
+
+func (l *List) note(format string, args ...any) {
+	l.Notes = append(l.Notes, fmt.Sprintf(format, args...))
+}
+
+// readPointers keeps the pointers to machine-readable lists.
+func (l *List) readPointers(all []wirePointer) {
+	for _, w := range all {
+		p := Pointer{Location: strings.TrimSpace(w.Location)}
+		mime := ""
+		for _, o := range w.Other {
+			p.Type = cmp.Or(p.Type, strings.TrimSpace(o.Type))
+			p.Territory = cmp.Or(p.Territory, strings.ToUpper(strings.TrimSpace(o.Territory)))
+			mime = cmp.Or(mime, strings.TrimSpace(o.MimeType))
+		}
+		if mime == "application/pdf" {
+			continue
+		}
+		for _, identity := range w.Identities {
+			certificates, _, broken := identity.read()
+			if broken > 0 {
+				l.note("The pointer to the list of %s has %d certificates that cannot be read.", p.Territory, broken)
+			}
+			p.Signers = append(p.Signers, certificates...)
+		}
+		l.Pointers = append(l.Pointers, p)
+	}
+}
+
+// read returns the certificates and key identifiers of an identity, and how many of its
+// parts could not be read.
+func (w wireIdentity) read() (certificates []Certificate, keyIDs [][]byte, broken int) {
+	for _, id := range w.IDs {
+		if id.Certificate != "" {
+			der, err := decode(id.Certificate)
+			if err != nil {
+				broken++
+				continue
+			}
+			certificate, err := x509.ParseCertificate(der)
+			if err != nil {
+				broken++
+				continue
+			}
+			certificates = append(certificates, Certificate{certificate})
+		}
+		if id.SKI != "" {
+			ski, err := decode(id.SKI)
+			if err != nil || len(ski) == 0 {
+				broken++
+				continue
+			}
+			keyIDs = append(keyIDs, ski)
+		}
+	}
+	return certificates, keyIDs, broken
+}
+
+func (l *List) readService(provider string, w wireService) {
+	kind := strings.TrimSpace(w.Now.Type)
+	if kind != TypeCA && kind != TypeTSA {
+		l.Others++
+		return
+	}
+	s := Service{Type: kind, Provider: provider, Name: english(w.Now.Names)}
+	broken := 0
+	s.Certificates, s.KeyIDs, broken = w.Now.Identity.read()
+	if broken > 0 {
+		l.note("The service %q of %s has an identity that cannot be read.", s.Name, provider)
+	}
+	if len(s.Certificates) > 0 {
+		s.KeyIDs = nil // the certificate says more
+	}
+	for _, instance := range append([]wireInstance{w.Now}, w.History...) {
+		// A service may have had another type before; it then was not what it is now.
+		if strings.TrimSpace(instance.Type) != kind {
+			instance.Status = "ofanothertype"
+		}
+		period, err := instance.period()
+		if err != nil {
+			l.note("A state of the service %q of %s cannot be read: %v.", s.Name, provider, err)
+			period = Period{Since: period.Since, Status: "unreadable", Unsupported: []string{"a state of the service that cannot be read"}}
+		}
+		s.Periods = append(s.Periods, period)
+	}
+	slices.SortStableFunc(s.Periods, func(a, b Period) int { return b.Since.Compare(a.Since) })
+	l.Services = append(l.Services, s)
+}
+
+func (w wireInstance) period() (Period, error) {
+	p := Period{Status: last(w.Status)}
+	var err error
+	if p.Since, err = moment(w.Since); err != nil {
+		return p, err
+	}
+	for _, x := range w.Extensions {
+		for _, a := range x.Additional {
+			p.Additional = append(p.Additional, last(a.URI))
+		}
+		for _, e := range x.Elements {
+			q := Qualifier{}
+			for _, name := range e.Qualifiers {
+				q.Names = append(q.Names, last(name.URI))
+			}
+			if e.Criteria == nil {
+				q.Criteria.Unsupported = []string{"a qualification without criteria"}
+			} else {
+				q.Criteria = e.Criteria.read()
+			}
+			p.Qualifiers = append(p.Qualifiers, q)
+		}
+		for _, u := range x.Unknown {
+			if x.Critical {
+				p.Unsupported = append(p.Unsupported, "critical extension "+u.XMLName.Local)
+			}
+		}
+	}
+	return p, nil
+}
+
+func (w wireCriteria) read() Criteria {
+	c := Criteria{Assert: w.Assert}
+	for _, k := range w.KeyUsage {
+		bits := make(map[string]bool, len(k.Bits))
+		for _, bit := range k.Bits {
+			value := strings.TrimSpace(bit.Value)
+			bits[bit.Name] = value == "true" || value == "1"
+		}
+		c.KeyUsage = append(c.KeyUsage, bits)
+	}
+	for _, set := range w.PolicySet {
+		c.Policies = append(c.Policies, oids(set.IDs))
+	}
+	for _, other := range w.Other {
+		for _, dn := range other.SubjectDN {
+			c.SubjectOIDs = append(c.SubjectOIDs, oids(dn.OIDs))
+		}
+		for _, purpose := range other.ExtKeyUsage {
+			c.ExtKeyUsage = append(c.ExtKeyUsage, oids(purpose.OIDs))
+		}
+		for _, u := range other.Unknown {
+			c.Unsupported = append(c.Unsupported, u.XMLName.Local)
+		}
+	}
+	for _, u := range w.Unknown {
+		c.Unsupported = append(c.Unsupported, u.XMLName.Local)
+	}
+	for _, list := range w.Lists {
+		c.Lists = append(c.Lists, list.read())
+	}
+	return c
+}
+
+func oids(in []string) []string {
+	out := make([]string, 0, len(in))
+	for _, s := range in {
+		out = append(out, strings.TrimPrefix(strings.TrimSpace(s), "urn:oid:"))
+	}
+	return out
+}
+
+// moment reads a date and time of XML Schema. Without a zone it is UTC, as TS 119 612
+// section 5.1.4 wants all times to be.
+func moment(text string) (time.Time, error) {
+	text = strings.TrimSpace(text)
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		at, err = time.Parse("2006-01-02T15:04:05", text)
+	}
+	if err != nil {
+		return time.Time{}, fmt.Errorf("%.40q is not a date with time", text)
+	}
+	return at.UTC(), nil
+}
+
+// last is the part of a URI after its last slash.
+func last(uri string) string {
+	uri = strings.TrimSpace(uri)
+	return uri[strings.LastIndexByte(uri, '/')+1:]
+}
+
+// english picks the English text, or the first one.
+func english(all []wireText) string {
+	for _, t := range all {
+		if t.Lang == "en" {
+			return strings.Join(strings.Fields(t.Text), " ")
+		}
+	}
+	if len(all) > 0 {
+		return strings.Join(strings.Fields(all[0].Text), " ")
+	}
+	return ""
+}
+
+func fingerprint(c *x509.Certificate) string {
+	sum := sha256.Sum256(c.Raw)
+	return hex.EncodeToString(sum[:])
+}

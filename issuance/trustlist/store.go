@@ -1,0 +1,151 @@
+package trustlist
+
+import (
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+// ErrStore is a file of imported lists that cannot be read.
+var ErrStore = errors.New("the file of the trusted lists cannot be read; import the lists again into a new one")
+
+// format is of the store's file. A file of another format is not guessed at.
+const format = 1
+
+// Store holds the imported lists. It does not change after Load and is safe for use by
+// several goroutines.
+type Store struct {
+	lotl  *List
+	lists map[string]*List // by territory
+	now   func() time.Time
+}
+
+type storeFile struct {
+	Format int              `json:"format"`
+	LOTL   *List            `json:"lotl,omitempty"`
+	Lists  map[string]*List `json:"lists,omitempty"`
+}
+
+// Load reads the lists that Import wrote. A file that is not there is an empty store: then
+// nothing is known of any seal. The clock tells when lists are out of date. Errors: ErrStore.
+func Load(path string, now func() time.Time) (*Store, error) {
+	s := &Store{now: now, lists: map[string]*List{}}
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrStore, err)
+	}
+	var f storeFile
+	if err := json.Unmarshal(data, &f); err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrStore, path, err)
+	}
+	if f.Format != format {
+		return nil, fmt.Errorf("%w: %s has format %d, this program reads %d", ErrStore, path, f.Format, format)
+	}
+	s.lotl = f.LOTL
+	for territory, l := range f.Lists {
+		if l == nil {
+			return nil, fmt.Errorf("%w: %s: the list of %s is empty", ErrStore, path, territory)
+		}
+		s.lists[territory] = l
+	}
+	return s, nil
+}
+
+// save writes the store in one step: a reader sees the old file or the new one.
+func (s *Store) save(path string) error {
+	data, err := json.Marshal(storeFile{Format: format, LOTL: s.lotl, Lists: s.lists})
+	if err != nil {
+		return fmt.Errorf("write the trusted lists: %w", err)
+	}
+	if err := writeFile(path, data); err != nil {
+		return fmt.Errorf("write the trusted lists: %w", err)
+	}
+	return nil
+}
+
+func writeFile(path string, data []byte) (err error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(f.Name()))
+		}
+	}()
+	_, err = f.Write(data)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+
+// LOTL returns the list of the lists, or nil when none is imported. Do not change it.
+func (s *Store) LOTL() *List { return s.lotl }
+
+// Lists returns the national lists by territory. Do not change them.
+func (s *Store) Lists() []*List {
+	out := make([]*List, 0, len(s.lists))
+	for _, territory := range slices.Sorted(maps.Keys(s.lists)) {
+		out = append(out, s.lists[territory])
+	}
+	return out
+}
+
+// List returns the national list of a territory (EL for Greece), or nil.
+func (s *Store) List(territory string) *List { return s.lists[territory] }
+
+// Anchors returns the certificates of all services for qualified certificates that ever were
+// in good standing. A chain to one of them says who certified the seal; what the service
+// could vouch for at the time, Qualify says.
+func (s *Store) Anchors() *x509.CertPool { return s.pool(TypeCA, time.Time{}) }
+
+// TSAAnchors returns the certificates of all services for qualified time-stamps that ever
+// were in good standing.
+func (s *Store) TSAAnchors() *x509.CertPool { return s.pool(TypeTSA, time.Time{}) }
+
+// TSAAnchorsAt returns those that were in good standing at a time, usually that of the stamp.
+func (s *Store) TSAAnchorsAt(at time.Time) *x509.CertPool { return s.pool(TypeTSA, at) }
+
+func (s *Store) pool(kind string, at time.Time) *x509.CertPool {
+	pool := x509.NewCertPool()
+	for _, l := range s.usable() {
+		for i := range l.Services {
+			service := &l.Services[i]
+			if service.Type != kind || !service.stood(at) {
+				continue
+			}
+			for _, c := range service.Certificates {
+				pool.AddCert(c.Certificate)
+			}
+		}
+	}
+	return pool
+}
+
+// stood says whether the service was in good standing at a time, or ever when it is zero.
+func (s *Service) stood(at time.Time) bool {
+	if !at.IsZero() {
+		p, ok := s.At(at)
+		return ok && good(p.Status, at)
+	}
+	return slices.ContainsFunc(s.Periods, func(p Period) bool { return good(p.Status, p.Since) })
+}
+
+// usable returns the lists that may answer.
+func (s *Store) usable() []*List {
+	return slices.DeleteFunc(s.Lists(), func(l *List) bool { return l.SignerGone })
+}
