@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -18,6 +19,31 @@ import (
 type organisationsCommand struct {
 	Add  organisationsAddCommand  `cmd:"" help:"Add an organisation."`
 	List organisationsListCommand `cmd:"" help:"List all organisations."`
+	Seal organisationsSealCommand `cmd:"" help:"Say how the credentials of an organisation are sealed from now on."`
+}
+
+type organisationsSealCommand struct {
+	Slug       string `arg:"" help:"Short name of the organisation."`
+	Level      string `help:"JAdES level that each credential reaches: B, T, LT, LTA, or highest: what the server is set up for." enum:"B,T,LT,LTA,highest" required:""`
+	LegacyTime bool   `help:"Write the time of sealing as sigT, for readers of before July 2025. Readers of today then see no baseline level."`
+}
+
+// Run changes how an organisation seals; what is sealed stays as it is.
+func (c organisationsSealCommand) Run(ctx context.Context, s *Settings, out streams) error {
+	return s.withOrganisation(ctx, c.Slug, func(_ *sqldb.DB, store *templates.Store, o templates.Organisation) error {
+		policy := templates.SealPolicy{LegacyTime: c.LegacyTime}
+		if c.Level != "highest" {
+			policy.Level = templates.SealLevel(c.Level)
+		}
+		if err := store.SetSeal(ctx, o.ID, policy, "operator"); err != nil {
+			return err
+		}
+		out.printf("Credentials of %s are sealed at level %s from now on; those that are sealed stay as they are.\n", o.Slug, c.Level)
+		if policy.LegacyTime {
+			out.printf("Their time stands in sigT: readers that follow the rules of today will not call them baseline.\n")
+		}
+		return nil
+	})
 }
 
 type organisationsAddCommand struct {
@@ -81,9 +107,9 @@ func (organisationsListCommand) Run(ctx context.Context, s *Settings, out stream
 			out.printf("There is no organisation yet: sealsmith organisations add --help\n")
 			return nil
 		}
-		t := newTable(out.out, "SLUG", "NAME", "COUNTRY", "IDENTIFIER")
+		t := newTable(out.out, "SLUG", "NAME", "COUNTRY", "IDENTIFIER", "SEAL")
 		for _, o := range all {
-			t.row(o.Slug, o.Name.In("en"), o.Country, o.Identifier)
+			t.row(o.Slug, o.Name.In("en"), o.Country, o.Identifier, cmp.Or(string(o.Seal.Level), "highest"))
 		}
 		return t.Flush()
 	})
