@@ -159,7 +159,7 @@ func Verify(file []byte, opts VerifyOptions) Report {
 	if err != nil {
 		return r.unreadable(err)
 	}
-	e := examination{now: opts.Now, file: sealed, findings: sealed.Verify(opts.Trust, opts.Now)}
+	e := examination{now: opts.Now, file: sealed, findings: sealed.Verify(jades.VerifyOptions{Trust: opts.Trust, At: opts.Now}).Findings}
 	e.leaf = sealed.Signatures[0].Leaf()
 	e.facts = hsm.InspectSeal(e.leaf)
 	format := e.read()

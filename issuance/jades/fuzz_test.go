@@ -65,7 +65,7 @@ func spoil(tb testing.TB, file []byte, c change) {
 	if err != nil {
 		return
 	}
-	for _, found := range f.Verify(nil, noon) {
+	for _, found := range f.Verify(options(nil, noon)).Findings {
 		touched := c.content || found.Signature == 0
 		if touched && found.Part == jades.PartIntegrity && found.Outcome == jades.OK {
 			tb.Errorf("seal fits after %+v", c)
@@ -108,7 +108,7 @@ func FuzzParse(f *testing.F) {
 		if len(got.Signatures) == 0 || (!got.Signatures[0].Encoded && !utf8.Valid(got.Payload)) {
 			t.Fatalf("accepted in part: %+v", got)
 		}
-		found := got.Verify(nil, noon)
+		found := got.Verify(options(nil, noon)).Findings
 		for i := range got.Signatures {
 			for _, part := range []jades.Part{jades.PartHeader, jades.PartIntegrity, jades.PartCertificate, jades.PartChain, jades.PartValidity, jades.PartLevel} {
 				if !slices.ContainsFunc(found, func(x jades.Finding) bool { return x.Signature == i && x.Part == part && x.Words != "" }) {

@@ -1,7 +1,6 @@
 package jades
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"crypto/subtle"
 	"crypto/x509"
@@ -21,11 +20,14 @@ var (
 		"alg", "jku", "jwk", "kid", "x5u", "x5c", "x5t", "x5t#S256", "typ", "cty", "crit",
 		"epk", "apu", "apv", "iv", "tag", "p2s", "p2c", "enc", "zip",
 	}
-	// understood may be listed in crit. The time-stamp adoTst is known, and reported as not checked.
+	// understood may be listed in crit.
 	understood = []string{"b64", "iat", "sigT", "adoTst"}
 	// iatFrom is when sigT stopped to be a time of sealing (TS 119 182-1 v1.2.1, 5.1.11 and 5.2.1).
 	iatFrom = time.Date(2025, time.July, 15, 0, 0, 0, 0, time.UTC)
 )
+
+// sigTForm is the only form of sigT (TS 119 182-1 v1.1.1, 5.2.1).
+const sigTForm = "2006-01-02T15:04:05Z"
 
 func (s *Signature) problem(part Part, outcome Outcome, reason Reason, words string) {
 	s.problems = append(s.problems, Finding{Part: part, Outcome: outcome, Reason: reason, Words: words})
@@ -46,9 +48,7 @@ func (s *Signature) readHeader(h map[string]json.RawMessage) {
 	s.readTime(h)
 	s.readChain(h["x5c"])
 	s.readThumbprint(h)
-	if _, ok := h["adoTst"]; ok {
-		s.problem(PartTimestamps, NotChecked, ReasonTimestamps, "carries a time-stamp of the content (adoTst), which this version does not yet check")
-	}
+	s.adoTst = h[adoTst]
 }
 
 func (s *Signature) readCrit(h map[string]json.RawMessage) {
@@ -97,14 +97,14 @@ func (s *Signature) readTime(h map[string]json.RawMessage) {
 	case hasIat && hasSigT:
 		bad("both iat and sigT are there")
 	case hasSigT:
-		t, err := time.Parse("2006-01-02T15:04:05Z", str(sigT))
+		t, err := time.Parse(sigTForm, str(sigT))
 		if err != nil {
 			bad("sigT is not a time in UTC")
 			return
 		}
 		s.SealedAt, s.Legacy = t.UTC(), true
 		if !t.Before(iatFrom) {
-			bad("sigT is used for a time from 15 July 2025 on")
+			s.problem(PartLevel, OK, ReasonLegacyTime, "JAdES baseline by the rules of before 15 July 2025: the time stands in sigT")
 		}
 	case !hasIat:
 		bad("neither iat nor sigT is there")
@@ -139,6 +139,9 @@ func decodeCertificate(text string) (*x509.Certificate, error) {
 	der, err := base64.StdEncoding.Strict().DecodeString(text)
 	if err != nil {
 		return nil, fmt.Errorf("not base64")
+	}
+	if len(der) > maxCertificate {
+		return nil, fmt.Errorf("longer than %d bytes", maxCertificate)
 	}
 	return x509.ParseCertificate(der)
 }
@@ -186,51 +189,17 @@ func (s *Signature) readUnsigned(unsigned, h map[string]json.RawMessage) {
 		return
 	}
 	for _, item := range list {
-		s.readComponent(item)
-	}
-}
-
-// readComponent reads one element of etsiU, base64url of an object or the object itself.
-func (s *Signature) readComponent(item json.RawMessage) {
-	object := []byte(item)
-	if bytes.HasPrefix(item, []byte(`"`)) {
-		decoded, ok := decodeURL(str(item))
-		if !ok || checkJSON(decoded) != nil {
+		c := readComponent(item)
+		s.components = append(s.components, c)
+		if c.name == "" {
 			s.problem(PartTimestamps, NotChecked, ReasonTimestampsUnread, "an element of etsiU cannot be read")
-			return
+			continue
 		}
-		object = decoded
+		s.Unsigned = append(s.Unsigned, c.name)
 	}
-	var members map[string]json.RawMessage
-	if json.Unmarshal(object, &members) != nil {
-		s.problem(PartTimestamps, NotChecked, ReasonTimestampsUnread, "an element of etsiU cannot be read")
-		return
-	}
-	for _, name := range slices.Sorted(maps.Keys(members)) {
-		s.Unsigned = append(s.Unsigned, name)
-		if name == "xVals" {
-			s.readValues(members[name])
-		}
-	}
-}
-
-// readValues collects the certificates of xVals. They are offered to path building only, so
-// one that cannot be read is left out.
-func (s *Signature) readValues(raw json.RawMessage) {
-	var list []struct {
-		X509Cert struct {
-			Val string `json:"val"`
-		} `json:"x509Cert"`
-	}
-	if json.Unmarshal(raw, &list) != nil {
-		return
-	}
-	for _, v := range list {
-		if len(s.Extra) == 2*maxChain {
-			return
-		}
-		if c, err := decodeCertificate(v.X509Cert.Val); err == nil {
-			s.Extra = append(s.Extra, c)
-		}
+	v, over := s.values()
+	s.Extra = v.Certificates
+	if over {
+		s.problem(PartTimestamps, NotChecked, ReasonTimestampsUnread, "certificates or revocation data in etsiU cannot be read or are more than a reader takes")
 	}
 }

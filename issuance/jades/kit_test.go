@@ -200,3 +200,8 @@ func childOf(tb testing.TB, s sealer, parent *x509.Certificate) *x509.Certificat
 	must(tb, err)
 	return c
 }
+
+// options trusts one pool for seals and time-stamps.
+func options(trust *x509.CertPool, at time.Time) jades.VerifyOptions {
+	return jades.VerifyOptions{Trust: trust, At: at}
+}

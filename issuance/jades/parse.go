@@ -14,9 +14,9 @@ import (
 
 // Limits on numbers of things; what issuers make is far below.
 const (
-	maxSignatures = 8
-	maxChain      = 10
-	maxUnsigned   = 64
+	maxSignatures  = 8
+	maxChain       = 10
+	maxCertificate = 32 << 10 // bytes
 )
 
 // File is a sealed file that could be read. Nothing in it is true yet: see Verify.
@@ -40,15 +40,19 @@ type Signature struct {
 	// Encoded says that the content is base64url-encoded in the file (b64 true or absent).
 	Encoded bool
 	// Chain is the certificate of the seal and what came with it in x5c; Extra are certificates
-	// from xVals, which help to build a chain and are otherwise not trusted.
+	// from xVals and tstVD, which help to build a chain and are otherwise not trusted.
 	Chain []*x509.Certificate
 	Extra []*x509.Certificate
-	// Unsigned names what was added after sealing (etsiU), in order: sigTst, xVals, rVals, arcTst.
+	// Unsigned names what was added after sealing (etsiU), in order: sigTst, xVals, rVals, arcTst
+	// and the like. What cannot be read has no name and is left out.
 	Unsigned []string
 
-	protected string
-	value     []byte
-	problems  []Finding
+	protected  string // as it stands in the file
+	signature  string // as it stands in the file
+	value      []byte // signature decoded
+	adoTst     json.RawMessage
+	components []component
+	problems   []Finding
 }
 
 // Leaf is the certificate of the seal, nil when there is none that can be read.
@@ -167,7 +171,8 @@ func parseSignature(raw json.RawMessage) (Signature, error) {
 	if !ok || len(header) == 0 {
 		return Signature{}, malformed("protected is missing or not base64url")
 	}
-	if sig.value, ok = decodeURL(str(members["signature"])); !ok || len(sig.value) == 0 {
+	sig.signature = str(members["signature"])
+	if sig.value, ok = decodeURL(sig.signature); !ok || len(sig.value) == 0 {
 		return Signature{}, malformed("signature is missing or not base64url")
 	}
 	if err := checkJSON(header); err != nil {

@@ -215,7 +215,7 @@ func TestParseTakesForeignForms(t *testing.T) {
 			if string(f.Payload) != content || f.Signatures[0].Encoded != tc.encoded {
 				t.Errorf("encoded %v, payload %s", f.Signatures[0].Encoded, f.Payload)
 			}
-			if bad := notGood(f.Verify(s.root.pool(), noon)); bad != nil {
+			if bad := notGood(f.Verify(options(s.root.pool(), noon)).Findings); bad != nil {
 				t.Errorf("findings: %v", bad)
 			}
 		})

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -39,6 +40,10 @@ type Key struct {
 	Alg string
 	// Chain is the seal certificate followed by its intermediates; the anchor may be left out.
 	Chain []*x509.Certificate
+	// LegacySigT writes the time of sealing as sigT, as was the rule before 15 July 2025, for
+	// readers that know no iat: DSS before 6.1, and with it the viewers of that age. Readers of
+	// today find such a seal good, but not of a baseline level (DSS 6.x).
+	LegacySigT bool
 }
 
 // protected is the header that a seal covers; the order of fields is the order in the file.
@@ -50,7 +55,8 @@ type protected struct {
 	X5c     []string `json:"x5c"`
 	Typ     string   `json:"typ"`
 	B64     bool     `json:"b64"`
-	Iat     int64    `json:"iat"`
+	Iat     int64    `json:"iat,omitempty"`
+	SigT    string   `json:"sigT,omitempty"`
 	Crit    []string `json:"crit"`
 }
 
@@ -151,7 +157,7 @@ func encodeHeader(key Key, at time.Time) (string, error) {
 	for i, c := range key.Chain {
 		chain[i] = base64.StdEncoding.EncodeToString(c.Raw) // RFC 7515, 4.1.6: not base64url
 	}
-	header, err := encode(protected{
+	h := protected{
 		Alg:     key.Alg,
 		Cty:     "json",
 		Kid:     kid,
@@ -160,7 +166,11 @@ func encodeHeader(key Key, at time.Time) (string, error) {
 		Typ:     "jose+json",
 		Iat:     at.Unix(),
 		Crit:    []string{"b64"},
-	})
+	}
+	if key.LegacySigT {
+		h.Iat, h.SigT, h.Crit = 0, at.UTC().Format(sigTForm), []string{"b64", "sigT"}
+	}
+	header, err := encode(h)
 	if err != nil {
 		return "", err
 	}
@@ -202,7 +212,8 @@ func readBack(file, payload []byte, key Key) error {
 		return fmt.Errorf("%w: it does not come back unchanged", ErrContent)
 	}
 	sig := f.Signatures[0]
-	if !sig.Leaf().Equal(key.Chain[0]) || len(sig.problems) > 0 {
+	bad := slices.ContainsFunc(sig.problems, func(f Finding) bool { return f.Outcome != OK })
+	if !sig.Leaf().Equal(key.Chain[0]) || bad {
 		return fmt.Errorf("%w: header does not come back unchanged", ErrKey)
 	}
 	return nil

@@ -63,7 +63,7 @@ func TestSealIsReadBySecondImplementation(t *testing.T) {
 			if diff := cmp.Diff(content, string(f.Payload)); diff != "" {
 				t.Errorf("content (-want +got):\n%s", diff)
 			}
-			for _, found := range f.Verify(s.root.pool(), noon) {
+			for _, found := range f.Verify(options(s.root.pool(), noon)).Findings {
 				if found.Outcome != jades.OK {
 					t.Errorf("%+v", found)
 				}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -31,8 +30,9 @@ const (
 	PartCertificate Part = "certificate" // the certificate may seal and is the one referred to
 	PartChain       Part = "chain"       // somebody trusted vouches for it
 	PartValidity    Part = "validity"    // it was valid at sealing and is valid now
-	PartLevel       Part = "level"       // JAdES baseline B
+	PartLevel       Part = "level"       // the header makes level B
 	PartTimestamps  Part = "timestamps"  // what was added after sealing; only when there is something
+	PartRevocation  Part = "revocation"  // the certificate was not withdrawn; only when the file says something about it
 	PartCount       Part = "count"       // only when there is more than one seal
 )
 
@@ -68,9 +68,32 @@ const (
 	ReasonSealedInFuture   Reason = "sealed_in_future"
 	ReasonNoTime           Reason = "no_time"
 	ReasonNotBaseline      Reason = "not_baseline"
-	ReasonTimestamps       Reason = "timestamps_not_checked"
-	ReasonTimestampsUnread Reason = "timestamps_unread"
 	ReasonSeveral          Reason = "several_seals"
+
+	// ReasonLegacyTime: the seal is good, and its time stands where the rules have it no longer.
+	ReasonLegacyTime Reason = "legacy_time"
+	// ReasonExpiredProven: the certificate has ended, and a time-stamp proves the seal older.
+	ReasonExpiredProven Reason = "expired_since_proven"
+
+	ReasonTimestampsUnread     Reason = "timestamps_unread" // something added that cannot be read
+	ReasonTimestampUnread      Reason = "timestamp_unreadable"
+	ReasonTimestampForm        Reason = "timestamp_form_unknown"
+	ReasonTimestampSeveral     Reason = "timestamp_several_tokens"
+	ReasonTimestampWeak        Reason = "timestamp_weak"
+	ReasonTimestampOther       Reason = "timestamp_covers_other_bytes"
+	ReasonTimestampOutside     Reason = "timestamp_outside_certificate"
+	ReasonTimestampOrder       Reason = "timestamp_order"
+	ReasonTimestampAuthority   Reason = "timestamp_unknown_authority"
+	ReasonTimestampExpired     Reason = "timestamp_authority_expired"
+	ReasonTimestampRevoked     Reason = "timestamp_authority_revoked"
+	ReasonTimestampAfterExpiry Reason = "timestamp_after_expiry"
+	ReasonTimestampBeforeClaim Reason = "timestamp_before_claimed_time"
+	ReasonLevelNotReached      Reason = "level_not_reached"
+
+	ReasonRevokedBefore    Reason = "revoked_before_sealing"
+	ReasonRevokedSince     Reason = "revoked_since" // good: a time-stamp proves the seal older
+	ReasonRevokedUnproven  Reason = "revoked_unproven"
+	ReasonNoRevocationData Reason = "no_revocation_data"
 )
 
 // skew is how far the clocks of sealer and reader may differ.
@@ -87,33 +110,47 @@ type Finding struct {
 	Words string
 }
 
-// Verify looks at every part of every seal. trust holds the certificates that vouch, nil for
-// none; at is now. Each seal gives at least one finding for each of header, integrity,
-// certificate, chain, validity and level, in this order; a seal is good when all of those
-// are OK and no other finding is Failed or Unknown.
-func (f File) Verify(trust *x509.CertPool, at time.Time) []Finding {
-	var out []Finding
+// VerifyOptions is what Verify needs besides the file.
+type VerifyOptions struct {
+	// Trust holds the certificates that vouch for seals, nil for none.
+	Trust *x509.CertPool
+	// TimestampTrust holds the certificates that vouch for time-stamp authorities; nil means Trust.
+	TimestampTrust *x509.CertPool
+	// At is the present time.
+	At time.Time
+}
+
+// Verify looks at every part of every seal. Each seal gives at least one finding for each of
+// header, integrity, certificate, chain, validity and level, in this order; a seal is good when
+// all of those are OK and no other finding is Failed or Unknown. It asks nobody: certificates
+// and revocation data are those in the file.
+func (f File) Verify(o VerifyOptions) Verification {
+	var out Verification
 	for i, s := range f.Signatures {
 		found := slices.Clone(s.problems)
-		found = append(found, s.integrity(f.Payload))
+		integrity := s.integrity(f.Payload)
+		found = append(found, integrity)
+		e := examination{sig: s, payload: f.Payload, opts: o, fits: integrity.Outcome == OK}
+		proof := Proof{Claimed: s.claimedLevel()}
 		if s.Leaf() != nil {
 			found = append(found, s.certificate()...)
-			found = append(found, s.chain(trust, at), s.validity(at))
+			e.prepare()
+			found = append(found, e.chained(), e.validity())
+			found = append(found, e.added(&proof)...)
 		} else {
 			found = append(found,
 				Finding{Part: PartChain, Outcome: NotChecked, Reason: ReasonNoCertificate, Words: "there is no certificate to look at"},
 				Finding{Part: PartValidity, Outcome: NotChecked, Reason: ReasonNoCertificate, Words: "there is no certificate to look at"})
 		}
-		if len(s.Unsigned) > 0 {
-			found = append(found, s.timestamps())
-		}
+		proof.ProvenAt, proof.Chain = e.proven, e.chain
 		for j := range found {
 			found[j].Signature = i
 		}
-		out = append(out, inOrder(i, found)...)
+		out.Findings = append(out.Findings, inOrder(i, found)...)
+		out.Proofs = append(out.Proofs, proof)
 	}
 	if n := len(f.Signatures); n > 1 {
-		out = append(out, Finding{
+		out.Findings = append(out.Findings, Finding{
 			Signature: n - 1, Part: PartCount, Outcome: Unknown, Reason: ReasonSeveral,
 			Words: fmt.Sprintf("the file carries %d seals; what several mean together is not judged here", n),
 		})
@@ -128,7 +165,7 @@ func inOrder(signature int, found []Finding) []Finding {
 		PartLevel:  "JAdES baseline B",
 	}
 	var out []Finding
-	for _, part := range []Part{PartHeader, PartIntegrity, PartCertificate, PartChain, PartValidity, PartLevel, PartTimestamps} {
+	for _, part := range []Part{PartHeader, PartIntegrity, PartCertificate, PartChain, PartValidity, PartLevel, PartTimestamps, PartRevocation} {
 		n := len(out)
 		for _, f := range found {
 			if f.Part == part {
@@ -188,104 +225,7 @@ func (s Signature) certificate() []Finding {
 	return out
 }
 
+// has says whether the header gave reason for doubt about part.
 func (s Signature) has(part Part) bool {
-	return slices.ContainsFunc(s.problems, func(f Finding) bool { return f.Part == part })
-}
-
-// chain builds a path from the certificate to trust, at the present time; when that fails for
-// age alone, at the claimed time of sealing, because age has its own finding.
-func (s Signature) chain(trust *x509.CertPool, at time.Time) Finding {
-	out := Finding{Part: PartChain, Outcome: Unknown}
-	if trust == nil {
-		out.Reason, out.Words = ReasonNoTrust, "no certificates were given that vouch for others"
-		return out
-	}
-	err := s.path(trust, at)
-	aged := isAge(err)
-	if aged && !s.SealedAt.IsZero() && !s.SealedAt.After(at.Add(skew)) {
-		err = s.path(trust, s.SealedAt)
-	}
-	switch invalid, ok := errors.AsType[x509.CertificateInvalidError](err); {
-	case err == nil:
-		out.Outcome, out.Reason, out.Words = OK, ReasonFine, "a trusted certificate vouches for it"
-		if aged {
-			out.Words = "a trusted certificate vouched for it at the claimed time of sealing"
-		}
-	case ok && invalid.Reason == x509.Expired:
-		out.Reason, out.Words = ReasonChainExpired, "a certificate on the way to a trusted one is out of its time"
-	case ok:
-		out.Outcome, out.Reason, out.Words = Failed, ReasonChainBroken, "the chain breaks a rule of its authority: "+err.Error()
-	default:
-		out.Reason, out.Words = ReasonUnknownIssuer, "no trusted certificate vouches for "+s.Leaf().Issuer.String()
-	}
-	return out
-}
-
-func (s Signature) path(trust *x509.CertPool, at time.Time) error {
-	between := x509.NewCertPool()
-	for _, c := range slices.Concat(s.Chain[1:], s.Extra) {
-		between.AddCert(c)
-	}
-	_, err := s.Leaf().Verify(x509.VerifyOptions{
-		Roots:         trust,
-		Intermediates: between,
-		CurrentTime:   at,
-		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
-	})
-	return err
-}
-
-func isAge(err error) bool {
-	invalid, ok := errors.AsType[x509.CertificateInvalidError](err)
-	return ok && invalid.Reason == x509.Expired
-}
-
-// validity holds the claimed time of sealing and the present against the dates of the
-// certificate. Baseline B proves no time: after the end of the certificate nobody can say
-// from the file alone that it was sealed before.
-func (s Signature) validity(at time.Time) Finding {
-	leaf := s.Leaf()
-	from, to := leaf.NotBefore.UTC(), leaf.NotAfter.UTC()
-	set := func(o Outcome, r Reason, format string, args ...any) Finding {
-		return Finding{Part: PartValidity, Outcome: o, Reason: r, Words: fmt.Sprintf(format, args...)}
-	}
-	stamp := func(t time.Time) string { return t.UTC().Format(time.RFC3339) }
-	sealed := s.SealedAt
-	switch {
-	case at.Before(from):
-		return set(Failed, ReasonNotYetValid, "the certificate begins on %s", stamp(from))
-	case sealed.IsZero():
-		return set(Unknown, ReasonNoTime, "the seal claims no time that can be read")
-	case sealed.After(at.Add(skew)):
-		return set(Failed, ReasonSealedInFuture, "the claimed time of sealing %s lies in the future", stamp(sealed))
-	case sealed.Before(from):
-		return set(Failed, ReasonSealedBefore, "sealed on %s, the certificate begins on %s", stamp(sealed), stamp(from))
-	case sealed.After(to):
-		return set(Failed, ReasonExpiredBefore, "sealed on %s, the certificate ended on %s", stamp(sealed), stamp(to))
-	case at.After(to):
-		return set(Unknown, ReasonExpiredSince, "the certificate ended on %s; sealed before, on %s, as it says itself", stamp(to), stamp(sealed))
-	}
-	return set(OK, ReasonFine, "valid from %s to %s, sealed on %s", stamp(from), stamp(to), stamp(sealed))
-}
-
-// timestamps reports what was added after sealing, without judging it.
-func (s Signature) timestamps() Finding {
-	return Finding{
-		Part: PartTimestamps, Outcome: NotChecked, Reason: ReasonTimestamps,
-		Words: fmt.Sprintf("carries %s (as level %s does), which this version does not yet check", strings.Join(s.Unsigned, ", "), s.claimedLevel()),
-	}
-}
-
-// claimedLevel is the level that the unsigned parts would make if all of them were good.
-func (s Signature) claimedLevel() string {
-	has := func(name string) bool { return slices.Contains(s.Unsigned, name) }
-	switch {
-	case has("sigTst") && has("xVals") && has("rVals") && has("arcTst"):
-		return "LTA"
-	case has("sigTst") && has("xVals") && has("rVals"):
-		return "LT"
-	case has("sigTst"):
-		return "T"
-	}
-	return "B"
+	return slices.ContainsFunc(s.problems, func(f Finding) bool { return f.Part == part && f.Outcome != OK })
 }
