@@ -46,5 +46,9 @@ bench: ## Measures as JSON lines.
 	@$(MAKE) --no-print-directory build >&2
 	@.ci/with-postgres bash -c 'bin/sealsmith bench --postgres "$$SEALSMITH_TEST_POSTGRES"' && bin/sealsmith bench --launches 200 --claims 1500 --key p256 | tail -n 1
 
+interop: ## Have DSS of the European Commission, JOSE libraries, OpenSSL and poppler judge our sealed files.
+	@.ci/packages gcc libc6-dev softhsm2 openssl poppler-utils libnss3-tools
+	@.ci/interop
+
 update-golden: ## Write the golden files anew; look at the difference before you commit it.
 	@go test ./issuance/elm -update

@@ -1,0 +1,40 @@
+//go:build cgo
+
+package interop_test
+
+import (
+	"os"
+	"testing"
+
+	"github.com/sealsmith/sealsmith/issuance/pdf"
+)
+
+// TestInterop makes all files once and shows them to every judge. SEALSMITH_INTEROP_KEEP names
+// a folder that gets a copy of them, for looking at.
+func TestInterop(t *testing.T) {
+	folder := os.Getenv("SEALSMITH_INTEROP")
+	if folder == "" {
+		t.Skip("SEALSMITH_INTEROP is not set: make interop")
+	}
+	p := newProvider(t)
+	printer, err := pdf.NewPrinter()
+	must(t, err)
+	var files []sealed
+	for _, s := range p.sealers(t) {
+		files = append(files, p.ladder(t, s)...)
+		files = append(files, p.legacy(t, s)...)
+		files = append(files, p.papers(t, printer, s)...)
+	}
+	p.crl = p.write(t, "ca.crl", p.list(t))
+	for _, f := range files {
+		p.write(t, f.name, f.bytes)
+	}
+	if keep := os.Getenv("SEALSMITH_INTEROP_KEEP"); keep != "" {
+		must(t, os.CopyFS(keep, os.DirFS(p.dir)))
+	}
+	if folder == "none" {
+		t.Log("SKIPPED: DSS")
+	} else {
+		t.Run("DSS", func(t *testing.T) { testDSS(t, p, startDSS(t, folder), files) })
+	}
+}
