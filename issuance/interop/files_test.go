@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/x509"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/sealsmith/sealsmith/issuance/elm"
@@ -35,6 +36,13 @@ type sealed struct {
 	renewed bool
 }
 
+// json tells a credential from its PDF.
+func (s sealed) json() bool { return strings.HasSuffix(s.name, ".jsonld") }
+
+// kind is the end of the name, without key and mandate.
+func (s sealed) kind() string { return strings.TrimPrefix(s.name, s.sealer.name()+".") }
+
+// lasting says whether everything needed to judge the seal is in the file.
 func (s sealed) lasting() bool { return s.level == jadesLT || s.level == jadesLTA }
 
 // ladder climbs all levels with one seal, each file made of the one before.

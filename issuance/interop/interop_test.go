@@ -26,15 +26,24 @@ func TestInterop(t *testing.T) {
 		files = append(files, p.papers(t, printer, s)...)
 	}
 	p.crl = p.write(t, "ca.crl", p.list(t))
+	var copies []spoiled
 	for _, f := range files {
 		p.write(t, f.name, f.bytes)
+		for _, c := range f.spoil(t) {
+			p.write(t, c.name, c.file)
+			copies = append(copies, c)
+		}
 	}
+	t.Logf("%d files, %d spoiled copies", len(files), len(copies))
 	if keep := os.Getenv("SEALSMITH_INTEROP_KEEP"); keep != "" {
 		must(t, os.CopyFS(keep, os.DirFS(p.dir)))
 	}
+	t.Run("JOSE", func(t *testing.T) { testJOSE(t, files, copies) })
+	t.Run("OpenSSL", func(t *testing.T) { testOpenSSL(t, p, files, copies) })
+	t.Run("poppler", func(t *testing.T) { testPoppler(t, p, files, copies) })
 	if folder == "none" {
 		t.Log("SKIPPED: DSS")
 	} else {
-		t.Run("DSS", func(t *testing.T) { testDSS(t, p, startDSS(t, folder), files) })
+		t.Run("DSS", func(t *testing.T) { testDSS(t, p, folder, files, copies) })
 	}
 }

@@ -14,7 +14,8 @@ import java.util.List;
  */
 public final class Main {
   private static final String USAGE = """
-      usage: validate [--anchor FILE.pem] [--crl FILE]... [--ocsp FILE]... [--reports FOLDER] FILE...
+      usage: validate [--anchor FILE.pem] [--crl FILE]... [--ocsp FILE]... [--pages NUMBER] [--reports FOLDER] FILE...
+                      --pages: how many of a PDF are compared as pictures, before the seal and after
              serve    the words of such a call on each line of the standard input, separated by tabs
              bench --module LIBRARY --slot NUMBER --pin-file FILE --alias LABEL --alg RS256|ES256
                    --payload FILE --warm-up SECONDS --seconds SECONDS [--keep FILE]
