@@ -42,10 +42,3 @@ func readSecret(in io.Reader) ([]byte, error) {
 	clear(line)
 	return out, nil
 }
-
-// yes asks a question and takes only "yes" for one.
-func yes(in io.Reader, out io.Writer, question string) bool {
-	fmt.Fprint(out, question+" Type yes: ")
-	answer, err := readSecret(in)
-	return err == nil && strings.EqualFold(string(answer), "yes")
-}
