@@ -137,7 +137,9 @@ func TestRenew(t *testing.T) {
 			a.run(t)
 			longer := a.reached(t, c, cred.Sealed, templates.SealLTA)
 			if len(longer) <= len(file) {
-				t.Fatalf("round %d: nothing was added", round)
+				var why string
+				check(t, a.db.Get(t.Context(), &why, `select last_error from credential_proofs`))
+				t.Fatalf("round %d: nothing was added: %s", round, why)
 			}
 			file = longer
 		}
@@ -203,7 +205,7 @@ func TestPreserveRevoked(t *testing.T) {
 		c, cred := a.seal(t, "learner", templates.SealLTA)
 		check(t, a.ca.Revoke(a.token.mint.leaf.SerialNumber, a.clock.Now().Add(-time.Minute), 1))
 		a.run(t)
-		if load := a.waiting(t, 1); !strings.Contains(load.LastError, "revoked") {
+		if load := a.waiting(t, 1); !strings.Contains(load.LastError, "withdrawn on") {
 			t.Errorf("it says %q", load.LastError)
 		}
 		a.reached(t, c, cred.Sealed, templates.SealT)

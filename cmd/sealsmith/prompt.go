@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 )
 
 // promptPIN asks for a secret on the terminal without showing it. Where the input is no
