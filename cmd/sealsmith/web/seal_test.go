@@ -67,7 +67,7 @@ func (w *world) waitingProof(t *testing.T, why string) {
 func TestSealPage(t *testing.T) {
 	t.Parallel()
 	says := map[string][]string{
-		"seal-none": {"No token is set up for your organisation", "nothing waits", "No time-stamping authority is set up"},
+		"seal-none": {"No token is set up for your organisation", "No time-stamping authority is set up"},
 		"seal": {
 			"eSeal 53A1", "Seals now", "Takes over by itself", "Retired", "order the next one", ">41<", "1.8", ">1240<",
 			"wallet 11", "Does not seal", "put it back, sealing goes on by itself", "Its key is for wallet formats", "3, 2 attempts failed",
