@@ -8,10 +8,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sealsmith/sealsmith/issuance/elm"
 	"github.com/sealsmith/sealsmith/issuance/jades"
 	"github.com/sealsmith/sealsmith/issuance/pdf"
+	"github.com/sealsmith/sealsmith/issuance/revocation"
 )
 
 // The levels as DSS names them.
@@ -92,18 +94,19 @@ func (p *provider) authority(tb testing.TB, second bool) *x509.Certificate {
 	return cert
 }
 
-// values are what is needed to judge the certificates later.
+// values are what is needed to judge certificates of the demo CA later, as the server collects it.
 func (p *provider) values(tb testing.TB, certs ...*x509.Certificate) jades.Values {
 	tb.Helper()
-	v := jades.Values{Certificates: append(slices.Clone(certs), p.ca.Certificate())}
+	var found revocation.Evidence
 	for _, c := range certs {
-		der, responder := p.status(tb, c)
-		v.OCSP = append(v.OCSP, der)
-		if !slices.ContainsFunc(v.Certificates, responder.Equal) {
-			v.Certificates = append(v.Certificates, responder)
-		}
+		e, err := p.status.Collect(tb.Context(), []*x509.Certificate{c, p.ca.Certificate()}, time.Now())
+		must(tb, err)
+		found = found.Merge(e)
 	}
-	return v
+	return jades.Values{
+		Certificates: slices.Concat(certs, []*x509.Certificate{p.ca.Certificate()}, found.Certificates),
+		OCSP:         found.OCSP, CRLs: found.CRLs,
+	}
 }
 
 // legacy seals with sigT, of which DSS says that no baseline level has it.

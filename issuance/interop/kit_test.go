@@ -9,7 +9,6 @@
 package interop_test
 
 import (
-	"bytes"
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
@@ -21,12 +20,11 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/crypto/ocsp"
-
 	"github.com/sealsmith/sealsmith/hsm"
 	"github.com/sealsmith/sealsmith/hsm/democa"
 	"github.com/sealsmith/sealsmith/hsm/demotoken"
 	"github.com/sealsmith/sealsmith/issuance/elm"
+	"github.com/sealsmith/sealsmith/issuance/revocation"
 	"github.com/sealsmith/sealsmith/issuance/tsp"
 	"github.com/sealsmith/sealsmith/migrations/sqldb/sqldbtest"
 	"github.com/sealsmith/sealsmith/templates"
@@ -57,6 +55,7 @@ type provider struct {
 	anchor string // PEM file of the CA
 	crl    string // DER file of its list
 	tsa    [2]*tsp.Client
+	status *revocation.Collector
 }
 
 func newProvider(tb testing.TB) *provider {
@@ -70,6 +69,7 @@ func newProvider(tb testing.TB) *provider {
 	p.crl = p.write(tb, "ca.crl", p.list(tb))
 	anchors := x509.NewCertPool()
 	anchors.AddCert(ca.Certificate())
+	p.status = &revocation.Collector{HTTP: p.server.Client(), Now: time.Now}
 	for i, path := range []string{"/tsa", "/tsa2"} {
 		p.tsa[i] = &tsp.Client{
 			Authorities: []tsp.Authority{{URL: p.server.URL + path, Policy: democa.Policy}},
@@ -89,9 +89,10 @@ func (p *provider) write(tb testing.TB, name string, content []byte) string {
 	return path
 }
 
-func (p *provider) ask(tb testing.TB, method, path string, body io.Reader) []byte {
+// list fetches the list of revoked certificates.
+func (p *provider) list(tb testing.TB) []byte {
 	tb.Helper()
-	request, err := http.NewRequestWithContext(tb.Context(), method, p.server.URL+path, body)
+	request, err := http.NewRequestWithContext(tb.Context(), http.MethodGet, p.server.URL+"/crl", nil)
 	must(tb, err)
 	answer, err := p.server.Client().Do(request)
 	must(tb, err)
@@ -99,25 +100,9 @@ func (p *provider) ask(tb testing.TB, method, path string, body io.Reader) []byt
 	der, err := io.ReadAll(answer.Body)
 	must(tb, err)
 	if answer.StatusCode != http.StatusOK {
-		tb.Fatalf("%s answers %s", path, answer.Status)
+		tb.Fatalf("the list of revoked certificates: %s", answer.Status)
 	}
 	return der
-}
-
-func (p *provider) list(tb testing.TB) []byte {
-	tb.Helper()
-	return p.ask(tb, http.MethodGet, "/crl", nil)
-}
-
-// status is the OCSP answer about a certificate, and the certificate of who gave it.
-func (p *provider) status(tb testing.TB, cert *x509.Certificate) ([]byte, *x509.Certificate) {
-	tb.Helper()
-	request, err := ocsp.CreateRequest(cert, p.ca.Certificate(), nil)
-	must(tb, err)
-	der := p.ask(tb, http.MethodPost, "/ocsp", bytes.NewReader(request))
-	answer, err := ocsp.ParseResponseForCert(der, cert, p.ca.Certificate())
-	must(tb, err)
-	return der, answer.Certificate
 }
 
 // stamp asks the first or the second authority.
