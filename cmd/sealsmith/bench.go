@@ -20,6 +20,7 @@ type benchCommand struct {
 	Claims   int    `help:"Credentials to seal; 0: none." default:"400"`
 	Postgres string `help:"Measure launches on this PostgreSQL, too; a schema is made in it." placeholder:"ADDRESS"`
 	Key      string `help:"Key of the token: rsa3072, rsa2048 or p256." default:"rsa3072" enum:"rsa3072,rsa2048,p256"`
+	DSS      string `help:"Seal with DSS, too: the folder with the compiled program of testdata/interop." name:"dss" placeholder:"FOLDER"`
 }
 
 // Run measures launches, then sealing.
@@ -46,8 +47,15 @@ func (c benchCommand) Run(ctx context.Context, out streams) error {
 	if c.Claims == 0 {
 		return nil
 	}
-	if err := b.sealing(ctx, c.Key, c.Claims); err != nil {
+	payload, err := b.sealing(ctx, c.Key, c.Claims)
+	if err != nil {
 		return fmt.Errorf("measure sealing: %w", err)
+	}
+	if c.DSS == "" {
+		return nil
+	}
+	if err := b.beside(ctx, c.DSS, b.tokens(), payload); err != nil {
+		return fmt.Errorf("measure sealing beside DSS: %w", err)
 	}
 	return nil
 }
@@ -62,6 +70,9 @@ type bench struct {
 func (b bench) settings(dir string) Settings {
 	return Settings{Dir: filepath.Join(b.dir, dir), Listen: "127.0.0.1:0", PublicURL: "http://localhost:1"}
 }
+
+// tokens is the folder of all tokens: SoftHSM knows one in a process.
+func (b bench) tokens() string { return filepath.Join(b.settings("seal").Dir, "token") }
 
 // sealLine is one measured line: how many credentials a second the whole way makes,
 // beside how many signatures a second the same key makes with nothing around it.
@@ -78,23 +89,27 @@ type sealLine struct {
 }
 
 // sealing confirms n claims while nothing seals, then lets a worker run and waits until
-// all are sealed: from the claim's row to the stored and verified seal.
-func (b bench) sealing(ctx context.Context, key string, n int) error {
+// all are sealed: from the claim's row to the stored and verified seal. It returns one of the
+// payloads that were sealed.
+func (b bench) sealing(ctx context.Context, key string, n int) (payload []byte, err error) {
 	s := b.settings("seal")
 	made, err := demotoken.Make(ctx, demotoken.Options{
-		Dir: filepath.Join(s.Dir, "token"), Organisation: allianceName, CommonName: allianceName + " eSeal (demo)",
+		Dir: b.tokens(), Organisation: allianceName, CommonName: allianceName + " eSeal (demo)",
 		OrganisationIdentifier: allianceIdentifier, Country: allianceCountry, KeyType: key, Now: time.Now, Rand: rand.Reader,
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	s.Token = made.TokenURI
 	a, err := newApp(ctx, s, newLogger(b.err.err, 4))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	err = b.sealAll(ctx, a, key, n)
-	return errors.Join(err, a.close())
+	if err == nil {
+		err = a.db.Get(ctx, &payload, `select payload from credentials limit 1`)
+	}
+	return payload, errors.Join(err, a.close())
 }
 
 func (b bench) sealAll(ctx context.Context, a *app, key string, n int) error {
