@@ -169,7 +169,8 @@ func (e *examination) trust(s *stampState, by time.Time) {
 	}
 	chain, err := e.vouched(t, anchors, by)
 	if err != nil {
-		if _, then := t.Chain(anchors, e.between, t.Time); then == nil {
+		if then, err := t.Chain(anchors, e.between, t.Time); err == nil {
+			s.chain = then
 			s.set(Unknown, ReasonTimestampExpired, "the certificate of %s has run out since, and no later time-stamp proves that it was made before", name)
 			return
 		}

@@ -203,7 +203,8 @@ func (e *examination) best() (time.Time, bool) {
 
 // withdrawn says whether the seal certificate and those above it were withdrawn, by the data
 // in the file, and whether these data are complete: one statement for each certificate below an
-// anchor, of the seal and of the authorities of its sigTst.
+// anchor, of the seal and of the authorities of its sigTst. Where nobody is trusted nobody can say
+// which certificate is the anchor; then one about the seal certificate will do.
 func (e *examination) withdrawn(claimed Level) (found []Finding, complete bool) {
 	if len(e.sig.values.OCSP)+len(e.sig.values.CRLs) == 0 && claimed != LevelLT && claimed != LevelLTA {
 		return nil, false
@@ -214,14 +215,17 @@ func (e *examination) withdrawn(claimed Level) (found []Finding, complete bool) 
 	}
 	complete = true
 	for i, c := range chain {
-		if i == len(chain)-1 && (i > 0 || e.chain != nil || selfSigned(c)) {
-			continue // an anchor vouches for itself; without trust, the last one known may be one
+		if i == len(chain)-1 && (e.chain != nil || selfSigned(c)) {
+			continue // an anchor vouches for itself
 		}
 		var issuer *x509.Certificate
 		if i+1 < len(chain) {
 			issuer = chain[i+1]
 		}
 		f, known := e.withdrawal(c, issuer)
+		if i > 0 && e.chain == nil && f.Reason == ReasonNoRevocationData {
+			continue
+		}
 		complete = complete && known
 		if i == 0 || f.Outcome != OK {
 			found = append(found, f)
@@ -230,28 +234,22 @@ func (e *examination) withdrawn(claimed Level) (found []Finding, complete bool) 
 	for _, s := range e.stamps {
 		if s.kind == sigTst && s.intact && !e.known(s) {
 			complete = false
-			found = append(found, Finding{
-				Part: PartRevocation, Outcome: NotChecked, Reason: ReasonNoRevocationData,
-				Words: "the file has no revocation data for the authority of its time-stamp, " + authority(s.token.Signer),
-			})
+			found = append(found, Finding{Part: PartRevocation, Outcome: NotChecked, Reason: ReasonNoRevocationData,
+				Words: "the file has no revocation data for the authority of its time-stamp, " + authority(s.token.Signer)})
 		}
 	}
 	return found, complete
 }
 
 // known says whether something speaks about each certificate below the anchor of a time-stamp's
-// authority; without trust, the last certificate known may be that anchor.
+// authority.
 func (e *examination) known(s stampState) bool {
-	chain := s.chain
-	if chain == nil {
-		chain = e.climb(s.token.Signer, slices.Concat(s.token.Certificates, e.certs))
-	}
-	for i, c := range chain[:len(chain)-1] {
-		if !shortLived(c) && !e.standing(c, chain[i+1], s.token.Time).found {
+	for i, c := range s.chain[:max(len(s.chain)-1, 0)] {
+		if !shortLived(c) && !e.standing(c, s.chain[i+1], s.token.Time).found {
 			return false
 		}
 	}
-	return s.chain != nil || len(chain) > 1 || selfSigned(chain[0])
+	return true
 }
 
 func selfSigned(c *x509.Certificate) bool { return bytes.Equal(c.RawIssuer, c.RawSubject) }
