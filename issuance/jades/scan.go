@@ -187,9 +187,12 @@ func (s *scanner) skip() (plain bool, err error) {
 	}
 	s.pos++
 	plain = true
-	for s.pos < len(s.data) {
-		c := s.data[s.pos]
-		switch {
+	for {
+		s.pos += ordinary(s.data[s.pos:])
+		if s.pos == len(s.data) {
+			return false, s.fault("string without end")
+		}
+		switch c := s.data[s.pos]; {
 		case c == '"':
 			s.pos++
 			return plain, nil
@@ -200,8 +203,6 @@ func (s *scanner) skip() (plain bool, err error) {
 			}
 		case c < 0x20:
 			return false, s.fault("control character in a string")
-		case c < utf8.RuneSelf:
-			s.pos++
 		default:
 			r, n := utf8.DecodeRune(s.data[s.pos:])
 			if r == utf8.RuneError && n == 1 {
@@ -210,7 +211,17 @@ func (s *scanner) skip() (plain bool, err error) {
 			s.pos += n
 		}
 	}
-	return false, s.fault("string without end")
+}
+
+// ordinary counts the letters at the beginning that mean themselves, in ASCII. All of a file goes
+// through here.
+func ordinary(text []byte) int {
+	for i, c := range text {
+		if c < 0x20 || c >= utf8.RuneSelf || c == '"' || c == '\\' {
+			return i
+		}
+	}
+	return len(text)
 }
 
 // unescape decodes a JSON string with its quotes that skip has walked over.
