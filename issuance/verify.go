@@ -81,6 +81,8 @@ type Report struct {
 	// Content is what the file says; nil when it cannot be read. Rely on it only when the verdict is valid.
 	Content *elm.Content `json:"-"`
 	Seal    *SealReport  `json:"seal,omitempty"` // nil without a certificate that can be read
+	// Level is what proves the seal later; nil when the file cannot be read.
+	Level *LevelReport `json:"level,omitempty"`
 	// SHA256 of the whole file, hexadecimal.
 	SHA256    string    `json:"sha256"`
 	CheckedAt time.Time `json:"checked_at"`
@@ -146,6 +148,8 @@ func reportContent(c *elm.Content) *contentReport {
 type VerifyOptions struct {
 	// Trust holds the certificates of authorities (or of seals) that are trusted; nil for none.
 	Trust *x509.CertPool
+	// TimestampTrust holds the certificates that vouch for time-stamp authorities; nil means Trust.
+	TimestampTrust *x509.CertPool
 	// Now is the present time.
 	Now time.Time
 }
@@ -159,7 +163,8 @@ func Verify(file []byte, opts VerifyOptions) Report {
 	if err != nil {
 		return r.unreadable(err)
 	}
-	e := examination{now: opts.Now, file: sealed, findings: sealed.Verify(jades.VerifyOptions{Trust: opts.Trust, At: opts.Now}).Findings}
+	found := sealed.Verify(jades.VerifyOptions{Trust: opts.Trust, TimestampTrust: opts.TimestampTrust, At: opts.Now})
+	e := examination{now: opts.Now, file: sealed, findings: found.Findings, proofs: found.Proofs}
 	e.leaf = sealed.Signatures[0].Leaf()
 	e.facts = hsm.InspectSeal(e.leaf)
 	format := e.read()
@@ -177,7 +182,7 @@ func Verify(file []byte, opts VerifyOptions) Report {
 	if c, any := e.timestamps(); any {
 		r.Checks = append(r.Checks, c)
 	}
-	r.Content, r.Seal = e.content, e.sealReport()
+	r.Content, r.Seal, r.Level = e.content, e.sealReport(), e.level()
 	r.conclude()
 	return r
 }
@@ -218,12 +223,14 @@ func unreadableReason(err error) string {
 }
 
 // conclude draws verdict and headline from the checks: what failed comes before what is
-// unknown, and the seal comes before everything that it protects.
+// unknown, and the seal comes before everything that it protects. A time-stamp that is false
+// tells of a file that somebody changed; one that cannot be confirmed leaves the seal as good as
+// it is without.
 func (r *Report) conclude() {
 	for _, outcome := range []Outcome{OutcomeFailed, OutcomeUnknown} {
-		for _, id := range []string{"seal", "certificate", "issuer", "format", "dates", "content"} {
+		for _, id := range []string{"seal", "certificate", "issuer", "format", "dates", "content", "timestamps"} {
 			for _, c := range r.Checks {
-				if c.ID == id && c.Outcome == outcome {
+				if c.ID == id && c.Outcome == outcome && (id != "timestamps" || outcome == OutcomeFailed) {
 					r.Verdict, r.Reason = VerdictNotValid, c.Reason
 					h := headlineFor(c)
 					r.Headline, r.Next = h.headline, h.next

@@ -7,8 +7,8 @@ import (
 
 // prepare gathers what came along with the seal and judges its time-stamps.
 func (e *examination) prepare() {
-	e.values, _ = e.sig.values()
-	e.certs = slices.Concat(e.sig.Chain, e.values.Certificates)
+	e.certs = slices.Concat(e.sig.Chain, e.sig.values.Certificates)
+	e.between = slices.DeleteFunc(slices.Clone(e.certs), selfSigned)
 	e.collect()
 	e.judge()
 }

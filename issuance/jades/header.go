@@ -183,8 +183,8 @@ func (s *Signature) readUnsigned(unsigned, h map[string]json.RawMessage) {
 	if !ok {
 		return
 	}
-	var list []json.RawMessage
-	if json.Unmarshal(raw, &list) != nil || len(list) > maxUnsigned {
+	list, isList := listOf(raw)
+	if !isList || len(list) > maxUnsigned {
 		s.problem(PartTimestamps, NotChecked, ReasonTimestampsUnread, "etsiU cannot be read")
 		return
 	}
@@ -197,8 +197,8 @@ func (s *Signature) readUnsigned(unsigned, h map[string]json.RawMessage) {
 		}
 		s.Unsigned = append(s.Unsigned, c.name)
 	}
-	v, over := s.values()
-	s.Extra = v.Certificates
+	over := s.gather()
+	s.Extra = s.values.Certificates
 	if over {
 		s.problem(PartTimestamps, NotChecked, ReasonTimestampsUnread, "certificates or revocation data in etsiU cannot be read or are more than a reader takes")
 	}

@@ -90,6 +90,7 @@ func TestAddKeepsTheFile(t *testing.T) {
 		{"names escaped", `{"note":"outside","p\u0061yload":` + quoted + `,"signatures":[{"protected":"` + protected + `","he\u0061der":{"a":[1,{"etsiU":[]}],"etsi\u0055":[]},"signature":"` + sig + `"}]}`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
 			file := []byte(tc.file)
 			for _, add := range []func(testing.TB, []byte) []byte{p.toT, p.toLT, p.toLTA, p.toLT, p.toLTA} {
 				next := add(t, file)
@@ -231,6 +232,7 @@ func TestAugmentRefuses(t *testing.T) {
 		}, jades.ErrAugment, "not base64url-encoded"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
 			out, err := tc.do()
 			if out != nil || !errors.Is(err, tc.want) || !strings.Contains(err.Error(), tc.text) {
 				t.Errorf("%d bytes, error %v; want %q", len(out), err, tc.text)

@@ -50,12 +50,26 @@ func (s *Web) resultPage(r issuance.Report) resultPage {
 			row{Label: "Valid", Values: []string{date(seal.ValidFrom) + " to " + date(seal.ValidUntil)}},
 			row{Label: "Algorithm", Values: []string{seal.Algorithm}})
 	}
+	if level := r.Level; level != nil {
+		p.Technical = append(p.Technical, row{Label: "JAdES baseline level", Values: []string{levelWords(*level), level.Words}})
+	}
 	for _, c := range r.Checks {
 		if len(c.Details) > 0 {
 			p.Technical = append(p.Technical, row{Label: c.Title, Values: c.Details})
 		}
 	}
 	return p
+}
+
+// levelWords are the level in short: the one that the file reaches, and the one it was made for.
+func levelWords(l issuance.LevelReport) string {
+	switch {
+	case l.Reached == "":
+		return "none"
+	case l.Reached != l.Claimed:
+		return l.Reached + ", made up as " + l.Claimed
+	}
+	return l.Reached
 }
 
 func tone(r issuance.Report) string {
