@@ -139,7 +139,7 @@ func checkIDs(der []byte, r *ocsp.Response, cert, issuer *x509.Certificate) erro
 		h.Write(b) // never fails
 		return h.Sum(nil)
 	}
-	name, own := sum(issuer.RawSubject), sum(key.Key.RightAlign())
+	subject, own := sum(issuer.RawSubject), sum(key.Key.RightAlign())
 	var first *certID // which the library read
 	for i := range data.Responses {
 		if id := &data.Responses[i].ID; id.Serial.Cmp(cert.SerialNumber) == 0 {
@@ -147,7 +147,7 @@ func checkIDs(der []byte, r *ocsp.Response, cert, issuer *x509.Certificate) erro
 			break
 		}
 	}
-	if first == nil || !bytes.Equal(first.NameHash, name) || !bytes.Equal(first.KeyHash, own) {
+	if first == nil || !bytes.Equal(first.NameHash, subject) || !bytes.Equal(first.KeyHash, own) {
 		return fmt.Errorf("%w: the OCSP answer is about a certificate of another issuer", ErrUnknown)
 	}
 	return nil
@@ -176,7 +176,7 @@ func answered(r *ocsp.Response, basic basicResponse, issuer *x509.Certificate, k
 			continue
 		}
 		if err := mayAnswer(c, issuer, r.ProducedAt); err != nil {
-			return nil, fmt.Errorf("%w: the OCSP responder %q %w", ErrSignature, c.Subject.String(), err)
+			return nil, fmt.Errorf("%w: the OCSP responder %q %w", ErrSignature, name(c), err)
 		}
 		return c, nil
 	}
