@@ -177,7 +177,7 @@ func TestListsOfOthers(t *testing.T) {
 		want error
 	}{
 		"of the same name, with its own key": {stranger.listing(t, nil), revocation.ErrSignature},
-		"of the same name, our key claimed": {authority{stranger.key, s.issuer.cert}.listing(t, nil), revocation.ErrSignature},
+		"of the same name, our key claimed":  {authority{stranger.key, s.issuer.cert}.listing(t, nil), revocation.ErrSignature},
 		"with a changed signature":           {changed, revocation.ErrSignature},
 		"with a byte too many":               {append(bytes.Clone(whole), 0), revocation.ErrMalformed},
 		"as text":                            {pem, revocation.ErrMalformed},

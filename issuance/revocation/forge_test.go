@@ -35,6 +35,11 @@ func newAuthority(tb testing.TB, name string) authority {
 	tb.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(tb, err)
+	return authorityOf(tb, name, key)
+}
+
+func authorityOf(tb testing.TB, name string, key *ecdsa.PrivateKey) authority {
+	tb.Helper()
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name},
 		NotBefore: wallClock().Add(-90 * 24 * time.Hour), NotAfter: wallClock().Add(24 * time.Hour),
