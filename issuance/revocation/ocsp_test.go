@@ -46,6 +46,15 @@ func TestOCSPAnswers(t *testing.T) {
 		"by a responder": {func(t *testing.T, s stage) []byte {
 			return answer(t, s.issuer, s.issuer.responder(t, nil), good(s.leaf))
 		}, nil},
+		"by the issuer, whose certificate is in it": {func(t *testing.T, s stage) []byte {
+			return withCertificates(t, answer(t, s.issuer, s.issuer, good(s.leaf)), s.issuer.responder(t, nil).cert, s.issuer.cert)
+		}, nil},
+		"by a responder under the name of the issuer": {func(t *testing.T, s stage) []byte {
+			signer := s.issuer.responder(t, nil)
+			r := good(s.leaf)
+			r.Certificate = signer.cert
+			return answer(t, s.issuer, authority{signer.key, s.issuer.cert}, r)
+		}, nil},
 		"without nextUpdate": {func(t *testing.T, s stage) []byte {
 			r := good(s.leaf)
 			r.NextUpdate = time.Time{}

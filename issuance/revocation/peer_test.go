@@ -1,6 +1,7 @@
 package revocation_test
 
 import (
+	"context"
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
@@ -49,16 +50,22 @@ func (w workshop) key(name string, key crypto.Signer) string {
 	return w.write(name, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 }
 
-// run calls openssl in the folder.
-func (w workshop) run(args ...string) string {
-	w.tb.Helper()
-	cmd := exec.CommandContext(w.tb.Context(), "openssl", args...)
+// try calls openssl in the folder.
+func (w workshop) try(ctx context.Context, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, "openssl", args...)
 	cmd.Dir = w.dir
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		w.tb.Fatalf("openssl %s: %v\n%s", strings.Join(args, " "), err, out)
+		return "", fmt.Errorf("openssl %s: %w\n%s", strings.Join(args, " "), err, out)
 	}
-	return string(out)
+	return string(out), nil
+}
+
+func (w workshop) run(args ...string) string {
+	w.tb.Helper()
+	out, err := w.try(w.tb.Context(), args...)
+	must(w.tb, err)
+	return out
 }
 
 // rsaCertificate makes a certificate with an RSA key; a nil issuer makes a root.
@@ -117,19 +124,31 @@ func TestOpenSSLAnswers(t *testing.T) {
 			return
 		}
 		question, _ := io.ReadAll(r.Body)
-		w.write("request", question)
-		w.run("ocsp", "-index", "index.txt", "-CA", ca, "-rsigner", signer, "-rkey", signerKey, "-reqin", "request", "-respout", "response", "-ndays", "1")
+		err := os.WriteFile(filepath.Join(w.dir, "request"), question, 0o600)
+		if err == nil {
+			args := []string{
+				"ocsp", "-index", "index.txt", "-CA", ca, "-rsigner", signer, "-rkey", signerKey,
+				"-reqin", "request", "-respout", "response", "-ndays", "1",
+			}
+			if r.URL.Path == "/ocsp/key" {
+				args = append(args, "-resp_key_id")
+			}
+			_, err = w.try(r.Context(), args...)
+		}
+		if err != nil {
+			t.Error(err)
+		}
 		http.ServeFile(rw, r, filepath.Join(w.dir, "response"))
 	}))
 	t.Cleanup(server.Close)
 	collector := &revocation.Collector{HTTP: server.Client(), Now: time.Now, Timeout: time.Minute}
 	for serial, revoked := range map[int64]bool{0x10: false, 0x11: true} {
-		for _, list := range []bool{false, true} {
+		for _, path := range []string{"/ocsp/name", "/ocsp/key", "/list"} {
 			template := &x509.Certificate{SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: "leaf"}}
-			if list {
-				template.CRLDistributionPoints = []string{server.URL + "/list"}
+			if path == "/list" {
+				template.CRLDistributionPoints = []string{server.URL + path}
 			} else {
-				template.OCSPServer = []string{server.URL + "/ocsp"}
+				template.OCSPServer = []string{server.URL + path}
 			}
 			leaf, _ := rsaCertificate(t, template, root, rootKey)
 			e, err := collector.Collect(t.Context(), []*x509.Certificate{leaf, root}, time.Time{})
@@ -137,10 +156,10 @@ func TestOpenSSLAnswers(t *testing.T) {
 			err = e.Status(leaf, root, time.Now())
 			got, is := errors.AsType[*revocation.RevokedError](err)
 			if is != revoked || (!revoked && err != nil) {
-				t.Errorf("serial number %x, list %t: %v", serial, list, err)
+				t.Errorf("serial number %x by %s: %v", serial, path, err)
 			}
 			if revoked && is && (!got.At.Equal(withdrawn) || got.Reason != 4) {
-				t.Errorf("list %t: revoked on %s for %d, not %s for 4", list, got.At, got.Reason, withdrawn)
+				t.Errorf("%s: revoked on %s for %d, not %s for 4", path, got.At, got.Reason, withdrawn)
 			}
 		}
 	}
