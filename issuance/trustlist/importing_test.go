@@ -55,7 +55,9 @@ func TestImportRefuses(t *testing.T) {
 	good.Sequence = 71
 	xml, signed := good.XML(), string(good.Sign(t, w.dutch))
 	lie := strings.Replace(xml, "Polder seals", "Forged seals", 1)
-	inside := func(part string) string { return strings.Replace(xml, "<SchemeInformation>", part+"<SchemeInformation>", 1) }
+	inside := func(part string) string {
+		return strings.Replace(xml, "<SchemeInformation>", part+"<SchemeInformation>", 1)
+	}
 	signature := signed[strings.Index(signed, "<ds:Signature "):strings.Index(signed, "</TrustServiceStatusList>")]
 	other := good
 	other.Territory = "DE"
@@ -303,7 +305,9 @@ func TestStoreIsWhole(t *testing.T) {
 func TestParseSigners(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	block := func(kind string, c *x509.Certificate) []byte { return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: c.Raw}) }
+	block := func(kind string, c *x509.Certificate) []byte {
+		return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: c.Raw})
+	}
 	two := bytes.Join([][]byte{[]byte("Notice C/2026/1\n"), block("CERTIFICATE", w.commission.Certificate), block("CERTIFICATE", w.dutch.Certificate)}, nil)
 	for name, c := range map[string]struct {
 		data []byte
