@@ -174,7 +174,9 @@ func (e *examination) certificate() Answer {
 	case "fine":
 		c.Words = fmt.Sprintf("The certificate belongs to %s (%s), somebody you trust vouches for it, and it is valid until %s.",
 			orUnnamed(e.facts.Organisation), orUnnamed(e.facts.OrganisationIdentifier), day(e.facts.NotAfter))
-	case string(jades.ReasonUnknownIssuer), string(jades.ReasonNoTrust), string(jades.ReasonExpiredSince), string(jades.ReasonExpiredBefore):
+	case string(jades.ReasonRevokedBefore), string(jades.ReasonRevokedSince), string(jades.ReasonRevokedUnproven):
+		c.Words = fmt.Sprintf(c.Words, orUnnamed(e.facts.Organisation))
+	case string(jades.ReasonUnknownIssuer), string(jades.ReasonNoTrust), string(jades.ReasonExpiredSince), string(jades.ReasonExpiredBefore), string(jades.ReasonExpiredProven):
 		c.Words = fmt.Sprintf(c.Words, orUnnamed(e.facts.Organisation), day(e.facts.NotAfter))
 	}
 	return c

@@ -286,7 +286,7 @@ func (w *Worker) seal(ctx context.Context, c Claim) error {
 		if err != nil {
 			return err
 		}
-		with := jades.Key{ID: key.ID, Alg: key.Alg, Chain: key.Chain}
+		with := jades.Key{ID: key.ID, Alg: key.Alg, Chain: key.Chain, LegacySigT: organisation.Seal.LegacyTime}
 		cred.Sealed, err = jades.Seal(ctx, sealer, with, payload, w.Now())
 		if err != nil {
 			return fmt.Errorf("seal: %w", err)

@@ -50,6 +50,9 @@ type app struct {
 	desk      *issuance.Desk
 	pages     *elm.Renderer
 	trust     *x509.CertPool // nil: nobody
+	// stampTrust vouches for time-stamping authorities; nil: nobody does.
+	stampTrust *x509.CertPool
+	proofs     *proofs // nil: nothing is added to seals
 }
 
 // newApp opens the database and wires what every long-running command shares. Nothing
@@ -61,6 +64,9 @@ func newApp(ctx context.Context, s Settings, logger *slog.Logger) (*app, error) 
 		return nil, err
 	}
 	if a.trust, err = readTrust(s.Trust); err != nil {
+		return nil, err
+	}
+	if a.proofs, err = a.newProofs(); err != nil {
 		return nil, err
 	}
 	if a.pages, err = elm.NewRenderer(); err != nil {
@@ -161,6 +167,7 @@ func (a *app) worker() *issuance.Worker {
 	return &issuance.Worker{
 		DB: a.db, Templates: a.templates, Jobs: a.queue, Sealer: a.seals.everybody, Own: a.seals.sealers(),
 		Pages: a.pages, PublicURL: a.public, Parallel: a.seals.sessions() + 1, Lease: 2 * time.Minute, Sweep: 2 * time.Second, Now: time.Now, Logger: a.logger,
+		Level: a.level(),
 	}
 }
 

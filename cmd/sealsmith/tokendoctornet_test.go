@@ -65,7 +65,11 @@ func askedOf(t *testing.T, ca *democa.CA, issuers []*x509.Certificate, stamps []
 	must(t, err)
 	cert, err := ca.IssueSeal(democa.Subject{Organisation: "O", CommonName: "C", OrganisationIdentifier: "NTRNL-1", Country: "NL"}, key.Public(), nil)
 	must(t, err)
-	findings := askOutside(t.Context(), &http.Client{Timeout: patience}, cert, issuers, stamps)
+	anchors := x509.NewCertPool()
+	for _, c := range issuers {
+		anchors.AddCert(c)
+	}
+	findings := askOutside(t.Context(), &http.Client{Timeout: patience}, cert, issuers, stampSettings{stamps, anchors})
 	return finding(t, []diagnosis{{Findings: findings}}, check)
 }
 

@@ -13,11 +13,8 @@ import (
 // fails for age, the time that a time-stamp proves, else the time that the seal claims.
 func (e *examination) moments() []time.Time {
 	out := []time.Time{e.opts.At}
-	switch sealed := e.sig.SealedAt; {
-	case !e.proven.IsZero():
-		out = append(out, e.proven)
-	case !sealed.IsZero() && !sealed.After(e.opts.At.Add(skew)):
-		out = append(out, sealed)
+	if at, _ := e.best(); !at.Equal(e.opts.At) {
+		out = append(out, at)
 	}
 	return out
 }
@@ -116,7 +113,7 @@ const maxTries = 100
 // age. It ends with a self-signed certificate or where nothing fits any more.
 func climb(c *x509.Certificate, certs []*x509.Certificate) []*x509.Certificate {
 	out, tries := []*x509.Certificate{c}, 0
-	for len(out) <= maxChain && !bytes.Equal(c.RawIssuer, c.RawSubject) {
+	for len(out) <= maxChain && !selfSigned(c) {
 		i := slices.IndexFunc(certs, func(above *x509.Certificate) bool {
 			if tries == maxTries || !bytes.Equal(above.RawSubject, c.RawIssuer) {
 				return false

@@ -1,12 +1,13 @@
 package jades
 
 import (
-	"crypto"
 	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/sealsmith/sealsmith/issuance/tsp"
 )
 
 // maxStamps is how many time-stamp tokens of one seal are looked at. Each means hashing the
@@ -17,9 +18,10 @@ const maxStamps = 16
 type stampState struct {
 	kind  string
 	place int // index into etsiU, -1 for adoTst
-	token token
+	token tsp.Token
 	// intact: it can be read, its signature holds, it covers the right bytes and the form allows it.
 	intact  bool
+	chain   []*x509.Certificate // from its signer to a trusted certificate; nil when there is none
 	outcome Outcome
 	reason  Reason
 	words   string
@@ -93,35 +95,23 @@ func (e *examination) container(kind string, place int, value json.RawMessage, c
 		return
 	}
 	for _, der := range list {
-		e.stamps = append(e.stamps, readStamp(kind, place, der, covered))
+		e.stamps = append(e.stamps, e.readStamp(kind, place, der, covered))
 	}
 }
 
-func readStamp(kind string, place int, der []byte, covered [][]byte) stampState {
+func (e *examination) readStamp(kind string, place int, der []byte, covered [][]byte) stampState {
 	s := stampState{kind: kind, place: place}
-	var err error
-	s.token, err = parseToken(der)
+	t, reason, err := readToken(der, e.certs)
 	switch {
 	case err != nil:
-		s.set(Failed, ReasonTimestampUnread, "the token is not a time-stamp whose signature holds: %v", err)
-	case !strong(s.token.Hash):
-		s.set(Failed, ReasonTimestampWeak, "it covers the bytes by %v, which can be forged", s.token.Hash)
-	case !s.token.Covers(covered...):
-		s.set(Failed, ReasonTimestampOther, "the time-stamp of %s covers other bytes than those in the file", stamp(s.token.Time))
-	case !within(s.token.Signer, s.token.Time):
-		s.set(Failed, ReasonTimestampOutside, "the time-stamp of %s was made outside the time of its own certificate", stamp(s.token.Time))
+		s.set(Failed, reason, "%v", err)
+	case !t.Covers(covered...):
+		s.token = t
+		s.set(Failed, ReasonTimestampOther, "the time-stamp of %s covers other bytes than those in the file", stamp(t.Time))
 	default:
-		s.intact = true
+		s.token, s.intact = t, true
 	}
 	return s
-}
-
-func strong(h crypto.Hash) bool {
-	return h == crypto.SHA256 || h == crypto.SHA384 || h == crypto.SHA512
-}
-
-func within(c *x509.Certificate, at time.Time) bool {
-	return c != nil && !at.Before(c.NotBefore) && !at.After(c.NotAfter)
 }
 
 // judge asks for each time-stamp whether somebody trusted vouches for its authority, from the
@@ -184,7 +174,8 @@ func (e *examination) trust(s *stampState, by time.Time) {
 		unknown()
 		return
 	}
-	for i, c := range chain[:max(len(chain)-1, 0)] {
+	s.chain = chain
+	for i, c := range chain[:len(chain)-1] {
 		if at, revoked := e.revoked(c, chain[i+1], by); revoked {
 			o, words := Unknown, "the authority %s was withdrawn on %s, and nothing proves that its time-stamp of %s was made before"
 			if !at.After(t.Time) {

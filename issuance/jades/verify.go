@@ -77,6 +77,8 @@ const (
 
 	ReasonTimestampsUnread     Reason = "timestamps_unread" // something added that cannot be read
 	ReasonTimestampUnread      Reason = "timestamp_unreadable"
+	ReasonTimestampForged      Reason = "timestamp_changed"
+	ReasonTimestampSigner      Reason = "timestamp_no_authority"
 	ReasonTimestampForm        Reason = "timestamp_form_unknown"
 	ReasonTimestampSeveral     Reason = "timestamp_several_tokens"
 	ReasonTimestampWeak        Reason = "timestamp_weak"

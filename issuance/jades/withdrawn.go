@@ -78,6 +78,10 @@ func (e *examination) answered(r *ocsp.Response, issuer *x509.Certificate) bool 
 	})
 }
 
+func within(c *x509.Certificate, at time.Time) bool {
+	return !at.Before(c.NotBefore) && !at.After(c.NotAfter)
+}
+
 // listed are the lists (RFC 5280, 5) of issuer that speak about c.
 func (e *examination) listed(c, issuer *x509.Certificate) []mark {
 	if e.lists == nil && len(e.values.CRLs) > 0 {
@@ -179,8 +183,8 @@ func (e *examination) withdrawn(claimed Level) (found []Finding, complete bool) 
 	}
 	complete = true
 	for i, c := range chain {
-		if i == len(chain)-1 && (e.chain != nil || bytes.Equal(c.RawIssuer, c.RawSubject)) {
-			continue // an anchor vouches for itself
+		if i == len(chain)-1 && (i > 0 || e.chain != nil || selfSigned(c)) {
+			continue // an anchor vouches for itself; without trust, the last one known may be one
 		}
 		var issuer *x509.Certificate
 		if i+1 < len(chain) {
@@ -193,7 +197,7 @@ func (e *examination) withdrawn(claimed Level) (found []Finding, complete bool) 
 		}
 	}
 	for _, s := range e.stamps {
-		if s.kind == sigTst && s.token.Signer != nil && !e.known(s.token) {
+		if s.kind == sigTst && s.intact && !e.known(s) {
 			complete = false
 			found = append(found, Finding{Part: PartRevocation, Outcome: NotChecked, Reason: ReasonNoRevocationData,
 				Words: "the file has no revocation data for the authority of its time-stamp, " + authority(s.token.Signer)})
@@ -202,17 +206,22 @@ func (e *examination) withdrawn(claimed Level) (found []Finding, complete bool) 
 	return found, complete
 }
 
-// known says whether something speaks about each certificate below the anchor of a token's signer.
-func (e *examination) known(t token) bool {
-	chain := climb(t.Signer, slices.Concat(t.Certificates, e.certs))
+// known says whether something speaks about each certificate below the anchor of a time-stamp's
+// authority; without trust, the last certificate known may be that anchor.
+func (e *examination) known(s stampState) bool {
+	chain := s.chain
+	if chain == nil {
+		chain = climb(s.token.Signer, slices.Concat(s.token.Certificates, e.certs))
+	}
 	for i, c := range chain[:len(chain)-1] {
-		if !shortLived(c) && !e.standing(c, chain[i+1], t.Time).found {
+		if !shortLived(c) && !e.standing(c, chain[i+1], s.token.Time).found {
 			return false
 		}
 	}
-	last := chain[len(chain)-1]
-	return bytes.Equal(last.RawIssuer, last.RawSubject) || len(chain) > 1
+	return s.chain != nil || len(chain) > 1 || selfSigned(chain[0])
 }
+
+func selfSigned(c *x509.Certificate) bool { return bytes.Equal(c.RawIssuer, c.RawSubject) }
 
 // withdrawal judges one certificate of the chain of the seal.
 func (e *examination) withdrawal(c, issuer *x509.Certificate) (f Finding, known bool) {
