@@ -14,9 +14,9 @@ func territoryOf(code string) string {
 	return code
 }
 
-// country is the English name of a territory that has a trusted list, to stand after "of"; of
+// Country is the English name of a territory that has a trusted list, to stand after "of"; of
 // others the code.
-func country(territory string) string {
+func Country(territory string) string {
 	names := map[string]string{
 		"AT": "Austria", "BE": "Belgium", "BG": "Bulgaria", "CY": "Cyprus", "CZ": "Czechia", "DE": "Germany", "DK": "Denmark", "EE": "Estonia",
 		"EL": "Greece", "ES": "Spain", "EU": "the European Union", "FI": "Finland", "FR": "France", "HR": "Croatia", "HU": "Hungary", "IE": "Ireland",

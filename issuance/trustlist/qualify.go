@@ -104,7 +104,7 @@ func words(code Code, l *List) string {
 
 // words name a list in a sentence.
 func (l *List) words() string {
-	return fmt.Sprintf("the trusted list of %s of %s", country(l.Territory), day(l.Issued))
+	return fmt.Sprintf("the trusted list of %s of %s", Country(l.Territory), day(l.Issued))
 }
 
 // dated makes an answer unknown that a list gives about a time after its end, and says so of
@@ -118,11 +118,12 @@ func (s *Store) dated(q Qualification, list *List) Qualification {
 		switch {
 		case l.Stale(q.At):
 			if q.Code != CodeUnknown {
-				q.Reasons = append([]string{"What it said: " + q.Words}, q.Reasons...)
+				q.Reasons = append([]string{"What the list says: " + q.Words}, q.Reasons...)
 			}
 			q.Code = CodeUnknown
 			q.Words = fmt.Sprintf("Whether this is a qualified electronic seal is not known: %s ran out on %s, and no newer one is here.", name, day(l.NextUpdate))
 			q.Reasons = append(q.Reasons, "The operator of this verification can import the present lists: sealsmith trust import.")
+			return q
 		case l.Stale(s.now()):
 			q.Reasons = append(q.Reasons, fmt.Sprintf("It is about %s; since then %s ran out, on %s, and no newer one is here.", day(q.At), name, day(l.NextUpdate)))
 		}
@@ -205,9 +206,9 @@ func (s *Store) unlisted(q Qualification, leaf *x509.Certificate, unread []*List
 		q.Words = "Whether this is a qualified electronic seal is not known: the authority that issued its certificate names no country."
 	case len(s.lotl.signersOf(territory, typeTL)) == 0:
 		q.Code = CodeNotListed
-		q.Words = fmt.Sprintf("The authority behind this seal is on no trusted list of the European Union: it is from %s, which has none.", country(territory))
+		q.Words = fmt.Sprintf("The authority behind this seal is on no trusted list of the European Union: it is from %s, which has none.", Country(territory))
 	case list == nil || list.SignerGone:
-		q.Words = fmt.Sprintf("Whether this is a qualified electronic seal is not known: the trusted list of %s is not here.", country(territory))
+		q.Words = fmt.Sprintf("Whether this is a qualified electronic seal is not known: the trusted list of %s is not here.", Country(territory))
 		q.Reasons = []string{"The operator of this verification can import it: sealsmith trust import."}
 	default:
 		q.Code, q.Territory, q.Issued = CodeNotListed, list.Territory, list.Issued

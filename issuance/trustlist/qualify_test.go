@@ -266,8 +266,8 @@ func TestStaleLists(t *testing.T) {
 		says    string
 	}{
 		{"fresh", "2026-11-20", "2026-11-20", trustlist.CodeQualified, "This is a qualified electronic seal", "in a qualified device"},
-		{"the LOTL ran out", "2027-04-15", "2027-04-15", trustlist.CodeUnknown, "the list of the lists of 1 October 2026 ran out on 1 April 2027", "What it said: This is a qualified electronic seal"},
-		{"both ran out", "2027-06-01", "2027-06-01", trustlist.CodeUnknown, "ran out", "sealsmith trust import"},
+		{"the LOTL ran out", "2027-04-15", "2027-04-15", trustlist.CodeUnknown, "the list of the lists of 1 October 2026 ran out on 1 April 2027", "What the list says: This is a qualified electronic seal"},
+		{"both ran out", "2027-06-01", "2027-06-01", trustlist.CodeUnknown, "the trusted list of the Netherlands of 1 November 2026 ran out on 1 May 2027", "sealsmith trust import"},
 		{"proven before", "2027-06-01", "2026-12-01", trustlist.CodeQualified, "This is a qualified electronic seal", "since then the trusted list of the Netherlands of 1 November 2026 ran out, on 1 May 2027"},
 	} {
 		w.now = day(t, c.now)
