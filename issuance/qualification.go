@@ -2,6 +2,7 @@ package issuance
 
 import (
 	"crypto/x509"
+	"slices"
 	"time"
 
 	"github.com/sealsmith/sealsmith/issuance/trustlist"
@@ -27,9 +28,9 @@ func (e *examination) qualification(ask Qualify, seal, certificate Answer) *trus
 		if proven := e.proofs[0].ProvenAt; !proven.IsZero() {
 			at = proven
 		}
-		chain = append(chain[:len(chain):len(chain)], e.proofs[0].Chain...)
+		chain = append(slices.Clip(chain), e.proofs[0].Chain...)
 	}
-	q := ask(e.leaf, append(chain, e.file.Signatures[0].Extra...), at)
+	q := ask(e.leaf, append(slices.Clip(chain), e.file.Signatures[0].Extra...), at)
 	if (seal.Outcome != OutcomeOK || certificate.Outcome != OutcomeOK) && (q.Code == trustlist.CodeQualified || q.Code == trustlist.CodeAdvanced) {
 		q.Reasons = append([]string{"What the list says of its certificate: " + q.Words}, q.Reasons...)
 		q.Code, q.Words = trustlist.CodeUnknown, "Whether this is a qualified electronic seal cannot be said, because the seal itself could not be confirmed."

@@ -96,7 +96,7 @@ func TestImportRefuses(t *testing.T) {
 		"two infos":             {strings.Replace(signed, "<ds:SignatureValue>", "<ds:SignedInfo></ds:SignedInfo><ds:SignatureValue>", 1), trustlist.ErrSignature, "several elements SignedInfo"},
 		"two signatures":        {strings.Replace(signed, signature, signature+signature, 1), trustlist.ErrSignature, "there are 2"},
 		"wrapped in the root":   {lieAround(lie, signed), trustlist.ErrSignature, ""},
-		"signed root as object": {strings.Replace(string(lieWith(lie, signature)), "<ds:Object>", "<ds:Object>"+xml+"</ds:Object><ds:Object>", 1), trustlist.ErrSignature, ""},
+		"signed root as object": {strings.Replace(lieWith(lie, signature), "<ds:Object>", "<ds:Object>"+xml+"</ds:Object><ds:Object>", 1), trustlist.ErrSignature, ""},
 		"signature elsewhere":   {lieWith(lie, "<Wrapper>"+signed[strings.Index(signed, "<Trust"):]+"</Wrapper>"), trustlist.ErrSignature, "there is none"},
 		"refers to a part":      {string(trustlisttest.SignXML(t, xml, "#properties", w.dutch)), trustlist.ErrSignature, ""},
 		"refers to nothing":     {string(trustlisttest.SignXML(t, xml, "#nothing", w.dutch)), trustlist.ErrSignature, "not part of the signature"},

@@ -38,7 +38,8 @@ func (w *world) lotl(tb testing.TB) trustlisttest.List {
 	return trustlisttest.List{
 		Territory: "EU", Sequence: 300, Issued: day(tb, "2026-10-01"), NextUpdate: day(tb, "2027-04-01"),
 		Pointers: []trustlisttest.Pointer{
-			{Territory: "EU", Signers: []trustlisttest.Party{w.commission}}, {Territory: "NL", Signers: []trustlisttest.Party{w.dutch}},
+			{Territory: "EU", Signers: []trustlisttest.Party{w.commission}},
+			{Territory: "NL", Signers: []trustlisttest.Party{w.dutch}},
 			{Territory: "EL", Signers: []trustlisttest.Party{w.greek}},
 		},
 	}

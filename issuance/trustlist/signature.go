@@ -305,7 +305,7 @@ func checkBytes(algorithm string, certificate *x509.Certificate, signed, value [
 		return fmt.Errorf("%w: the algorithm %q is not supported or no longer safe", ErrSignature, algorithm)
 	}
 	sum := digest(m.hash, signed)
-	valid := false
+	var valid bool
 	switch key := certificate.PublicKey.(type) {
 	case *rsa.PublicKey:
 		if key.N.BitLen() < minRSA {

@@ -114,8 +114,11 @@ func TestVerifySaysQualified(t *testing.T) {
 		state string
 		good  bool
 	}{
-		{trustlist.CodeQualified, "holds", true}, {trustlist.CodeAdvanced, "holds", true},
-		{trustlist.CodeNotQualified, "no", false}, {trustlist.CodeNotListed, "no", false}, {trustlist.CodeUnknown, "not known", false},
+		{trustlist.CodeQualified, "holds", true},
+		{trustlist.CodeAdvanced, "holds", true},
+		{trustlist.CodeNotQualified, "no", false},
+		{trustlist.CodeNotListed, "no", false},
+		{trustlist.CodeUnknown, "not known", false},
 	} {
 		w.qualify = func(_ *x509.Certificate, _ []*x509.Certificate, at time.Time) trustlist.Qualification {
 			if !at.Equal(noon) {

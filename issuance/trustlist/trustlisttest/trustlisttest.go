@@ -126,7 +126,7 @@ func QCStatements(tb testing.TB, ids ...string) pkix.Extension {
 func OID(tb testing.TB, text string) asn1.ObjectIdentifier {
 	tb.Helper()
 	var out asn1.ObjectIdentifier
-	for _, part := range strings.Split(text, ".") {
+	for part := range strings.SplitSeq(text, ".") {
 		var n int
 		if _, err := fmt.Sscan(part, &n); err != nil {
 			tb.Fatal(err)

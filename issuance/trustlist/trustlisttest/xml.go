@@ -158,7 +158,10 @@ func Qualification(criteria string, names ...string) string {
 }
 
 // Sign returns the file of the list, signed by somebody.
-func (l List) Sign(tb testing.TB, by Party) []byte { return SignXML(tb, l.XML(), "#list", by) }
+func (l List) Sign(tb testing.TB, by Party) []byte {
+	tb.Helper()
+	return SignXML(tb, l.XML(), "#list", by)
+}
 
 // SignXML signs a root that is in canonical form: uri is what the signature refers to. The
 // signature goes to the end of the root.
