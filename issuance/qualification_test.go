@@ -80,7 +80,7 @@ func TestQualification(t *testing.T) {
 			return bytes.Replace(file, []byte(`"signature":"`), []byte(`"signature":"AAAA`), 1)
 		}, now, issuance.VerdictNotValid, trustlist.CodeUnknown, "they say nothing about a seal that does not hold"},
 		"ended":   {full, granted, nil, sealedAt.AddDate(1, 0, 1), issuance.VerdictNotValid, trustlist.CodeUnknown, "the seal itself could not be confirmed"},
-		"no list": {full, nil, nil, now, issuance.VerdictNotValid, trustlist.CodeUnknown, "There is no trusted list here"},
+		"no list": {full, nil, nil, now, issuance.VerdictNotValid, trustlist.CodeUnknown, "No trusted list of the EU is set up here"},
 	} {
 		opts := issuance.VerifyOptions{Now: c.now}
 		if c.lists != nil {

@@ -204,7 +204,7 @@ func TestVerifySaysQualified(t *testing.T) {
 	paths := map[string]string{"FILE": file, "LOTL": filepath.Join(l.dir, "lotl.xml"), "NL": filepath.Join(l.dir, "nl.xml"), "SIGNERS": filepath.Join(l.dir, "signers.pem"), "CA": r.token.CAFile}
 	types(
 		t, settings, paths,
-		command{"--trust $CA verify $FILE", 0, `(?s)This credential is genuine.*By the trusted lists\n\n  There is no trusted list here, so nothing is said about whether the seal is a qualified one\.\n`},
+		command{"--trust $CA verify $FILE", 0, `(?s)This credential is genuine.*By the trusted lists\n\n  No trusted list of the EU is set up here, so nothing is said about whether the seal is a qualified one\.\n`},
 	)
 	if code, out, _ := sealsmith(t, settings, "verify", file); code != 1 || !strings.Contains(out, "nobody you trust vouches") {
 		t.Errorf("exit %d: %s", code, out)

@@ -84,7 +84,7 @@ func (s *Store) Qualify(leaf *x509.Certificate, chain []*x509.Certificate, at ti
 
 // NoList is the answer of those who have no list.
 func NoList() Qualification {
-	return Qualification{Code: CodeUnknown, Words: "There is no trusted list here, so nothing is said about whether the seal is a qualified one.", Reasons: []string{
+	return Qualification{Code: CodeUnknown, Words: "No trusted list of the EU is set up here, so nothing is said about whether the seal is a qualified one.", Reasons: []string{
 		"The operator of this verification can import the lists: sealsmith trust import.",
 	}}
 }

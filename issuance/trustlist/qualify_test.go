@@ -243,7 +243,7 @@ func TestNotListed(t *testing.T) {
 	}
 	empty, err := trustlist.Load("/nonexistent/trust-lists.json", func() time.Time { return w.now })
 	must(t, err)
-	if q := empty.Qualify(issued("NL"), nil, w.now); q.Code != trustlist.CodeUnknown || !strings.Contains(q.Words, "no trusted list here") {
+	if q := empty.Qualify(issued("NL"), nil, w.now); q.Code != trustlist.CodeUnknown || !strings.Contains(q.Words, "No trusted list of the EU is set up here") {
 		t.Errorf("empty: %+v", q)
 	}
 }

@@ -139,8 +139,8 @@ func TestVerifySaysQualified(t *testing.T) {
 	}
 	w.qualify = nil
 	got := w.get("/c/" + link)
-	says(t, got, "This credential is genuine.", "There is no trusted list here, so nothing is said about whether the seal is a qualified one.")
-	if strings.Contains(got.Body.String(), `<p class="lead">There is no`) {
+	says(t, got, "This credential is genuine.", "No trusted list of the EU is set up here, so nothing is said about whether the seal is a qualified one.")
+	if strings.Contains(got.Body.String(), `<p class="lead">No trusted`) {
 		t.Error("a missing list stands in the lead")
 	}
 }
