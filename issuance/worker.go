@@ -1,7 +1,6 @@
 package issuance
 
 import (
-	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -68,10 +67,6 @@ type Worker struct {
 	Step func(name string) error
 	// Level is the level of the seal for organisations that name none.
 	Level templates.SealLevel
-}
-
-func (w *Worker) goal(o templates.Organisation) templates.SealLevel {
-	return cmp.Or(o.Seal.Level, w.Level, templates.SealB)
 }
 
 // staleIntent is the age after which an unsealed intent gets a new date.
@@ -291,7 +286,7 @@ func (w *Worker) seal(ctx context.Context, c Claim) error {
 		if err != nil {
 			return fmt.Errorf("seal: %w", err)
 		}
-		cred.KeyID, cred.Goal = key.ID, w.goal(organisation)
+		cred.KeyID, cred.Goal = key.ID, organisation.Seal.Goal(w.Level)
 	}
 	if err := w.step("store"); err != nil {
 		return err

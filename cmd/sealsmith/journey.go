@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/net/html"
+
+	"github.com/sealsmith/sealsmith/issuance/jades"
 )
 
 // journey walks through the life of one credential as its people would, over HTTP, with a
@@ -68,6 +70,7 @@ func (j *journey) run(ctx context.Context) error {
 		{"learner", "claims", j.claim},
 		{"token", "seals", j.sealed},
 		{"learner", "downloads the sealed file", j.download},
+		{"authority", "proves it for later years", j.preserved},
 		{"recogniser", "checks it in a separate process", j.verify},
 	} {
 		begun := time.Now()
@@ -278,6 +281,33 @@ func (j *journey) download(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("keep the sealed file: %w", err)
 	}
 	return fmt.Sprintf("%d kB", len(b.body)/1000), nil
+}
+
+// preserved fetches the file again until everything is in it that later years need.
+func (j *journey) preserved(ctx context.Context) (string, error) {
+	ctx, stop := context.WithTimeout(ctx, 30*time.Second)
+	defer stop()
+	for {
+		said, err := j.download(ctx)
+		if err != nil {
+			return "", err
+		}
+		file, err := jades.Parse(j.browser.body)
+		if err != nil {
+			return "", err
+		}
+		trust, err := readTrust(j.demo.artifact("trust.pem"))
+		if err != nil {
+			return "", err
+		}
+		proof := file.Verify(jades.VerifyOptions{Trust: trust, At: time.Now()}).Proofs[0]
+		if proof.Reached == jades.LevelLTA {
+			return fmt.Sprintf("JAdES %s, %s", proof.Reached, said), nil
+		}
+		if !sleep(ctx, 100*time.Millisecond) {
+			return "", fmt.Errorf("the file is still of level %s, see the page Seal for the reason", proof.Reached)
+		}
+	}
 }
 
 // verify runs the program anew: nothing but the file and the trusted certificate crosses.

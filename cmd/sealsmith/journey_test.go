@@ -26,8 +26,8 @@ func walk(t *testing.T, dir string, more ...string) journeyRecord {
 	if !record.OK || record.Error != "" {
 		t.Errorf("the record says %q", record.Error)
 	}
-	if len(record.Steps) != 11 || strings.Count(out, "\n") != 11 {
-		t.Errorf("%d steps of 11:\n%s", len(record.Steps), out)
+	if len(record.Steps) != 12 || strings.Count(out, "\n") != 12 {
+		t.Errorf("%d steps of 12:\n%s", len(record.Steps), out)
 	}
 	sum := 0.0
 	for _, s := range record.Steps {

@@ -84,6 +84,7 @@ type world struct {
 	sealing  web.SealingStatus
 	tokens   []web.TokenStatus
 	stamps   []web.StampStatus
+	asked    []string // whose tokens
 	parts    []web.Component
 	found    []lti.Finding             // what a check finds
 	checked  []string                  // registrations that were checked
@@ -127,7 +128,7 @@ func newWorld(t *testing.T) *world {
 	reader := &grading.Reader{Store: w.grading, Source: w.grades, Now: now, Logger: logger}
 	w.pages, err = web.New(web.Deps{
 		PublicURL: public, LTI: tool, Registrations: w.store, Roster: w.roster, Templates: w.templates, Grading: w.grading, Reader: reader, Desk: w.desk,
-		Sealing: w.status, Tokens: w.tokenList, Stamps: w.stampList, Ready: w.ready, Check: w.check, Now: now, Logger: logger, Version: "test",
+		Sealing: w.status, Tokens: w.tokenList, Stamps: w.stampList, Level: templates.SealLTA, Ready: w.ready, Check: w.check, Now: now, Logger: logger, Version: "test",
 		Verify: func(file []byte) issuance.Report {
 			return issuance.Verify(file, issuance.VerifyOptions{Trust: w.trust, Qualify: w.qualify, Now: noon})
 		},
@@ -155,9 +156,10 @@ func (w *world) status(string) web.SealingStatus {
 	return w.sealing
 }
 
-func (w *world) tokenList(string) []web.TokenStatus {
+func (w *world) tokenList(slug string) []web.TokenStatus {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.asked = append(w.asked, slug)
 	return w.tokens
 }
 

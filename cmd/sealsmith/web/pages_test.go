@@ -117,6 +117,7 @@ func shots(t *testing.T) []shot {
 	_, err = second.db.Exec(t.Context(), `update claims set state = 'revoked'`)
 	must(t, err)
 	open("credential-withdrawn", holder, "learn")
+	all = append(all, sealShots(t)...)
 	return append(all, connectionShots(t)...)
 }
 

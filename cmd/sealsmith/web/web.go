@@ -41,6 +41,8 @@ type Deps struct {
 	Tokens func(slug string) []TokenStatus
 	// Stamps are the time-stamping authorities; none when none is set up.
 	Stamps func() []StampStatus
+	// Level is what credentials reach whose organisation names nothing else.
+	Level templates.SealLevel
 	// Verify checks a sealed file, as the command line does.
 	Verify func(file []byte) issuance.Report
 	// Ready asks every part of the server how it is.
