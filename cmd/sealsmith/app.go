@@ -50,6 +50,7 @@ type app struct {
 	desk      *issuance.Desk
 	pages     *elm.Renderer
 	trust     *x509.CertPool // nil: nobody
+	trusted   *trusted
 	// stampTrust vouches for time-stamping authorities; nil: nobody does.
 	stampTrust *x509.CertPool
 	proofs     *proofs // nil: nothing is added to seals
@@ -63,9 +64,10 @@ func newApp(ctx context.Context, s Settings, logger *slog.Logger) (*app, error) 
 	if a.public, err = s.publicURL(); err != nil {
 		return nil, err
 	}
-	if a.trust, err = readTrust(s.Trust); err != nil {
+	if a.trusted, err = newTrusted(&s, logger); err != nil {
 		return nil, err
 	}
+	a.trust = a.trusted.seals
 	if a.proofs, err = a.newProofs(); err != nil {
 		return nil, err
 	}
@@ -172,7 +174,7 @@ func (a *app) worker() *issuance.Worker {
 }
 
 func (a *app) verify(file []byte) issuance.Report {
-	return issuance.Verify(file, issuance.VerifyOptions{Trust: a.trust, Now: time.Now()})
+	return issuance.Verify(file, a.trusted.options(time.Now()))
 }
 
 // startParts runs what works in the background until ctx ends: Redis, the token, and the

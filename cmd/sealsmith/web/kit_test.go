@@ -75,6 +75,7 @@ type world struct {
 	grades    *grades
 	log       *bytes.Buffer
 	trust     *x509.CertPool
+	qualify   issuance.Qualify // nil: no trusted lists
 
 	mu       sync.Mutex
 	members  lti.Roster
@@ -129,7 +130,7 @@ func newWorld(t *testing.T) *world {
 		PublicURL: public, LTI: tool, Registrations: w.store, Roster: w.roster, Templates: w.templates, Grading: w.grading, Reader: reader, Desk: w.desk,
 		Sealing: w.status, Tokens: w.tokenList, Stamps: w.stampList, Level: templates.SealLTA, Ready: w.ready, Check: w.check, Now: now, Logger: logger, Version: "test",
 		Verify: func(file []byte) issuance.Report {
-			return issuance.Verify(file, issuance.VerifyOptions{Trust: w.trust, Now: noon})
+			return issuance.Verify(file, issuance.VerifyOptions{Trust: w.trust, Qualify: w.qualify, Now: noon})
 		},
 	})
 	must(t, err)
