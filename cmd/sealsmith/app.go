@@ -49,11 +49,8 @@ type app struct {
 	grading   *grading.Store
 	desk      *issuance.Desk
 	pages     *elm.Renderer
-	trust     *x509.CertPool // nil: nobody
 	trusted   *trusted
-	// stampTrust vouches for time-stamping authorities; nil: nobody does.
-	stampTrust *x509.CertPool
-	proofs     *proofs // nil: nothing is added to seals
+	proofs    *proofs // nil: nothing is added to seals
 }
 
 // newApp opens the database and wires what every long-running command shares. Nothing
@@ -67,7 +64,6 @@ func newApp(ctx context.Context, s Settings, logger *slog.Logger) (*app, error) 
 	if a.trusted, err = newTrusted(&s, logger); err != nil {
 		return nil, err
 	}
-	a.trust = a.trusted.seals
 	if a.proofs, err = a.newProofs(); err != nil {
 		return nil, err
 	}
