@@ -49,6 +49,7 @@ type app struct {
 	grading   *grading.Store
 	desk      *issuance.Desk
 	pages     *elm.Renderer
+	pdfs      *issuance.PDFs
 	trusted   *trusted
 	proofs    *proofs // nil: nothing is added to seals
 }
@@ -89,6 +90,9 @@ func newApp(ctx context.Context, s Settings, logger *slog.Logger) (*app, error) 
 	a.templates = templates.NewStore(a.db, time.Now)
 	a.desk = issuance.NewDesk(a.db, a.queue, time.Now, logger)
 	a.grading = grading.NewStore(a.db, a.desk, time.Now)
+	if a.pdfs, err = a.newPDFs(); err != nil {
+		return nil, errors.Join(err, a.close())
+	}
 	return a, nil
 }
 

@@ -15,6 +15,7 @@ type resultPage struct {
 	File                                     string // as it was uploaded
 	Link                                     string // of a credential of ours, empty for uploads
 	Bytes                                    int
+	Printed                                  bool // a PDF is given out
 	Title, Learner, AwardingBody, IssuerName string
 	Number, Fingerprint                      string
 	Qualified                                string // that it is qualified or based on a qualified certificate, in words; else empty
