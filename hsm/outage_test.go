@@ -155,11 +155,9 @@ func TestPulledTokenPausesOnlyItself(t *testing.T) {
 // A module that has died under the load of two tokens comes back for both, with one login
 // and one reset more.
 func TestModuleDiesUnderLoad(t *testing.T) {
+	first, second := makeToken(t, "dies-1", "p256"), makeToken(t, "dies-2", "p256") // which logs in, too
 	word := outage(t)
-	tokens := []started{
-		start(t, config(makeToken(t, "dies-1", "p256").TokenURI)),
-		start(t, config(makeToken(t, "dies-2", "p256").TokenURI)),
-	}
+	tokens := []started{start(t, config(first.TokenURI)), start(t, config(second.TokenURI))}
 	for _, token := range tokens {
 		token.await(t, hsm.StateReady)
 	}
