@@ -343,15 +343,21 @@ func (s *supervisor) react(err error) time.Duration {
 }
 
 // gone waits for the token to come back. A module that nobody else uses is now and then
-// told to look anew.
+// told to look anew. A token with a loose contact comes and goes: the logins that it costs
+// keep their distance, like those after any loss.
 func (s *supervisor) gone() time.Duration {
+	pause := s.t.cfg.PollInterval
+	if s.anchor != nil {
+		s.losses++
+		pause = max(pause, wait(s.losses-1))
+	}
 	s.drop()
 	s.absent++
 	s.t.become(StateAbsent, "the token is not there; plug it in, or check token= and serial= of its URI")
 	if s.absent%absentRounds == 0 && s.module.Unused() {
 		_ = s.module.Reset(s.module.Epoch(), s.t.cfg.SignTimeout) // the next round says how it stands
 	}
-	return s.t.cfg.PollInterval
+	return pause
 }
 
 // reset finalises and initialises the module, unless a session hangs in it: finalising

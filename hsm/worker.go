@@ -167,10 +167,12 @@ func (w *worker) failed(j *job, err error) bool {
 	return true
 }
 
-// sign retries once on a fresh session what only the session can be blamed for.
+// sign retries once on a fresh session what only the session can be blamed for. A login
+// that was refused is never repeated, whatever the code: it may have spent a try.
 func (w *worker) sign(input []byte) ([]byte, error) {
 	sig, err := w.attempt(input)
-	if err == nil || classify(err) != classSession {
+	_, refused := errors.AsType[*contextLoginError](err)
+	if err == nil || refused || classify(err) != classSession {
 		return sig, err
 	}
 	w.hangUp()
