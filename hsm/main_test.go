@@ -73,6 +73,13 @@ type bench struct {
 var lab bench
 
 func TestMain(m *testing.M) {
+	if os.Getenv(envURI) != "" {
+		if err := serveOnce(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	dir, err := os.MkdirTemp("", "hsm")
 	if err != nil {
 		panic(err)

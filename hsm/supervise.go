@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -105,6 +106,9 @@ func (s *supervisor) connect(ctx context.Context) (*sealKey, error) {
 	})
 	defer watchdog.Stop()
 	if s.module == nil {
+		if real, err := filepath.EvalSymlinks(s.t.uri.ModulePath); err == nil && isSpy(real) {
+			return nil, &stateError{StateMisconfigured, spyProblem}
+		}
 		module, err := cryptoki.Open(s.t.uri.ModulePath, "", s.t.uri.InitReserved)
 		if err != nil {
 			return nil, &stateError{StateMisconfigured, "the token's driver cannot be used: " + err.Error()}
