@@ -211,7 +211,11 @@ func TestSpyBehindALink(t *testing.T) {
 	if err := errors.Join(os.WriteFile(spy, module, 0o600), os.Symlink(spy, link)); err != nil {
 		t.Fatal(err)
 	}
-	token := start(t, config(uri(t, made, func(u *hsm.URI) { u.ModulePath = link })))
+	cfg := config(uri(t, made, func(u *hsm.URI) { u.ModulePath = link }))
+	if _, err := hsm.LogIn(t.Context(), cfg, nil); err == nil || !strings.Contains(err.Error(), "spy") {
+		t.Errorf("an operator's login: %v", err)
+	}
+	token := start(t, cfg)
 	token.await(t, hsm.StateMisconfigured)
 	if h := token.Health(); h.Logins != 0 || !strings.Contains(h.Reason, "spy") {
 		t.Errorf("health %+v", h)

@@ -106,14 +106,9 @@ func (s *supervisor) connect(ctx context.Context) (*sealKey, error) {
 	})
 	defer watchdog.Stop()
 	if s.module == nil {
-		if real, err := filepath.EvalSymlinks(s.t.uri.ModulePath); err == nil && isSpy(real) {
-			return nil, &stateError{StateMisconfigured, spyProblem}
+		if err := s.open(); err != nil {
+			return nil, err
 		}
-		module, err := cryptoki.Open(s.t.uri.ModulePath, "", s.t.uri.InitReserved)
-		if err != nil {
-			return nil, &stateError{StateMisconfigured, "the token's driver cannot be used: " + err.Error()}
-		}
-		s.module = module
 	}
 	if !s.anchor.alive() {
 		s.drop()
@@ -124,6 +119,19 @@ func (s *supervisor) connect(ctx context.Context) (*sealKey, error) {
 		s.anchor = a
 	}
 	return s.discover(ctx)
+}
+
+// open loads the driver, which the name of a link may have hidden from Config.
+func (s *supervisor) open() error {
+	if file, err := filepath.EvalSymlinks(s.t.uri.ModulePath); err == nil && isSpy(file) {
+		return &stateError{StateMisconfigured, spyProblem}
+	}
+	module, err := cryptoki.Open(s.t.uri.ModulePath, "", s.t.uri.InitReserved)
+	if err != nil {
+		return &stateError{StateMisconfigured, "the token's driver cannot be used: " + err.Error()}
+	}
+	s.module = module
+	return nil
 }
 
 // drop closes the anchor; errors do not matter, it may be lost already.
