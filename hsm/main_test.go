@@ -37,6 +37,12 @@ const (
 	maxSessions = 10
 	dead        = 11
 	wrongSig    = 12
+	pulled      = 13
+	call        = 14
+	callRV      = 15
+	callCount   = 16
+	loginHang   = 17
+	noPINFlags  = 18
 
 	logins       = 32
 	loginsBad    = 33
@@ -46,6 +52,14 @@ const (
 	signs        = 37
 
 	words = 64
+)
+
+// The calls that the command call can name.
+const (
+	openSession     = 1
+	findObjectsInit = 2
+	findObjects     = 3
+	signInit        = 4
 )
 
 // bench is what all tests of the process share: SoftHSM is process-wide, so it is one
@@ -59,6 +73,13 @@ type bench struct {
 var lab bench
 
 func TestMain(m *testing.M) {
+	if os.Getenv(envURI) != "" {
+		if err := serveOnce(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	dir, err := os.MkdirTemp("", "hsm")
 	if err != nil {
 		panic(err)
@@ -119,7 +140,7 @@ func faults(t *testing.T) *[words]atomic.Uint64 {
 		lab.word[counter].Store(0)
 	}
 	t.Cleanup(func() {
-		for command := signDelay; command <= wrongSig; command++ {
+		for command := signDelay; command <= noPINFlags; command++ {
 			if command != loss {
 				lab.word[command].Store(0)
 			}

@@ -11,6 +11,7 @@ import (
 	"github.com/sealsmith/sealsmith/hsm"
 	"github.com/sealsmith/sealsmith/issuance/elm"
 	"github.com/sealsmith/sealsmith/issuance/jades"
+	"github.com/sealsmith/sealsmith/issuance/trustlist"
 )
 
 // Verdict is the answer in one word; the command line turns it into its exit code.
@@ -83,6 +84,9 @@ type Report struct {
 	Seal    *SealReport  `json:"seal,omitempty"` // nil without a certificate that can be read
 	// Level is what proves the seal later; nil when the file cannot be read.
 	Level *LevelReport `json:"level,omitempty"`
+	// Qualification is what the seal is by the trusted lists of the EU; nil when the file cannot be
+	// read. It does not touch the verdict.
+	Qualification *trustlist.Qualification `json:"qualification,omitempty"`
 	// SHA256 of the whole file, hexadecimal.
 	SHA256    string    `json:"sha256"`
 	CheckedAt time.Time `json:"checked_at"`
@@ -150,6 +154,8 @@ type VerifyOptions struct {
 	Trust *x509.CertPool
 	// TimestampTrust holds the certificates that vouch for time-stamp authorities; nil means Trust.
 	TimestampTrust *x509.CertPool
+	// Qualify asks the trusted lists of the EU; nil when there are none.
+	Qualify Qualify
 	// Now is the present time.
 	Now time.Time
 }
@@ -169,7 +175,9 @@ func Verify(file []byte, opts VerifyOptions) Report {
 	e.facts = hsm.InspectSeal(e.leaf)
 	format := e.read()
 	seal := e.seal()
-	r.Checks = []Answer{format, seal, e.certificate()}
+	certificate := e.certificate()
+	r.Checks = []Answer{format, seal, certificate}
+	r.Qualification = e.qualification(opts.Qualify, seal, certificate)
 	if seal.Outcome == OutcomeFailed || e.content == nil {
 		// What a changed file says of its issuer and its dates means nothing.
 		for _, id := range []string{"issuer", "dates", "content"} {

@@ -197,11 +197,11 @@ func (e *examination) certificate() Answer {
 func (e *examination) kind() string {
 	switch f := e.facts; {
 	case f.QcCompliance && f.QcTypeESeal && f.QcSSCD:
-		return "The certificate says it is a qualified one for electronic seals with its key in a qualified device. The EU trusted list was not asked."
+		return "The certificate says it is a qualified one for electronic seals with its key in a qualified device."
 	case f.QcCompliance && f.QcTypeESeal:
-		return "The certificate says it is a qualified one for electronic seals, so this is an advanced seal with a qualified certificate. The EU trusted list was not asked."
+		return "The certificate says it is a qualified one for electronic seals, so by its own words this is an advanced seal with a qualified certificate."
 	case f.QcCompliance:
-		return "The certificate says it is a qualified one, but not for electronic seals. The EU trusted list was not asked."
+		return "The certificate says it is a qualified one, but not for electronic seals."
 	}
 	return "The certificate does not say that it is a qualified one."
 }

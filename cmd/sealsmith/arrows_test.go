@@ -34,11 +34,12 @@ var arrows = map[string][]string{
 
 // scaffolding is for tests, and what the demo needs of it for the demo.
 var scaffolding = map[string][]string{
-	"migrations/sqldb/sqldbtest": {},
-	"issuance/queuetest":         {},
-	"hsm/demotoken":              {"cmd"},
-	"hsm/democa":                 {"cmd", "hsm/demotoken"},
-	"lti/demolms":                {"cmd"},
+	"migrations/sqldb/sqldbtest":       {},
+	"issuance/queuetest":               {},
+	"issuance/trustlist/trustlisttest": {},
+	"hsm/demotoken":                    {"cmd"},
+	"hsm/democa":                       {"cmd", "hsm/demotoken"},
+	"lti/demolms":                      {"cmd"},
 }
 
 // under reports whether the package is the tree's root or in it.

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/asn1"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -182,18 +183,19 @@ var failures = map[int]string{
 // words says why the authority refused, its own text included, as far as it is one line
 // of letters.
 func (s statusInfo) words() string {
-	text := fmt.Sprintf("PKIStatus %d", s.Status)
+	said := []string{fmt.Sprintf("PKIStatus %d", s.Status)}
 	for bit := range s.Failure.BitLength {
-		if s.Failure.At(bit) == 1 {
-			if said, ok := failures[bit]; ok {
-				text += ", " + said
-			} else {
-				text += fmt.Sprintf(", failure %d", bit)
-			}
+		if s.Failure.At(bit) == 0 {
+			continue
 		}
+		failure, ok := failures[bit]
+		if !ok {
+			failure = fmt.Sprintf("failure %d", bit)
+		}
+		said = append(said, failure)
 	}
 	if len(s.Text) > 0 {
-		text += fmt.Sprintf(", %.200q", s.Text[0].Bytes)
+		said = append(said, fmt.Sprintf("%.200q", s.Text[0].Bytes))
 	}
-	return text
+	return strings.Join(said, ", ")
 }
