@@ -106,8 +106,16 @@ func (e *examination) validity() Finding {
 	return set(OK, ReasonFine, "valid from %s to %s, sealed on %s", stamp(from), stamp(to), stamp(sealed))
 }
 
-// maxTries is how many signatures of certificates are checked, as crypto/x509 has a bound.
-const maxTries = 100
+// maxTries is how many signatures of certificates and revocation data are checked for one seal. A
+// seal with its proofs needs about ten; crypto/x509 has a bound of its own.
+const maxTries = 400
+
+// spend counts a signature that is going to be checked; false says that it was enough, and that
+// no further one fits.
+func (e *examination) spend() bool {
+	e.tries++
+	return e.tries <= maxTries
+}
 
 // pair is a certificate and who may have issued it.
 type pair struct {
@@ -115,8 +123,7 @@ type pair struct {
 	fits      bool
 }
 
-// issued says whether the key of issuer signed c. Each signature is checked once; beyond
-// maxTries none fits any more.
+// issued says whether the key of issuer signed c. Each signature is checked once.
 func (e *examination) issued(c, issuer *x509.Certificate) bool {
 	if !bytes.Equal(issuer.RawSubject, c.RawIssuer) {
 		return false
@@ -126,10 +133,7 @@ func (e *examination) issued(c, issuer *x509.Certificate) bool {
 			return p.fits
 		}
 	}
-	if len(e.pairs) == maxTries {
-		return false
-	}
-	fits := c.CheckSignatureFrom(issuer) == nil
+	fits := e.spend() && c.CheckSignatureFrom(issuer) == nil
 	e.pairs = append(e.pairs, pair{c, issuer, fits})
 	return fits
 }

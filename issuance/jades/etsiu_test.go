@@ -2,13 +2,20 @@ package jades_test
 
 import (
 	"bytes"
+	"crypto"
+	"crypto/rsa"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"math/big"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"golang.org/x/crypto/ocsp"
+
+	"github.com/sealsmith/sealsmith/hsm/democa"
 	"github.com/sealsmith/sealsmith/issuance/jades"
 )
 
@@ -186,5 +193,36 @@ func TestSeveralSealsWithLevels(t *testing.T) {
 	}
 	if _, err := jades.ArchiveImprint(general(content, part(list), part(""))); !errors.Is(err, jades.ErrAugment) {
 		t.Errorf("two seals can be archived: %v", err)
+	}
+}
+
+// TestKeysThatTakeMinutes: a certificate whose key is so long that one signature of it would keep
+// a reader busy is not used, wherever it stands. These are short of what a file could hold.
+func TestKeysThatTakeMinutes(t *testing.T) {
+	t.Parallel()
+	p := newProvider(t)
+	n := new(big.Int).SetBit(big.NewInt(1), 32<<10, 1)
+	huge, err := p.ca.IssueSeal(democa.Subject{Organisation: "Slow", CommonName: "Slow", OrganisationIdentifier: "NTRNL-1", Country: "NL"}, &rsa.PublicKey{N: n, E: 65537}, nil)
+	must(t, err)
+	values := p.values(t)
+	answer, err := ocsp.CreateResponse(p.ca.Certificate(), huge, ocsp.Response{
+		Status: ocsp.Good, SerialNumber: p.leaf.SerialNumber, ThisUpdate: p.now, NextUpdate: p.now.Add(time.Hour), Certificate: huge, IssuerHash: crypto.SHA256,
+	}, p.soft.key)
+	must(t, err)
+	bt := p.toT(t, p.levelB(t))
+	slow, err := jades.AddValues(bt, jades.Values{Certificates: values.Certificates, OCSP: [][]byte{answer, values.OCSP[1]}})
+	must(t, err)
+	first := etsiU(t, bt)[0]
+	xVals := element("xVals", `[{"x509Cert":{"val":"`+std(huge.Raw)+`"}}]`)
+	s := p.sealer()
+	s.key.Chain = []*x509.Certificate{p.leaf, huge}
+	badCert := result{jades.PartCertificate, jades.Failed, jades.ReasonBadCertificate}
+	checkJudged(t, []judged{
+		{"in xVals", withEtsiU(t, bt, first, xVals), p.trusting(), jades.LevelT, jades.LevelT, results(result{jades.PartTimestamps, jades.NotChecked, jades.ReasonTimestampsUnread})},
+		{"in an OCSP response", slow, p.trusting(), jades.LevelLT, jades.LevelT, results(notReached, noData)},
+		{"in x5c", s.forge(t, s.header(nil), content, ""), p.trusting(), jades.LevelB, jades.LevelNone, results(noKey, badCert, noChain, noDates)},
+	})
+	if _, err := jades.AddValues(bt, jades.Values{Certificates: []*x509.Certificate{huge}, OCSP: values.OCSP}); !errors.Is(err, jades.ErrAugment) {
+		t.Errorf("it was added: %v", err)
 	}
 }

@@ -143,7 +143,11 @@ func decodeCertificate(text string) (*x509.Certificate, error) {
 	if len(der) > maxCertificate {
 		return nil, fmt.Errorf("longer than %d bytes", maxCertificate)
 	}
-	return x509.ParseCertificate(der)
+	c, err := x509.ParseCertificate(der)
+	if err == nil && excessive(c.PublicKey) {
+		return nil, fmt.Errorf("its key has more than %d bits", maxRSA)
+	}
+	return c, err
 }
 
 // readThumbprint wants exactly one reference to the certificate (TS 119 182-1, 6.3), and

@@ -11,6 +11,35 @@ import (
 	"golang.org/x/crypto/ocsp"
 )
 
+// harmless says whether the certificates in an OCSP response have keys with which the library may
+// check a signature: it does so before anybody can ask.
+func harmless(der []byte) bool {
+	var response struct {
+		Status asn1.Enumerated
+		Bytes  struct {
+			Type  asn1.ObjectIdentifier
+			Value []byte
+		} `asn1:"explicit,tag:0"`
+	}
+	var basic struct {
+		Data         asn1.RawValue
+		Algorithm    pkix.AlgorithmIdentifier
+		Signature    asn1.BitString
+		Certificates []asn1.RawValue `asn1:"explicit,tag:0,optional"`
+	}
+	if _, err := asn1.Unmarshal(der, &response); err != nil {
+		return false
+	}
+	if _, err := asn1.Unmarshal(response.Bytes.Value, &basic); err != nil {
+		return false
+	}
+	if len(basic.Certificates) == 0 {
+		return true
+	}
+	c, err := x509.ParseCertificate(basic.Certificates[0].FullBytes) // the library looks at the first
+	return err == nil && !excessive(c.PublicKey)
+}
+
 // answerData is ResponseData of RFC 6960, 4.2.1, as far as it says which certificates it is about.
 type answerData struct {
 	Version    int `asn1:"optional,default:0,explicit,tag:0"`

@@ -41,7 +41,9 @@ type examination struct {
 	between []*x509.Certificate // those that can stand in the middle of a chain
 	stamps  []stampState        // in the order in which they were made
 	many    bool                // there are more than are looked at
+	ocsp    [][]byte            // OCSP responses that may be looked at
 	lists   []*x509.RevocationList
+	tries   int // signatures checked so far
 	said    []said
 	pairs   []pair
 	chain   []*x509.Certificate

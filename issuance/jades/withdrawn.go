@@ -60,9 +60,6 @@ func (e *examination) marks(c, issuer *x509.Certificate) []mark {
 			return s.marks
 		}
 	}
-	if len(e.said) == maxTries {
-		return nil
-	}
 	out := slices.Concat(e.answers(c, issuer), e.listed(c, issuer))
 	e.said = append(e.said, said{c, issuer, out})
 	return out
@@ -72,7 +69,10 @@ func (e *examination) marks(c, issuer *x509.Certificate) []mark {
 // certified for this and that was in its time (RFC 6960, 4.2.2.2).
 func (e *examination) answers(c, issuer *x509.Certificate) []mark {
 	var out []mark
-	for _, der := range e.sig.values.OCSP {
+	for _, der := range e.ocsp {
+		if !e.spend() {
+			break
+		}
 		r, err := ocsp.ParseResponseForCert(der, c, nil)
 		if err != nil || r.Status == ocsp.Unknown || !names(r, issuer) || !e.answered(r, issuer) {
 			continue
@@ -96,7 +96,7 @@ func (e *examination) answered(r *ocsp.Response, issuer *x509.Certificate) bool 
 		return true
 	}
 	return slices.ContainsFunc(e.certs, func(c *x509.Certificate) bool {
-		return e.delegated(c, r, issuer) && r.CheckSignatureFrom(c) == nil
+		return e.delegated(c, r, issuer) && e.spend() && r.CheckSignatureFrom(c) == nil
 	})
 }
 
@@ -125,7 +125,7 @@ func (e *examination) listed(c, issuer *x509.Certificate) []mark {
 	}
 	var out []mark
 	for _, list := range e.lists {
-		if !bytes.Equal(list.RawIssuer, issuer.RawSubject) || !speaksOf(list, c) || list.CheckSignatureFrom(issuer) != nil {
+		if !bytes.Equal(list.RawIssuer, issuer.RawSubject) || !speaksOf(list, c) || !e.spend() || list.CheckSignatureFrom(issuer) != nil {
 			continue
 		}
 		m := mark{at: list.ThisUpdate, until: list.NextUpdate}
