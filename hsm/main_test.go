@@ -50,6 +50,7 @@ const (
 	sessionsOpen = 35
 	races        = 36
 	signs        = 37
+	busy         = 38
 
 	words = 64
 )
@@ -134,9 +135,9 @@ func softHSM() string {
 
 // faults hands the fault injector to one test, which must not be parallel, and takes all
 // faults back at its end.
-func faults(t *testing.T) *[words]atomic.Uint64 {
+func faults(t testing.TB) *[words]atomic.Uint64 {
 	t.Helper()
-	for _, counter := range []int{logins, loginsBad, finalizes, races, signs} {
+	for _, counter := range []int{logins, loginsBad, finalizes, races, signs, busy} {
 		lab.word[counter].Store(0)
 	}
 	t.Cleanup(func() {
