@@ -210,10 +210,14 @@ func TestRevocationDataFaults(t *testing.T) {
 		{"answers of somebody else", other, p.trusting(), jades.LevelLT, jades.LevelT, results(notReached, noData, noAuthorityData)},
 		{"answers from the future", ahead, options(p.pool(), p.now.Add(-30*time.Minute)), jades.LevelLT, jades.LevelT, results(notReached, noData, noAuthorityData)},
 		{"about the authority only", half, p.trusting(), jades.LevelLT, jades.LevelT, results(notReached, noData)},
-		{"about the seal only, nobody trusted", otherHalf, options(nil, p.now), jades.LevelLT, jades.LevelLT,
-			results(result{jades.PartChain, jades.Unknown, jades.ReasonNoTrust}, stamps(jades.Unknown, jades.ReasonTimestampAuthority))},
-		{"about the authority only, nobody trusted", half, options(nil, p.now), jades.LevelLT, jades.LevelT,
-			results(result{jades.PartChain, jades.Unknown, jades.ReasonNoTrust}, stamps(jades.Unknown, jades.ReasonTimestampAuthority), notReached, noData)},
+		{
+			"about the seal only, nobody trusted", otherHalf, options(nil, p.now), jades.LevelLT, jades.LevelLT,
+			results(result{jades.PartChain, jades.Unknown, jades.ReasonNoTrust}, stamps(jades.Unknown, jades.ReasonTimestampAuthority)),
+		},
+		{
+			"about the authority only, nobody trusted", half, options(nil, p.now), jades.LevelLT, jades.LevelT,
+			results(result{jades.PartChain, jades.Unknown, jades.ReasonNoTrust}, stamps(jades.Unknown, jades.ReasonTimestampAuthority), notReached, noData),
+		},
 		{"about the seal only", otherHalf, p.trusting(), jades.LevelLT, jades.LevelT, results(notReached, noAuthorityData)},
 	})
 }

@@ -234,8 +234,10 @@ func (e *examination) withdrawn(claimed Level) (found []Finding, complete bool) 
 	for _, s := range e.stamps {
 		if s.kind == sigTst && s.intact && !e.known(s) {
 			complete = false
-			found = append(found, Finding{Part: PartRevocation, Outcome: NotChecked, Reason: ReasonNoRevocationData,
-				Words: "the file has no revocation data for the authority of its time-stamp, " + authority(s.token.Signer)})
+			found = append(found, Finding{
+				Part: PartRevocation, Outcome: NotChecked, Reason: ReasonNoRevocationData,
+				Words: "the file has no revocation data for the authority of its time-stamp, " + authority(s.token.Signer),
+			})
 		}
 	}
 	return found, complete
