@@ -209,17 +209,42 @@ func TestListTruncated(t *testing.T) {
 	}
 }
 
+// TestListFlipped changes every byte of a list: none that counts says something else.
+func TestListFlipped(t *testing.T) {
+	t.Parallel()
+	s := newListStage(t, false)
+	whole := s.issuer.listing(t, func(l *tbsList) {
+		reason := []pkix.Extension{{Id: []int{2, 5, 29, 21}, Value: []byte{0x0a, 1, 1}}}
+		l.Revoked = []listEntry{{big.NewInt(1), wallClock(), reason}, {Serial: big.NewInt(4711), At: wallClock()}}
+		extension(idDistribution, true, scope{Point: point(s.site.url("/crl"))})(l)
+	})
+	for n := range whole {
+		for _, with := range []byte{0x01, 0x15, 0xff} {
+			changed := bytes.Clone(whole)
+			changed[n] ^= with
+			if got := (revocation.Evidence{CRLs: [][]byte{changed}}).Statements(s.leaf, s.issuer.cert); len(got) > 0 {
+				t.Errorf("byte %d changed by %x says %+v", n, with, got)
+			}
+		}
+	}
+}
+
 // bigList has so many entries that it is about as big as a list may be.
 func bigList(tb testing.TB, a authority) ([]byte, int) {
 	tb.Helper()
 	const n = 200_000
-	entries := make([]listEntry, n)
-	reason := []pkix.Extension{{Id: []int{2, 5, 29, 21}, Value: []byte{0x0a, 1, 1}}}
-	base := new(big.Int).Lsh(big.NewInt(1), 60)
-	for i := range entries {
-		entries[i] = listEntry{new(big.Int).Add(base, big.NewInt(int64(i))), wallClock(), reason}
+	first, err := asn1.Marshal(listEntry{serialOf(0), wallClock(), []pkix.Extension{{Id: []int{2, 5, 29, 21}, Value: []byte{0x0a, 1, 1}}}})
+	must(tb, err)
+	all := bytes.Repeat(first, n)
+	for i := range n {
+		serialOf(i).FillBytes(all[i*len(first)+4:][:8]) // behind the headers of SEQUENCE and INTEGER
 	}
-	return a.listing(tb, func(l *tbsList) { l.Revoked = entries }), n
+	return a.listing(tb, func(l *tbsList) { l.Bulk = asn1.RawValue{Tag: asn1.TagSequence, IsCompound: true, Bytes: all} }), n
+}
+
+// serialOf are serial numbers of eight bytes.
+func serialOf(i int) *big.Int {
+	return new(big.Int).Add(new(big.Int).Lsh(big.NewInt(1), 60), big.NewInt(int64(i)))
 }
 
 // TestBigList reads a list of many megabytes without a value for each entry. It is not
@@ -231,7 +256,7 @@ func TestBigList(t *testing.T) {
 		t.Fatalf("%d bytes", len(der))
 	}
 	last := a.issue(t, func(c *x509.Certificate) {
-		c.SerialNumber = new(big.Int).Add(new(big.Int).Lsh(big.NewInt(1), 60), big.NewInt(int64(n-1)))
+		c.SerialNumber = serialOf(n - 1)
 	})
 	e := revocation.Evidence{CRLs: [][]byte{der}}
 	var got []revocation.Statement
