@@ -67,7 +67,7 @@ func newApp(ctx context.Context, s Settings, logger *slog.Logger) (*app, error) 
 	if a.trusted, err = newTrusted(&s, logger); err != nil {
 		return nil, err
 	}
-	a.trust = a.trusted.seals
+	a.trust = a.trusted.options(time.Now()).Trust
 	if a.proofs, err = a.newProofs(); err != nil {
 		return nil, err
 	}
