@@ -50,9 +50,8 @@ const (
 	besideTime   = 5 * time.Second
 )
 
-// beside measures both kinds of keys. judge is the folder with the compiled Java program; tokens
-// the one that this process keeps its tokens in.
-func (b bench) beside(ctx context.Context, judge, tokens string, payload []byte) error {
+// beside measures both kinds of keys. judge is the folder with the compiled Java program.
+func (b bench) beside(ctx context.Context, judge string, payload []byte) error {
 	java, err := exec.LookPath("java")
 	if err != nil {
 		return b.out.Encode(besideLine{Bench: "seal beside DSS", Skipped: "SKIPPED: there is no Java"})
@@ -67,7 +66,7 @@ func (b bench) beside(ctx context.Context, judge, tokens string, payload []byte)
 		return err
 	}
 	for _, key := range []string{"rsa2048", "p256"} {
-		made, err := demotoken.Make(ctx, demotoken.Options{Dir: tokens, Label: "beside-" + key, KeyType: key, Now: time.Now, Rand: rand.Reader})
+		made, err := demotoken.Make(ctx, demotoken.Options{Dir: b.tokens(), Label: "beside-" + key, KeyType: key, Now: time.Now, Rand: rand.Reader})
 		if err != nil {
 			return err
 		}
@@ -112,7 +111,7 @@ func askDSS(java *exec.Cmd) (dssRate, error) {
 
 // sealBeside seals for besideTime on one thread, as the worker does it.
 func sealBeside(ctx context.Context, made demotoken.Made, payload []byte) (line besideLine, err error) {
-	token, err := hsm.New(hsm.Config{URI: made.TokenURI, Guard: freshToken{}, PINSecret: []byte("a secret of one run"), Host: "bench", Now: time.Now})
+	token, err := hsm.New(hsm.Config{URI: made.TokenURI, Guard: benchGuard{}, PINSecret: make([]byte, 16), Now: time.Now})
 	if err != nil {
 		return line, err
 	}
@@ -144,14 +143,6 @@ func sealBeside(ctx context.Context, made demotoken.Made, payload []byte) (line 
 		PerSecond: float64(n) / took.Seconds(), Microseconds: float64(used.Microseconds()) / float64(n),
 	}, nil
 }
-
-// freshToken is the record of attempts for a token that was made with its PIN a moment ago, and
-// is thrown away after the run.
-type freshToken struct{}
-
-func (freshToken) Begin(context.Context, string, string, string) error { return nil }
-func (freshToken) Finish(context.Context, string, string, bool) error  { return nil }
-func (freshToken) Allowed(context.Context, string) (bool, error)       { return false, nil }
 
 // slotOfOthers is the slot in which another process finds a token of SoftHSM: the end of its serial
 // number, as soon as the library is loaded anew.
