@@ -70,7 +70,7 @@ func (b bench) beside(ctx context.Context, judge string, payload []byte) error {
 		if err != nil {
 			return err
 		}
-		line, err := sealBeside(ctx, made, payload)
+		line, err := sealBeside(ctx, made, payload, besideWarmUp, besideTime)
 		if err != nil {
 			return err
 		}
@@ -106,11 +106,18 @@ func askDSS(java *exec.Cmd) (dssRate, error) {
 		return dssRate{}, fmt.Errorf("%w: %s", err, said.String())
 	}
 	var rate dssRate
-	return rate, json.Unmarshal(out, &rate)
+	if err := json.Unmarshal(out, &rate); err != nil {
+		return dssRate{}, err
+	}
+	if rate.PerSecond <= 0 || rate.Microseconds <= 0 {
+		return dssRate{}, errors.New("the Java program measured nothing")
+	}
+	return rate, nil
 }
 
-// sealBeside seals for besideTime on one thread, as the worker does it.
-func sealBeside(ctx context.Context, made demotoken.Made, payload []byte) (line besideLine, err error) {
+// sealBeside seals on one thread as the worker does it, first a number of times that do not count,
+// then for a time that does.
+func sealBeside(ctx context.Context, made demotoken.Made, payload []byte, warmUp int, during time.Duration) (line besideLine, err error) {
 	token, err := hsm.New(hsm.Config{URI: made.TokenURI, Guard: benchGuard{}, PINSecret: make([]byte, 16), Now: time.Now})
 	if err != nil {
 		return line, err
@@ -125,14 +132,14 @@ func sealBeside(ctx context.Context, made demotoken.Made, payload []byte) (line 
 		_, err := jades.Seal(ctx, token, jades.Key{ID: key.ID, Alg: key.Alg, Chain: key.Chain}, payload, time.Now())
 		return err
 	}
-	for range besideWarmUp {
+	for range warmUp {
 		if err := seal(); err != nil {
 			return line, err
 		}
 	}
 	begun, cpu := time.Now(), cpuTime()
 	n := 0
-	for ; time.Since(begun) < besideTime; n++ {
+	for ; time.Since(begun) < during; n++ {
 		if err := seal(); err != nil {
 			return line, err
 		}

@@ -40,13 +40,19 @@ type question struct {
 	options []string
 }
 
+// classPath is what `mvn compile` left in folder.
+func classPath(tb testing.TB, folder string) string {
+	tb.Helper()
+	libraries, err := os.ReadFile(filepath.Join(folder, "classpath"))
+	must(tb, err)
+	return filepath.Join(folder, "classes") + string(os.PathListSeparator) + strings.TrimSpace(string(libraries))
+}
+
 // askDSS shares the questions out to as many Java processes as there are processors, each of which
 // takes seconds to get going: several threads of one do not do, see Validate.serve.
 func askDSS(tb testing.TB, folder string, questions []question) []judgement {
 	tb.Helper()
-	libraries, err := os.ReadFile(filepath.Join(folder, "classpath"))
-	must(tb, err)
-	classes := filepath.Join(folder, "classes") + string(os.PathListSeparator) + strings.TrimSpace(string(libraries))
+	classes := classPath(tb, folder)
 	n := min(runtime.NumCPU(), 4)
 	answers, errs := make([]judgement, len(questions)), make([]error, n)
 	var all sync.WaitGroup
