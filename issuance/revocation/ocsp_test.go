@@ -157,6 +157,28 @@ func TestOCSPAnswers(t *testing.T) {
 	}
 }
 
+// TestResponderInTime needs the responder's certificate to be valid when it answers, and
+// when the answer comes.
+func TestResponderInTime(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	ends := wallClock().Add(10 * time.Minute)
+	der := answer(t, s.issuer, s.issuer.responder(t, func(c *x509.Certificate) { c.NotAfter = ends }), good(s.leaf))
+	s.site.put(bytesOf(der))
+	for in, want := range map[time.Duration]error{-time.Minute: nil, time.Minute: revocation.ErrSignature} {
+		c := s.site.collector()
+		c.Now = func() time.Time { return ends.Add(in) }
+		if _, err := s.collect(t, c); !errors.Is(err, want) {
+			t.Errorf("%s after the end: %v", in, err)
+		}
+	}
+	must(t, revocation.Evidence{OCSP: [][]byte{der}}.Status(s.leaf, s.issuer.cert, ends.Add(time.Minute)))
+	expired := answer(t, s.issuer, s.issuer.responder(t, func(c *x509.Certificate) { c.NotAfter = wallClock().Add(-time.Hour) }), good(s.leaf))
+	if err := (revocation.Evidence{OCSP: [][]byte{expired}}).Status(s.leaf, s.issuer.cert, time.Now()); !errors.Is(err, revocation.ErrUnknown) {
+		t.Errorf("an answer of an expired responder: %v", err)
+	}
+}
+
 // TestOCSPTruncated cuts an answer at every byte: none of that is evidence.
 func TestOCSPTruncated(t *testing.T) {
 	t.Parallel()
