@@ -100,6 +100,12 @@ func TestOCSPAnswers(t *testing.T) {
 		"of another issuer's certificate": {func(t *testing.T, s stage) []byte {
 			return answer(t, newAuthority(t, "other"), s.issuer, good(s.leaf))
 		}, revocation.ErrUnknown},
+		"of an issuer of the same name with another key": {func(t *testing.T, s stage) []byte {
+			return answer(t, newAuthority(t, "issuer"), s.issuer, good(s.leaf))
+		}, revocation.ErrUnknown},
+		"of an issuer of another name with the same key": {func(t *testing.T, s stage) []byte {
+			return answer(t, authorityOf(t, "other", s.issuer.key), s.issuer, good(s.leaf))
+		}, revocation.ErrUnknown},
 		"by a stranger": {func(t *testing.T, s stage) []byte {
 			stranger := newAuthority(t, "issuer")
 			return answer(t, s.issuer, authority{stranger.key, s.issuer.cert}, good(s.leaf))
