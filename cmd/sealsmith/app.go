@@ -49,10 +49,9 @@ type app struct {
 	grading   *grading.Store
 	desk      *issuance.Desk
 	pages     *elm.Renderer
-	trust     *x509.CertPool // nil: nobody
-	// stampTrust vouches for time-stamping authorities; nil: nobody does.
-	stampTrust *x509.CertPool
-	proofs     *proofs // nil: nothing is added to seals
+	pdfs      *issuance.PDFs
+	trusted   *trusted
+	proofs    *proofs // nil: nothing is added to seals
 }
 
 // newApp opens the database and wires what every long-running command shares. Nothing
@@ -63,7 +62,7 @@ func newApp(ctx context.Context, s Settings, logger *slog.Logger) (*app, error) 
 	if a.public, err = s.publicURL(); err != nil {
 		return nil, err
 	}
-	if a.trust, err = readTrust(s.Trust); err != nil {
+	if a.trusted, err = newTrusted(&s, logger); err != nil {
 		return nil, err
 	}
 	if a.proofs, err = a.newProofs(); err != nil {
@@ -91,6 +90,9 @@ func newApp(ctx context.Context, s Settings, logger *slog.Logger) (*app, error) 
 	a.templates = templates.NewStore(a.db, time.Now)
 	a.desk = issuance.NewDesk(a.db, a.queue, time.Now, logger)
 	a.grading = grading.NewStore(a.db, a.desk, time.Now)
+	if a.pdfs, err = a.newPDFs(); err != nil {
+		return nil, errors.Join(err, a.close())
+	}
 	return a, nil
 }
 
@@ -172,7 +174,7 @@ func (a *app) worker() *issuance.Worker {
 }
 
 func (a *app) verify(file []byte) issuance.Report {
-	return issuance.Verify(file, issuance.VerifyOptions{Trust: a.trust, Now: time.Now()})
+	return issuance.Verify(file, a.trusted.options(time.Now()))
 }
 
 // startParts runs what works in the background until ctx ends: Redis, the token, and the
