@@ -44,10 +44,15 @@ fuzz: ## Every fuzz target for FUZZTIME.
 bench: ## Measures as JSON lines.
 	@.ci/packages gcc libc6-dev softhsm2 redis-server postgresql >&2
 	@$(MAKE) --no-print-directory build >&2
-	@.ci/with-postgres bash -c 'bin/sealsmith bench --postgres "$$SEALSMITH_TEST_POSTGRES"' && bin/sealsmith bench --launches 200 --claims 1500 --key p256 | tail -n 1
+	@.ci/with-postgres bash -c 'bin/sealsmith bench --postgres "$$SEALSMITH_TEST_POSTGRES"' && bin/sealsmith bench --launches 200 --claims 1500 --signs 0 --key p256 | tail -n 1
+	@.ci/hsm-bench
 
 tokens: ## The conformance suite of hsm over opencryptoki and a simulated TPM; as root.
 	@.ci/tokens
+
+interop: ## Have DSS of the European Commission, JOSE libraries, OpenSSL and poppler judge our sealed files.
+	@.ci/packages gcc libc6-dev softhsm2 openssl poppler-utils libnss3-tools
+	@.ci/interop
 
 update-golden: ## Write the golden files anew; look at the difference before you commit it.
 	@go test ./issuance/elm -update

@@ -58,7 +58,7 @@ func (s *sink) say(t *testing.T, values ...any) {
 
 // forms are the ways in which a PIN could be written without anybody meaning to.
 func forms(pin string) map[string]string {
-	numbers := strings.Trim(fmt.Sprint([]byte(pin)), "[]")
+	numbers := strings.Trim(fmt.Sprintf("%d", []byte(pin)), "[]")
 	var escaped strings.Builder
 	for _, c := range []byte(pin) {
 		fmt.Fprintf(&escaped, "%%%02X", c)

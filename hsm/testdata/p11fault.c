@@ -26,6 +26,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Words 1 to 31 are commands; main_test.go has the same list. */
@@ -60,7 +61,8 @@ enum counter {
   FINALIZES,
   SESSIONS_OPEN,
   RACES, /* two threads in one session: a real module crashes */
-  SIGNS
+  SIGNS,
+  BUSY_US /* time inside C_Sign, of all sessions */
 };
 
 #define WORDS 64
@@ -302,6 +304,12 @@ static void delay(void) {
   atomic_fetch_sub(&hanging, 1);
 }
 
+static uint64_t now_us(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (uint64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
 static CK_RV f_Sign(CK_SESSION_HANDLE handle, CK_BYTE_PTR data, CK_ULONG length, CK_BYTE_PTR sig, CK_ULONG_PTR sig_length) {
   struct session *s;
   CK_RV rv = session_gate(handle, &s);
@@ -309,6 +317,7 @@ static CK_RV f_Sign(CK_SESSION_HANDLE handle, CK_BYTE_PTR data, CK_ULONG length,
   if (sig == 0) return within(C_Sign(handle, data, length, sig, sig_length));
   if (atomic_fetch_add(&s->busy, 1)) word[RACES]++;
   word[SIGNS]++;
+  uint64_t begun = now_us();
   delay();
   if (word[REMOVED] || pulled(s->slot))
     rv = CKR_DEVICE_REMOVED;
@@ -322,6 +331,7 @@ static CK_RV f_Sign(CK_SESSION_HANDLE handle, CK_BYTE_PTR data, CK_ULONG length,
     CK_ULONG end_length = sizeof end;
     within(C_Sign(handle, data, length, end, &end_length));
   }
+  word[BUSY_US] += now_us() - begun;
   atomic_fetch_sub(&s->busy, 1);
   return rv;
 }

@@ -109,6 +109,7 @@ type (
 		This       time.Time
 		Next       time.Time        `asn1:"optional"`
 		Revoked    []listEntry      `asn1:"optional,omitempty"`
+		Bulk       asn1.RawValue    `asn1:"optional"` // instead of Revoked
 		Extensions []pkix.Extension `asn1:"explicit,tag:0,optional,omitempty"`
 	}
 	listEntry struct {

@@ -135,17 +135,27 @@ func (l *List) readService(provider string, w wireService) {
 	if len(s.Certificates) > 0 {
 		s.KeyIDs = nil // the certificate says more
 	}
+	trouble := ""
 	for _, instance := range append([]wireInstance{w.Now}, w.History...) {
 		// A service may have had another type before; it then was not what it is now.
 		if strings.TrimSpace(instance.Type) != kind {
 			instance.Status = "ofanothertype"
 		}
 		period, err := instance.period()
-		if err != nil {
-			l.note("A state of the service %q of %s cannot be read: %v.", s.Name, provider, err)
-			period = Period{Since: period.Since, Status: "unreadable", Unsupported: []string{"a state of the service that cannot be read"}}
+		switch {
+		case err != nil:
+			trouble = err.Error()
+		case len(s.Periods) > 0 && period.Since.After(s.Periods[0].Since):
+			trouble = "it begins after the present one"
 		}
 		s.Periods = append(s.Periods, period)
+	}
+	if trouble != "" {
+		// Where a state belongs is not known, so neither is what holds at any time.
+		l.note("A state of the service %q of %s cannot be read: %s.", s.Name, provider, trouble)
+		for i := range s.Periods {
+			s.Periods[i].Unsupported = append(s.Periods[i].Unsupported, "a state that cannot be read")
+		}
 	}
 	slices.SortStableFunc(s.Periods, func(a, b Period) int { return b.Since.Compare(a.Since) })
 	l.Services = append(l.Services, s)

@@ -96,7 +96,9 @@ func TestQualifyTimes(t *testing.T) {
 		"on the day of withdrawal":    {[]trustlisttest.State{state("2026-06-01", "withdrawn"), state("2024-01-01", "granted", "ForeSeals")}, "2026-06-01", trustlist.CodeNotQualified, ""},
 		"granted after issue":         {[]trustlisttest.State{state("2025-06-01", "granted", "ForeSeals")}, "2026-11-20", trustlist.CodeNotQualified, "not on the list yet on 1 January 2025"},
 		"withdrawn at issue":          {[]trustlisttest.State{state("2025-06-01", "granted", "ForeSeals"), state("2024-01-01", "withdrawn")}, "2026-11-20", trustlist.CodeNotQualified, "It counts what the certificate was when it was issued"},
-		"history in any order":        {[]trustlisttest.State{state("2024-01-01", "granted", "ForeSeals"), state("2026-06-01", "withdrawn")}, "2026-11-20", trustlist.CodeNotQualified, "withdrawn"},
+		"history after the present":   {[]trustlisttest.State{state("2024-01-01", "granted", "ForeSeals"), state("2026-06-01", "withdrawn")}, "2026-11-20", trustlist.CodeUnknown, "a state that cannot be read"},
+		"present before the history":  {[]trustlisttest.State{state("2024-01-01", "withdrawn"), state("2026-06-01", "granted", "ForeSeals")}, "2026-11-20", trustlist.CodeUnknown, "a state that cannot be read"},
+		"history in any order":        {[]trustlisttest.State{state("2026-06-01", "withdrawn"), state("2023-01-01", "withdrawn"), state("2024-01-01", "granted", "ForeSeals")}, "2026-05-31", trustlist.CodeQualified, ""},
 		"not for seals":               {[]trustlisttest.State{state("2024-01-01", "granted", "ForeSignatures")}, "2026-11-20", trustlist.CodeNotQualified, "not for certificates of seals"},
 		"for seals only since":        {[]trustlisttest.State{state("2026-01-01", "granted", "ForeSeals"), state("2024-01-01", "granted", "ForeSignatures")}, "2026-11-20", trustlist.CodeNotQualified, "not for certificates of seals"},
 		"says nothing of purposes":    {[]trustlisttest.State{state("2024-01-01", "granted")}, "2026-11-20", trustlist.CodeNotQualified, "not for certificates of seals"},
@@ -116,7 +118,7 @@ func TestQualifyTimes(t *testing.T) {
 			t.Errorf("%s: %s %q, want %s with %q", name, q.Code, q.Reasons, c.want, c.says)
 		}
 		standing := c.states[0].Status == "granted" && (len(c.states) == 1 || c.states[0].Since.After(c.states[1].Since))
-		standing = standing && len(c.states[0].Additional) > 0
+		standing = standing && len(c.states[0].Additional) > 0 && !strings.Contains(c.states[0].Extensions, `"true"`)
 		if got := len(s.Anchors()); (got == 1) != standing {
 			t.Errorf("%s: %d anchors", name, got)
 		}
@@ -132,6 +134,16 @@ func TestUnreadableState(t *testing.T) {
 	s, _ := w.store(t, trustlisttest.SignXML(t, xml, "", w.dutch))
 	if q := s.Qualify(w.seal(t, full()...), nil, w.now); q.Code != trustlist.CodeUnknown || len(s.List("NL").Notes) != 1 {
 		t.Errorf("%+v, notes %v", q, s.List("NL").Notes)
+	}
+	if len(s.Anchors()) != 0 {
+		t.Error("a service whose state is not known vouches for seals")
+	}
+	before := w.granted(t, nil)
+	before.States = append([]trustlisttest.State{{Since: day(t, "2026-06-01"), Status: "withdrawn"}}, before.States...)
+	xml = strings.Replace(w.nl(t, before).XML(), "<StatusStartingTime>2026-06-01T00:00:00Z", "<StatusStartingTime>lately", 1)
+	s, _ = w.store(t, trustlisttest.SignXML(t, xml, "", w.dutch))
+	if q := s.Qualify(w.seal(t, full()...), nil, w.now); q.Code != trustlist.CodeUnknown || len(s.Anchors()) != 0 {
+		t.Errorf("withdrawn at a time that cannot be read: %+v", q)
 	}
 	xml = strings.Replace(list.XML(), "2024-01-01T00:00:00Z", "2024-01-01T02:00:00", 1) // without a zone it is UTC
 	s, _ = w.store(t, trustlisttest.SignXML(t, xml, "", w.dutch))

@@ -116,7 +116,7 @@ func (s *Store) Anchors() []*x509.Certificate {
 	now := s.now()
 	return s.anchors(TypeCA, func(service *Service) bool {
 		p, ok := service.At(now)
-		return ok && good(p.Status, now) && (slices.Contains(p.Additional, forSeals) || slices.Contains(p.Additional, "ForeSignatures"))
+		return ok && len(p.Unsupported) == 0 && good(p.Status, now) && (slices.Contains(p.Additional, forSeals) || slices.Contains(p.Additional, "ForeSignatures"))
 	})
 }
 
@@ -124,7 +124,7 @@ func (s *Store) Anchors() []*x509.Certificate {
 // were in good standing: a stamp of then must be readable for as long as what it protects.
 func (s *Store) TSAAnchors() []*x509.Certificate {
 	return s.anchors(TypeTSA, func(service *Service) bool {
-		return slices.ContainsFunc(service.Periods, func(p Period) bool { return good(p.Status, p.Since) })
+		return slices.ContainsFunc(service.Periods, func(p Period) bool { return len(p.Unsupported) == 0 && good(p.Status, p.Since) })
 	})
 }
 
