@@ -5,7 +5,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -X main.version=$(VERSION)
 ARGS ?=
 
-.PHONY: help demo test build e2e race lint fmt fuzz bench interop update-golden
+.PHONY: help demo test build e2e race lint fmt fuzz bench interop tokens update-golden
 
 help: ## Say what there is.
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -44,7 +44,15 @@ fuzz: ## Every fuzz target for FUZZTIME.
 bench: ## Measures as JSON lines.
 	@.ci/packages gcc libc6-dev softhsm2 redis-server postgresql >&2
 	@$(MAKE) --no-print-directory build >&2
-	@.ci/with-postgres bash -c 'bin/sealsmith bench --postgres "$$SEALSMITH_TEST_POSTGRES"' && bin/sealsmith bench --launches 200 --claims 1500 --key p256 | tail -n 1
+	@.ci/with-postgres bash -c 'bin/sealsmith bench --postgres "$$SEALSMITH_TEST_POSTGRES"' && bin/sealsmith bench --launches 200 --claims 1500 --signs 0 --key p256 | tail -n 1
+	@.ci/hsm-bench
+
+tokens: ## The conformance suite of hsm over opencryptoki and a simulated TPM; as root.
+	@.ci/tokens
+
+interop: ## Have DSS of the European Commission, JOSE libraries, OpenSSL and poppler judge our sealed files.
+	@.ci/packages gcc libc6-dev softhsm2 openssl poppler-utils libnss3-tools
+	@.ci/interop
 
 update-golden: ## Write the golden files anew; look at the difference before you commit it.
 	@go test ./issuance/elm -update

@@ -65,8 +65,8 @@ func (c Config) problem(uri URI) string {
 		return "pin-source must be an absolute path or file: URI"
 	case uri.Token == "" && uri.Serial == "":
 		return "the URI must name the token by token= (its label), serial= or both"
-	case strings.HasSuffix(uri.ModulePath, "-spy.so"):
-		return "module-path is a spy driver, which writes the PIN into its log"
+	case isSpy(uri.ModulePath):
+		return spyProblem
 	case c.env("PKCS11SPY") != "":
 		return "PKCS11SPY is set: the spy driver writes the PIN into its log"
 	case c.env("OPENSC_DEBUG") != "":
@@ -87,6 +87,11 @@ func (c Config) problem(uri URI) string {
 	}
 	return ""
 }
+
+const spyProblem = "module-path is a spy driver, which writes the PIN into its log"
+
+// isSpy tells pkcs11-spy of OpenSC and what is called like it by its name.
+func isSpy(path string) bool { return strings.HasSuffix(path, "-spy.so") }
 
 func (c Config) env(name string) string {
 	if c.Getenv == nil {

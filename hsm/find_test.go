@@ -231,6 +231,24 @@ func certificateCases() []object {
 			id:     otherID, want: hsm.StateCertInvalid,
 		},
 		{
+			// Not as it should be, which the doctor says; readers of seals take it.
+			name:   "certificate for logins",
+			change: withCert(otherID, func(cert *x509.Certificate) { cert.KeyUsage = x509.KeyUsageDigitalSignature }),
+			id:     otherID, want: hsm.StateReady,
+		},
+		{
+			name: "certificate for seals and logins",
+			change: withCert(otherID, func(cert *x509.Certificate) {
+				cert.KeyUsage = x509.KeyUsageDigitalSignature | x509.KeyUsageContentCommitment
+			}),
+			id: otherID, want: hsm.StateReady,
+		},
+		{
+			name:   "certificate that says nothing of its use",
+			change: withCert(otherID, func(cert *x509.Certificate) { cert.KeyUsage = 0 }),
+			id:     otherID, want: hsm.StateReady,
+		},
+		{
 			name:   "certificate of a CA",
 			change: withCert(otherID, func(cert *x509.Certificate) { cert.IsCA, cert.KeyUsage = true, x509.KeyUsageCertSign }),
 			id:     otherID, want: hsm.StateCertInvalid,

@@ -39,7 +39,7 @@ func (d database) Exec(ctx context.Context, query string, args ...any) (int64, e
 
 func newDatabase(t *testing.T) database {
 	t.Helper()
-	db, err := sqlx.Open("sqlite3", "file:"+filepath.Join(t.TempDir(), "test.db")+"?_busy_timeout=5000&_journal_mode=WAL&_txlock=immediate")
+	db, err := openSQLite(filepath.Join(t.TempDir(), "test.db"))
 	if err != nil {
 		t.Fatal(err)
 	}

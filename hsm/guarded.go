@@ -48,9 +48,8 @@ func LogIn(ctx context.Context, cfg Config, secret []byte) (*Login, error) {
 		t.given = bytes.Clone(secret)
 	}
 	l := &Login{s: newSupervisor(t)}
-	l.s.module, err = cryptoki.Open(t.uri.ModulePath, "", t.uri.InitReserved)
-	if err != nil {
-		return nil, &PausedError{StateMisconfigured, "the token's driver cannot be used: " + err.Error()}
+	if err := l.s.open(); err != nil {
+		return nil, inWords(err)
 	}
 	l.s.anchor, err = l.s.attach(ctx)
 	if err != nil {
@@ -178,9 +177,12 @@ func (k *KeySigner) SignMessage(_ io.Reader, message []byte, opts crypto.SignerO
 	if opts.HashFunc() != hash || pss != (k.key.Alg == algPS256) {
 		return nil, fmt.Errorf("the token signs with %s only", k.key.Alg)
 	}
-	sig, err := k.key.sign(k.session, message)
+	sig, err := k.key.make(k.session, message)
 	if err != nil {
 		return nil, err
+	}
+	if !k.key.verifies(message, sig) {
+		return nil, ErrSignature
 	}
 	if _, ok := k.Public().(*ecdsa.PublicKey); !ok {
 		return sig, nil

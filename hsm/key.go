@@ -198,9 +198,8 @@ func keyID(cert *x509.Certificate) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// sign makes a signature and verifies it before anybody sees it: a faulty card or a
-// handle of another key must not leave the house.
-func (k *sealKey) sign(s *cryptoki.Session, input []byte) ([]byte, error) {
+// make makes a signature, which is to be verified before anybody sees it.
+func (k *sealKey) make(s *cryptoki.Session, input []byte) ([]byte, error) {
 	var login func(*pkcs11.Ctx) error
 	if k.pin != nil {
 		login = func(c *pkcs11.Ctx) error {
@@ -210,19 +209,22 @@ func (k *sealKey) sign(s *cryptoki.Session, input []byte) ([]byte, error) {
 			return nil
 		}
 	}
-	return k.signWith(s, input, login)
+	return s.Sign(k.scheme.pkcs11(), k.object, k.scheme.data(input), login)
 }
 
-// signWith signs with a login of the caller's between C_SignInit and C_Sign, if any.
-func (k *sealKey) signWith(s *cryptoki.Session, input []byte, login func(*pkcs11.Ctx) error) ([]byte, error) {
+// proof makes a signature and verifies it, with a login of the caller's between C_SignInit
+// and C_Sign, if any.
+func (k *sealKey) proof(s *cryptoki.Session, input []byte, login func(*pkcs11.Ctx) error) error {
 	sig, err := s.Sign(k.scheme.pkcs11(), k.object, k.scheme.data(input), login)
-	if err != nil {
-		return nil, err
+	if err == nil && !k.verifies(input, sig) {
+		err = ErrSignature
 	}
-	if !k.scheme.verify(k.Chain[0].PublicKey, input, sig) {
-		return nil, ErrSignature
-	}
-	return sig, nil
+	return err
+}
+
+// verifies checks a signature with the certificate's key.
+func (k *sealKey) verifies(input, sig []byte) bool {
+	return k.scheme.verify(k.Chain[0].PublicKey, input, sig)
 }
 
 // newKey describes the key of a certificate, with the configured intermediates behind it.

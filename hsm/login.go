@@ -168,8 +168,7 @@ func flagsProblem(flags uint) string {
 // be another than the one of the token.
 func (s *supervisor) prove(ctx context.Context, session *cryptoki.Session, k *sealKey, input []byte) error {
 	if k.pin == nil {
-		_, err := k.sign(session, input)
-		return err
+		return k.proof(session, input, nil)
 	}
 	secret, err := s.pinFor(s.anchor.info)
 	if err != nil {
@@ -177,12 +176,11 @@ func (s *supervisor) prove(ctx context.Context, session *cryptoki.Session, k *se
 	}
 	k.pin = secret
 	serial := serialOf(s.anchor.info)
-	_, err = k.signWith(session, input, func(c *pkcs11.Ctx) error {
+	return k.proof(session, input, func(c *pkcs11.Ctx) error {
 		return s.guarded(ctx, serial, secret.fingerprint(s.t.cfg.PINSecret, serial, purposeSignature), func() error {
 			return c.Login(session.Handle, pkcs11.CKU_CONTEXT_SPECIFIC, string(secret))
 		})
 	})
-	return err
 }
 
 // contextLoginRefused records that the PIN for signatures, once good, is no longer.

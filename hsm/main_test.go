@@ -37,6 +37,12 @@ const (
 	maxSessions = 10
 	dead        = 11
 	wrongSig    = 12
+	pulled      = 13
+	call        = 14
+	callRV      = 15
+	callCount   = 16
+	loginHang   = 17
+	noPINFlags  = 18
 
 	logins       = 32
 	loginsBad    = 33
@@ -44,8 +50,17 @@ const (
 	sessionsOpen = 35
 	races        = 36
 	signs        = 37
+	busy         = 38
 
 	words = 64
+)
+
+// The calls that the command call can name.
+const (
+	openSession     = 1
+	findObjectsInit = 2
+	findObjects     = 3
+	signInit        = 4
 )
 
 // bench is what all tests of the process share: SoftHSM is process-wide, so it is one
@@ -59,6 +74,13 @@ type bench struct {
 var lab bench
 
 func TestMain(m *testing.M) {
+	if os.Getenv(envURI) != "" {
+		if err := serveOnce(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	dir, err := os.MkdirTemp("", "hsm")
 	if err != nil {
 		panic(err)
@@ -113,13 +135,13 @@ func softHSM() string {
 
 // faults hands the fault injector to one test, which must not be parallel, and takes all
 // faults back at its end.
-func faults(t *testing.T) *[words]atomic.Uint64 {
+func faults(t testing.TB) *[words]atomic.Uint64 {
 	t.Helper()
-	for _, counter := range []int{logins, loginsBad, finalizes, races, signs} {
+	for _, counter := range []int{logins, loginsBad, finalizes, races, signs, busy} {
 		lab.word[counter].Store(0)
 	}
 	t.Cleanup(func() {
-		for command := signDelay; command <= wrongSig; command++ {
+		for command := signDelay; command <= noPINFlags; command++ {
 			if command != loss {
 				lab.word[command].Store(0)
 			}

@@ -37,18 +37,6 @@ func newControl(t *testing.T, path string) *control {
 	return (*control)(unsafe.Pointer(&mem[0]))
 }
 
-// pulled is a command of testdata/p11fault.c beside those of main_test.go: the token with
-// this serial number is out of its slot, the others of the module are not.
-const pulled = 13
-
-// outage hands the fault injector to one test like faults, with the one command more.
-func outage(t *testing.T) *control {
-	t.Helper()
-	word := faults(t)
-	t.Cleanup(func() { word[pulled].Store(0) })
-	return word
-}
-
 // pull takes one token out of its slot; its sessions and its login are lost.
 func pull(t *testing.T, word *control, made tokenMade) {
 	t.Helper()
@@ -75,7 +63,7 @@ func until(t *testing.T, what string, reached func() bool) {
 // hardly more signatures than were released.
 func TestPulledDuring500Signatures(t *testing.T) {
 	made := makeToken(t, "pulled-500", "p256")
-	word := outage(t)
+	word := faults(t)
 	cfg := config(made.TokenURI)
 	guard := cfg.Guard.(*memoryGuard)
 	token := start(t, cfg)
@@ -117,7 +105,7 @@ func TestPulledDuring500Signatures(t *testing.T) {
 
 // Two tokens on one module: pulling one pauses that one and nothing else.
 func TestPulledTokenPausesOnlyItself(t *testing.T) {
-	word := outage(t)
+	word := faults(t)
 	first, second := makeToken(t, "pulled-one", "p256"), makeToken(t, "stays", "p256")
 	one, two := start(t, config(first.TokenURI)), start(t, config(second.TokenURI))
 	one.await(t, hsm.StateReady)
@@ -155,11 +143,9 @@ func TestPulledTokenPausesOnlyItself(t *testing.T) {
 // A module that has died under the load of two tokens comes back for both, with one login
 // and one reset more.
 func TestModuleDiesUnderLoad(t *testing.T) {
-	word := outage(t)
-	tokens := []started{
-		start(t, config(makeToken(t, "dies-1", "p256").TokenURI)),
-		start(t, config(makeToken(t, "dies-2", "p256").TokenURI)),
-	}
+	first, second := makeToken(t, "dies-1", "p256"), makeToken(t, "dies-2", "p256") // which logs in, too
+	word := faults(t)
+	tokens := []started{start(t, config(first.TokenURI)), start(t, config(second.TokenURI))}
 	for _, token := range tokens {
 		token.await(t, hsm.StateReady)
 	}
@@ -185,7 +171,7 @@ func TestModuleDiesUnderLoad(t *testing.T) {
 // While a call hangs in a module that has died, nothing is finalised: that would crash the
 // process. When the call returns, the module is reset and the token seals.
 func TestNoResetUnderAHangingCall(t *testing.T) {
-	word := outage(t)
+	word := faults(t)
 	cfg := config(makeToken(t, "hangs-dead", "p256").TokenURI)
 	cfg.SignTimeout = 200 * time.Millisecond
 	token := start(t, cfg)
@@ -215,7 +201,7 @@ func TestNoResetUnderAHangingCall(t *testing.T) {
 // Days of wear in seconds: the module loses everything and two tokens are started and
 // closed, over and over under load. The number of open sessions stays what it was.
 func TestWear(t *testing.T) {
-	word := outage(t)
+	word := faults(t)
 	first, second := makeToken(t, "wear-1", "p256"), makeToken(t, "wear-2", "p256")
 	before := word[sessionsOpen].Load()
 	const rounds = 6
@@ -253,7 +239,7 @@ func TestWear(t *testing.T) {
 // wait are told to wait, and no login is made.
 func TestCertificateEndsUnderLoad(t *testing.T) {
 	made := makeToken(t, "ends", "p256")
-	word := outage(t)
+	word := faults(t)
 	var ended atomic.Bool
 	cfg := config(made.TokenURI)
 	cfg.Now = func() time.Time {

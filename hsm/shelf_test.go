@@ -29,9 +29,10 @@ import (
 // shelf holds the tokens of one PKCS#11 implementation for the conformance suite: two at
 // least, each with a PIN file of its own, and the keys that the suite has put on them.
 type shelf struct {
-	algs   []string  // what the tokens can do
-	tokens []hsm.URI // with module-path and pin-source, empty at first
-	made   map[string]sealable
+	algs     []string  // what the tokens can do
+	tokens   []hsm.URI // with module-path and pin-source, empty at first
+	oneLogin bool      // a login on one token is one on all, against the standard
+	made     map[string]sealable
 }
 
 // sealable is a key with its certificate on a token of the shelf.
@@ -315,18 +316,22 @@ func (s *p11kitServer) kill(t *testing.T) {
 }
 
 // namedShelves reads SEALSMITH_TEST_TOKENS, which .ci/tokens sets: a line for each
-// implementation, of its name, its algorithms with commas between, and the URIs of two
-// empty tokens with module-path and pin-source. The tokens must be good for nothing else:
-// the suite gives them a wrong PIN.
+// implementation, of its name, its algorithms with commas between, the URIs of two empty
+// tokens with module-path and pin-source, and perhaps the word one-login. The tokens must
+// be good for nothing else: the suite gives them a wrong PIN.
 func namedShelves(t *testing.T) map[string]*shelf {
 	t.Helper()
 	shelves := map[string]*shelf{}
 	for line := range strings.Lines(os.Getenv("SEALSMITH_TEST_TOKENS")) {
 		fields := strings.Fields(line)
-		if len(fields) != 4 {
-			t.Fatalf("SEALSMITH_TEST_TOKENS: %d fields, want name, algorithms and two URIs", len(fields))
+		s := &shelf{}
+		if len(fields) == 5 && fields[4] == "one-login" {
+			s.oneLogin, fields = true, fields[:4]
 		}
-		s := &shelf{algs: strings.Split(fields[1], ",")}
+		if len(fields) != 4 {
+			t.Fatalf("SEALSMITH_TEST_TOKENS: %q, want name, algorithms, two URIs and perhaps one-login", line)
+		}
+		s.algs = strings.Split(fields[1], ",")
 		for _, text := range fields[2:] {
 			uri, err := hsm.ParseURI(text)
 			if err != nil {

@@ -189,6 +189,7 @@ func BenchmarkSign(b *testing.B) {
 				b.Fatal(err)
 			}
 			b.SetParallelism(2)
+			b.ReportAllocs()
 			b.ResetTimer()
 			b.RunParallel(func(pb *testing.PB) {
 				for pb.Next() {

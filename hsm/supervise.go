@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -105,11 +106,9 @@ func (s *supervisor) connect(ctx context.Context) (*sealKey, error) {
 	})
 	defer watchdog.Stop()
 	if s.module == nil {
-		module, err := cryptoki.Open(s.t.uri.ModulePath, "", s.t.uri.InitReserved)
-		if err != nil {
-			return nil, &stateError{StateMisconfigured, "the token's driver cannot be used: " + err.Error()}
+		if err := s.open(); err != nil {
+			return nil, err
 		}
-		s.module = module
 	}
 	if !s.anchor.alive() {
 		s.drop()
@@ -120,6 +119,19 @@ func (s *supervisor) connect(ctx context.Context) (*sealKey, error) {
 		s.anchor = a
 	}
 	return s.discover(ctx)
+}
+
+// open loads the driver, which the name of a link may have hidden from Config.
+func (s *supervisor) open() error {
+	if file, err := filepath.EvalSymlinks(s.t.uri.ModulePath); err == nil && isSpy(file) {
+		return &stateError{StateMisconfigured, spyProblem}
+	}
+	module, err := cryptoki.Open(s.t.uri.ModulePath, "", s.t.uri.InitReserved)
+	if err != nil {
+		return &stateError{StateMisconfigured, "the token's driver cannot be used: " + err.Error()}
+	}
+	s.module = module
+	return nil
 }
 
 // drop closes the anchor; errors do not matter, it may be lost already.
@@ -343,15 +355,21 @@ func (s *supervisor) react(err error) time.Duration {
 }
 
 // gone waits for the token to come back. A module that nobody else uses is now and then
-// told to look anew.
+// told to look anew. A token with a loose contact comes and goes: the logins that it costs
+// keep their distance, like those after any loss.
 func (s *supervisor) gone() time.Duration {
+	pause := s.t.cfg.PollInterval
+	if s.anchor != nil {
+		s.losses++
+		pause = max(pause, wait(s.losses-1))
+	}
 	s.drop()
 	s.absent++
 	s.t.become(StateAbsent, "the token is not there; plug it in, or check token= and serial= of its URI")
 	if s.absent%absentRounds == 0 && s.module.Unused() {
 		_ = s.module.Reset(s.module.Epoch(), s.t.cfg.SignTimeout) // the next round says how it stands
 	}
-	return s.t.cfg.PollInterval
+	return pause
 }
 
 // reset finalises and initialises the module, unless a session hangs in it: finalising

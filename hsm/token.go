@@ -187,7 +187,10 @@ func (t *Token) submit(ctx context.Context, keyID string, input []byte) ([]byte,
 	}
 	select {
 	case r := <-j.done:
-		return r.sig, r.err
+		if r.err != nil {
+			return nil, r.err
+		}
+		return r.by.released(ctx, input, r.sig)
 	case <-ctx.Done():
 		return nil, context.Cause(ctx) // the session finishes the signature and drops it
 	}

@@ -19,14 +19,17 @@ type job struct {
 	done  chan result // of capacity 1: the first answer counts
 }
 
+// result is what a session has made of a job. The signature is not verified yet: who
+// waits for it does so, while the session makes the next one.
 type result struct {
 	sig []byte
+	by  *conn // of sig
 	err error
 }
 
-func (j *job) answer(sig []byte, err error) {
+func (j *job) answer(r result) {
 	select {
-	case j.done <- result{sig, err}:
+	case j.done <- r:
 	default:
 	}
 }
@@ -86,6 +89,22 @@ func (c *conn) report(err error) {
 	}
 }
 
+// released is a signature that may leave: it verifies with the certificate. A faulty card
+// or a handle of another key ends the connection, and the key is proven anew.
+func (c *conn) released(ctx context.Context, input, sig []byte) ([]byte, error) {
+	if c.key.verifies(input, sig) {
+		c.t.signed.Add(1)
+		return sig, nil
+	}
+	c.report(ErrSignature)
+	select {
+	case <-c.stop: // nothing more can be signed on this connection
+		return nil, &lostError{err: ErrSignature}
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
 // worker owns one session; its goroutine is the only one that uses it.
 type worker struct {
 	c       *conn
@@ -117,17 +136,17 @@ func (w *worker) run() {
 // ended. It returns false when the session is one too many.
 func (w *worker) serve(j *job) bool {
 	if j.keyID != w.c.key.ID {
-		j.answer(nil, ErrKeyChanged)
+		j.answer(result{err: ErrKeyChanged})
 		return true
 	}
 	if j.ctx.Err() != nil {
-		j.answer(nil, context.Cause(j.ctx))
+		j.answer(result{err: context.Cause(j.ctx)})
 		return true
 	}
 	watchdog := time.AfterFunc(w.c.t.cfg.SignTimeout, func() {
 		w.c.hung.Add(1)
 		w.c.t.stuck.Add(1)
-		j.answer(nil, ErrSignTimeout)
+		j.answer(result{err: ErrSignTimeout})
 		w.c.t.recount(w.c)
 	})
 	begun := time.Now()
@@ -139,9 +158,8 @@ func (w *worker) serve(j *job) bool {
 		w.c.t.recount(w.c)
 	}
 	if err == nil {
-		w.c.t.signed.Add(1)
 		w.c.t.measure(took)
-		j.answer(sig, nil)
+		j.answer(result{sig: sig, by: w.c})
 		return true
 	}
 	return w.failed(j, err)
@@ -153,24 +171,26 @@ func (w *worker) failed(j *job, err error) bool {
 	_, refused := errors.AsType[*contextLoginError](err)
 	switch kind := classify(err); {
 	case kind == classCaller && !refused:
-		j.answer(nil, err)
+		j.answer(result{err: err})
 	case kind == classBusy && w.c.live.Load() > 1:
 		w.c.live.Add(-1)
-		j.answer(nil, &lostError{err: err, shrunk: true})
+		j.answer(result{err: &lostError{err: err, shrunk: true}})
 		return false
 	default:
 		w.c.report(err)
 		<-w.c.stop // nothing more can be signed on this connection
-		j.answer(nil, &lostError{err: err})
+		j.answer(result{err: &lostError{err: err}})
 		return false
 	}
 	return true
 }
 
-// sign retries once on a fresh session what only the session can be blamed for.
+// sign retries once on a fresh session what only the session can be blamed for. A login
+// that was refused is never repeated, whatever the code: it may have spent a try.
 func (w *worker) sign(input []byte) ([]byte, error) {
 	sig, err := w.attempt(input)
-	if err == nil || classify(err) != classSession {
+	_, refused := errors.AsType[*contextLoginError](err)
+	if err == nil || refused || classify(err) != classSession {
 		return sig, err
 	}
 	w.hangUp()
@@ -185,7 +205,7 @@ func (w *worker) attempt(input []byte) ([]byte, error) {
 		}
 		w.session = session
 	}
-	return w.c.key.sign(w.session, input)
+	return w.c.key.make(w.session, input)
 }
 
 func (w *worker) hangUp() {

@@ -154,6 +154,7 @@ func (a archive) base() string {
 // What an authority does wrong is told in words and tried again; what is sealed stays genuine,
 // and whatever was reached is kept.
 func TestPreserveTrouble(t *testing.T) {
+	t.Parallel()
 	down := democa.TSAFaults{Down: true}
 	for name, test := range map[string]struct {
 		faults democa.Faults
@@ -215,6 +216,7 @@ func TestPreserveRevoked(t *testing.T) {
 // Killed before any stage is stored, the next process goes on with that stage when the lease
 // of the dead one has ended.
 func TestPreserverKilled(t *testing.T) {
+	t.Parallel()
 	for _, at := range []templates.SealLevel{templates.SealT, templates.SealLT, templates.SealLTA} {
 		t.Run(string(at), func(t *testing.T) {
 			each(t, func(t *testing.T, o *office) {

@@ -82,6 +82,8 @@ type Report struct {
 	// Content is what the file says; nil when it cannot be read. Rely on it only when the verdict is valid.
 	Content *elm.Content `json:"-"`
 	Seal    *SealReport  `json:"seal,omitempty"` // nil without a certificate that can be read
+	// Level is what proves the seal later; nil when the file cannot be read.
+	Level *LevelReport `json:"level,omitempty"`
 	// Qualification is what the seal is by the trusted lists of the EU; nil when the file cannot be
 	// read. It does not touch the verdict.
 	Qualification *trustlist.Qualification `json:"qualification,omitempty"`
@@ -188,7 +190,7 @@ func Verify(file []byte, opts VerifyOptions) Report {
 	if c, any := e.timestamps(); any {
 		r.Checks = append(r.Checks, c)
 	}
-	r.Content, r.Seal = e.content, e.sealReport()
+	r.Content, r.Seal, r.Level = e.content, e.sealReport(), e.level()
 	r.conclude()
 	return r
 }
@@ -229,12 +231,14 @@ func unreadableReason(err error) string {
 }
 
 // conclude draws verdict and headline from the checks: what failed comes before what is
-// unknown, and the seal comes before everything that it protects.
+// unknown, and the seal comes before everything that it protects. A time-stamp that is false
+// tells of a file that somebody changed; one that cannot be confirmed leaves the seal as good as
+// it is without.
 func (r *Report) conclude() {
 	for _, outcome := range []Outcome{OutcomeFailed, OutcomeUnknown} {
-		for _, id := range []string{"seal", "certificate", "issuer", "format", "dates", "content"} {
+		for _, id := range []string{"seal", "certificate", "issuer", "format", "dates", "content", "timestamps"} {
 			for _, c := range r.Checks {
-				if c.ID == id && c.Outcome == outcome {
+				if c.ID == id && c.Outcome == outcome && (id != "timestamps" || outcome == OutcomeFailed) {
 					r.Verdict, r.Reason = VerdictNotValid, c.Reason
 					h := headlineFor(c)
 					r.Headline, r.Next = h.headline, h.next

@@ -49,11 +49,9 @@ type app struct {
 	grading   *grading.Store
 	desk      *issuance.Desk
 	pages     *elm.Renderer
-	trust     *x509.CertPool // nil: nobody
+	pdfs      *issuance.PDFs
 	trusted   *trusted
-	// stampTrust vouches for time-stamping authorities; nil: nobody does.
-	stampTrust *x509.CertPool
-	proofs     *proofs // nil: nothing is added to seals
+	proofs    *proofs // nil: nothing is added to seals
 }
 
 // newApp opens the database and wires what every long-running command shares. Nothing
@@ -67,7 +65,6 @@ func newApp(ctx context.Context, s Settings, logger *slog.Logger) (*app, error) 
 	if a.trusted, err = newTrusted(&s, logger); err != nil {
 		return nil, err
 	}
-	a.trust = a.trusted.options(time.Now()).Trust
 	if a.proofs, err = a.newProofs(); err != nil {
 		return nil, err
 	}
@@ -93,6 +90,9 @@ func newApp(ctx context.Context, s Settings, logger *slog.Logger) (*app, error) 
 	a.templates = templates.NewStore(a.db, time.Now)
 	a.desk = issuance.NewDesk(a.db, a.queue, time.Now, logger)
 	a.grading = grading.NewStore(a.db, a.desk, time.Now)
+	if a.pdfs, err = a.newPDFs(); err != nil {
+		return nil, errors.Join(err, a.close())
+	}
 	return a, nil
 }
 

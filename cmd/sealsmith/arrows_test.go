@@ -27,7 +27,8 @@ var arrows = map[string][]string{
 	"grading":        {"lti", "templates", "migrations"},
 	"issuance":       {"grading", "templates", "hsm", "lti/fetch", "migrations"},
 	"issuance/elm":   {"templates", "hsm", "issuance/internal"},
-	"issuance/jades": {},
+	"issuance/jades": {"issuance/tsp"},
+	"issuance/tsp":   {},
 	"cmd":            {"migrations", "hsm", "lti", "templates", "grading", "issuance"},
 }
 

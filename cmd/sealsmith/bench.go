@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	"github.com/sealsmith/sealsmith/hsm/demotoken"
@@ -16,13 +17,14 @@ import (
 // benchCommand measures this machine. It prints one JSON object per line; `make bench`
 // keeps nothing. Figures of a shared machine vary: compare ratios within one run.
 type benchCommand struct {
-	Launches int    `help:"Login and launch round trips at each number of connections." default:"3000"`
-	Claims   int    `help:"Credentials to seal; 0: none." default:"400"`
-	Postgres string `help:"Measure launches on this PostgreSQL, too; a schema is made in it." placeholder:"ADDRESS"`
-	Key      string `help:"Key of the token: rsa3072, rsa2048 or p256." default:"rsa3072" enum:"rsa3072,rsa2048,p256"`
+	Launches int           `help:"Login and launch round trips at each number of connections; 0: none." default:"3000"`
+	Claims   int           `help:"Credentials to seal; 0: none." default:"400"`
+	Postgres string        `help:"Measure launches on this PostgreSQL, too; a schema is made in it." placeholder:"ADDRESS"`
+	Signs    time.Duration `help:"How long to measure signatures, beside bare calls of C_Sign, with each kind of key and number of sessions; 0: not at all." default:"6s"`
+	Key      string        `help:"Key of the token: rsa3072, rsa2048 or p256." default:"rsa3072" enum:"rsa3072,rsa2048,p256"`
 }
 
-// Run measures launches, then sealing.
+// Run measures signatures, launches, and sealing.
 func (c benchCommand) Run(ctx context.Context, out streams) error {
 	dir, err := os.MkdirTemp("", "sealsmith-bench-")
 	if err != nil {
@@ -30,6 +32,12 @@ func (c benchCommand) Run(ctx context.Context, out streams) error {
 	}
 	defer os.RemoveAll(dir)
 	b := bench{dir: dir, out: json.NewEncoder(out.out), err: out}
+	if err := b.signing(ctx, c.Signs); err != nil {
+		return fmt.Errorf("measure signatures: %w", err)
+	}
+	if c.Launches == 0 {
+		return b.seals(ctx, c)
+	}
 	databases := []string{""}
 	if c.Postgres != "" {
 		schema, err := freshSchema(ctx, c.Postgres)
@@ -43,6 +51,10 @@ func (c benchCommand) Run(ctx context.Context, out streams) error {
 			return fmt.Errorf("measure launches: %w", err)
 		}
 	}
+	return b.seals(ctx, c)
+}
+
+func (b bench) seals(ctx context.Context, c benchCommand) error {
 	if c.Claims == 0 {
 		return nil
 	}
@@ -63,6 +75,9 @@ func (b bench) settings(dir string) Settings {
 	return Settings{Dir: filepath.Join(b.dir, dir), Listen: "127.0.0.1:0", PublicURL: "http://localhost:1"}
 }
 
+// tokens is the folder of all tokens: SoftHSM takes one in a process.
+func (b bench) tokens() string { return filepath.Join(b.dir, "token") }
+
 // sealLine is one measured line: how many credentials a second the whole way makes,
 // beside how many signatures a second the same key makes with nothing around it.
 type sealLine struct {
@@ -82,7 +97,7 @@ type sealLine struct {
 func (b bench) sealing(ctx context.Context, key string, n int) error {
 	s := b.settings("seal")
 	made, err := demotoken.Make(ctx, demotoken.Options{
-		Dir: filepath.Join(s.Dir, "token"), Organisation: allianceName, CommonName: allianceName + " eSeal (demo)",
+		Dir: b.tokens(), Organisation: allianceName, CommonName: allianceName + " eSeal (demo)",
 		OrganisationIdentifier: allianceIdentifier, Country: allianceCountry, KeyType: key, Now: time.Now, Rand: rand.Reader,
 	})
 	if err != nil {
@@ -119,7 +134,11 @@ func (b bench) sealAll(ctx context.Context, a *app, key string, n int) error {
 	if err != nil {
 		return err
 	}
-	raw, err := rawSign(a.settings.Token, took)
+	alone, err := newRawKey(a.settings.Token)
+	if err != nil {
+		return err
+	}
+	raw, err := alone.sign(took, runtime.NumCPU())
 	if err != nil {
 		return err
 	}

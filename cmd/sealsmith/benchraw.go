@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -16,38 +15,49 @@ import (
 	"github.com/sealsmith/sealsmith/hsm"
 )
 
-// rawRate is what a key does with nothing around it.
+// rawRate is what a key does in so many sessions.
 type rawRate struct {
 	perSecond float64
 	cpu       float64 // microseconds of CPU per signature
 	sessions  int
 }
 
-// rawSign calls C_SignInit and C_Sign of the token's key for the given time, in as many
-// sessions as the server uses. The login of this process, which the token of the server
-// holds open, serves here too.
-func rawSign(uri string, during time.Duration) (rawRate, error) {
+// rawKey is a key of a token as a program with nothing around PKCS#11 uses it. It needs a
+// hsm.Token of this process that is logged in: the login serves here too.
+type rawKey struct {
+	module *pkcs11.Ctx
+	slot   uint
+	id     []byte
+}
+
+func newRawKey(uri string) (rawKey, error) {
 	u, err := hsm.ParseURI(uri)
 	if err != nil {
-		return rawRate{}, err
+		return rawKey{}, err
 	}
 	module := pkcs11.New(u.ModulePath)
 	if module == nil {
-		return rawRate{}, fmt.Errorf("load %s", u.ModulePath)
+		return rawKey{}, fmt.Errorf("load %s", u.ModulePath)
 	}
 	if err := module.Initialize(); err != nil && !errors.Is(err, pkcs11.Error(pkcs11.CKR_CRYPTOKI_ALREADY_INITIALIZED)) {
-		return rawRate{}, fmt.Errorf("initialize: %w", err)
+		return rawKey{}, fmt.Errorf("initialize: %w", err)
 	}
 	slot, err := slotOf(module, u.Serial)
-	if err != nil {
-		return rawRate{}, err
-	}
-	rate := rawRate{sessions: runtime.NumCPU()}
-	counts, failures := make([]int, rate.sessions), make([]error, rate.sessions)
+	return rawKey{module: module, slot: slot, id: u.ID}, err
+}
+
+// sign calls C_SignInit and C_Sign for the given time in so many sessions.
+func (k rawKey) sign(during time.Duration, sessions int) (rawRate, error) {
+	return measureRate(sessions, during, func(until time.Time) (int, error) { return signFor(k.module, k.slot, k.id, until) })
+}
+
+// measureRate runs so many of the same beside each other and counts what they have done.
+func measureRate(beside int, during time.Duration, do func(until time.Time) (int, error)) (rawRate, error) {
+	counts, failures := make([]int, beside), make([]error, beside)
 	begun, cpu := time.Now(), cpuTime()
 	var all sync.WaitGroup
-	for i := range rate.sessions {
-		all.Go(func() { counts[i], failures[i] = signFor(module, slot, u.ID, begun.Add(during)) })
+	for i := range beside {
+		all.Go(func() { counts[i], failures[i] = do(begun.Add(during)) })
 	}
 	all.Wait()
 	total := 0
@@ -55,11 +65,13 @@ func rawSign(uri string, during time.Duration) (rawRate, error) {
 		total += n
 	}
 	if err := errors.Join(failures...); err != nil || total == 0 {
-		return rawRate{}, errors.Join(errors.New("no raw signature was made"), err)
+		return rawRate{}, errors.Join(errors.New("no signature was made"), err)
 	}
-	rate.perSecond = float64(total) / time.Since(begun).Seconds()
-	rate.cpu = float64((cpuTime() - cpu).Microseconds()) / float64(total)
-	return rate, nil
+	return rawRate{
+		perSecond: float64(total) / time.Since(begun).Seconds(),
+		cpu:       float64((cpuTime() - cpu).Microseconds()) / float64(total),
+		sessions:  beside,
+	}, nil
 }
 
 func slotOf(module *pkcs11.Ctx, serial string) (uint, error) {

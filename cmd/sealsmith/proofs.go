@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -19,6 +20,7 @@ import (
 type proofs struct {
 	stamps *tsp.Client
 	status *revocation.Collector
+	trust  issuance.VerifyOptions
 }
 
 // authorities are the time-stamping authorities of the settings.
@@ -60,19 +62,16 @@ func (a *app) newProofs() (*proofs, error) {
 	if err != nil || len(authorities) == 0 {
 		return nil, err
 	}
-	if a.stampTrust, err = readTrust(a.settings.TSATrust); err != nil {
-		return nil, err
-	}
-	if a.stampTrust == nil {
-		a.stampTrust = a.trust
-	}
-	if a.stampTrust == nil {
-		return nil, fmt.Errorf("--tsa names time-stamping authorities: name with --tsa-trust the PEM file of the certificates that vouch for them")
+	// The lists as they are now: authorities that are imported later count after a restart.
+	anchors := a.trusted.options(time.Now())
+	if anchors.TimestampTrust == nil {
+		return nil, errors.New("--tsa names time-stamping authorities: name with --tsa-trust the PEM file of the certificates that vouch for them, or import trusted lists")
 	}
 	client := serviceClient()
 	return &proofs{
-		stamps: &tsp.Client{Authorities: authorities, HTTP: client, Now: time.Now, Anchors: a.stampTrust},
+		stamps: &tsp.Client{Authorities: authorities, HTTP: client, Now: time.Now, Anchors: anchors.TimestampTrust},
 		status: &revocation.Collector{HTTP: client, Now: time.Now},
+		trust:  anchors,
 	}, nil
 }
 
@@ -90,7 +89,7 @@ func (a *app) preserve(ctx context.Context) {
 		return
 	}
 	p := issuance.Preserver{
-		DB: a.db, Stamps: a.proofs.stamps, Status: a.proofs.status, Trust: a.trust, StampTrust: a.stampTrust,
+		DB: a.db, Stamps: a.proofs.stamps, Status: a.proofs.status, Trust: a.proofs.trust.Trust, StampTrust: a.proofs.trust.TimestampTrust,
 		Parallel: 4, Lease: 3 * time.Minute, Every: 2 * time.Second, Now: time.Now, Logger: a.logger,
 	}
 	p.Run(ctx)

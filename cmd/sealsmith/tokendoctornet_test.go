@@ -38,8 +38,8 @@ func TestDoctorAsksOutside(t *testing.T) {
 		"TSA lies":       {democa.Faults{TSA: democa.TSAFaults{WrongImprint: true}}, "time-stamps", ceremony.Fail, "something else"},
 		"TSA huge":       {democa.Faults{TSA: democa.TSAFaults{HugeBody: true}}, "time-stamps", ceremony.Fail, "/tsa: "},
 		"clock":          {democa.Faults{}, "clock", ceremony.OK, "to about a second"},
-		"clock behind":   {democa.Faults{TSA: democa.TSAFaults{Future: true}}, "clock", ceremony.Fail, "1h0m0s behind the time-stamp of"},
-		"clock ahead":    {democa.Faults{TSA: democa.TSAFaults{Past: true}}, "clock", ceremony.Fail, "0s ahead of the time-stamp of"},
+		"clock behind":   {democa.Faults{TSA: democa.TSAFaults{Future: true}}, "clock", ceremony.Fail, "behind the time-stamp of"},
+		"clock ahead":    {democa.Faults{TSA: democa.TSAFaults{Past: true}}, "clock", ceremony.Fail, "ahead of the time-stamp of"},
 		"all others out": {democa.Faults{OCSP: democa.OCSPFaults{Down: true}, TSA: democa.TSAFaults{Down: true}}, "clock", ceremony.OK, "to about a second"}, // 503 has a date too
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -70,6 +70,9 @@ func readFile(name string) ([]byte, error) {
 
 func printReport(out streams, r issuance.Report) {
 	out.printf("%s\n\n", r.Headline)
+	if level := r.Level; level != nil && level.Reached != "" {
+		out.printf("%s\n\n", level.Words)
+	}
 	for _, check := range r.Checks {
 		out.printf("  %-12s %s. %s\n", strings.ToUpper(string(check.Outcome)), strings.TrimSuffix(check.Title, "."), check.Words)
 	}

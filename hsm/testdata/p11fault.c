@@ -26,9 +26,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
-/* Words 1 to 31 are commands; main_test.go and outage_test.go have the same list. */
+/* Words 1 to 31 are commands; main_test.go has the same list. */
 enum command {
   SIGN_DELAY_US = 1, /* each signature takes this long */
   SIGN_RV,           /* C_Sign answers this, SIGN_RV_COUNT times */
@@ -42,8 +43,16 @@ enum command {
   MAX_SESSIONS, /* more sessions than this are refused */
   DEAD,         /* everything is CKR_DEVICE_ERROR until C_Finalize */
   WRONG_SIG,    /* so many signatures come back with a bit turned */
-  PULLED        /* only this token is out of its slot: its serial number, read as hex */
+  PULLED,       /* only this token is out of its slot: its serial number, read as hex */
+  CALL,         /* this one of enum call ... */
+  CALL_RV,      /* ... answers this without doing anything, ... */
+  CALL_COUNT,   /* ... so many times */
+  LOGIN_HANG,   /* C_Login does not return until it is 0 */
+  NO_PIN_FLAGS  /* the token does not say that wrong PINs were given, as TPMs do not */
 };
+
+/* The calls that CALL can name. */
+enum call { OPEN_SESSION = 1, FIND_OBJECTS_INIT, FIND_OBJECTS, SIGN_INIT };
 
 /* Words 32 to 63 are counters. */
 enum counter {
@@ -52,7 +61,8 @@ enum counter {
   FINALIZES,
   SESSIONS_OPEN,
   RACES, /* two threads in one session: a real module crashes */
-  SIGNS
+  SIGNS,
+  BUSY_US /* time inside C_Sign, of all sessions */
 };
 
 #define WORDS 64
@@ -150,6 +160,17 @@ static CK_RV session_gate(CK_SESSION_HANDLE handle, struct session **found) {
   return s ? CKR_OK : CKR_SESSION_HANDLE_INVALID;
 }
 
+/* The word goes down by one; true when it was not 0 yet. */
+static int take(enum command w) {
+  uint64_t n = word[w];
+  while (n > 0)
+    if (atomic_compare_exchange_weak(&word[w], &n, n - 1)) return 1;
+  return 0;
+}
+
+/* What the call must answer without doing anything; CKR_OK: what it does. */
+static CK_RV answer(enum call c) { return word[CALL] == c && take(CALL_COUNT) ? word[CALL_RV] : CKR_OK; }
+
 static CK_RV f_Finalize(CK_VOID_PTR reserved) {
   word[FINALIZES]++;
   word[DEAD] = 0;
@@ -186,6 +207,7 @@ static CK_RV f_GetTokenInfo(CK_SLOT_ID slot, CK_TOKEN_INFO_PTR info) {
     if (word[PIN_LEFT] == 1) info->flags |= CKF_USER_PIN_FINAL_TRY;
     if (word[PIN_LEFT] == 0) info->flags |= CKF_USER_PIN_LOCKED;
   }
+  if (word[NO_PIN_FLAGS]) info->flags &= ~(CKF_USER_PIN_COUNT_LOW | CKF_USER_PIN_FINAL_TRY | CKF_USER_PIN_LOCKED);
   if (word[MAX_SESSIONS]) info->ulMaxSessionCount = word[MAX_SESSIONS];
   return CKR_OK;
 }
@@ -193,6 +215,7 @@ static CK_RV f_GetTokenInfo(CK_SLOT_ID slot, CK_TOKEN_INFO_PTR info) {
 static CK_RV f_OpenSession(CK_SLOT_ID slot, CK_FLAGS flags, CK_VOID_PTR app, CK_NOTIFY notify, CK_SESSION_HANDLE_PTR handle) {
   CK_RV rv = slot_gate(slot);
   if (rv != CKR_OK) return rv;
+  if ((rv = answer(OPEN_SESSION)) != CKR_OK) return rv;
   if (word[MAX_SESSIONS] && word[SESSIONS_OPEN] >= word[MAX_SESSIONS]) return CKR_SESSION_COUNT;
   rv = within(C_OpenSession(slot, flags, app, notify, handle));
   if (rv != CKR_OK) return rv;
@@ -239,6 +262,7 @@ static CK_RV f_Login(CK_SESSION_HANDLE handle, CK_USER_TYPE user, CK_UTF8CHAR_PT
   if (rv != CKR_OK) return rv;
   if (user == CKU_SO) return within(C_Login(handle, user, pin, length));
   word[LOGINS]++;
+  while (word[LOGIN_HANG]) usleep(1000);
   if (word[LOGIN_RV]) return word[LOGIN_RV];
   if (word[PIN_MAX] && word[PIN_LEFT] == 0) return CKR_PIN_LOCKED;
   rv = within(C_Login(handle, user, pin, length));
@@ -252,20 +276,20 @@ static CK_RV f_Login(CK_SESSION_HANDLE handle, CK_USER_TYPE user, CK_UTF8CHAR_PT
 
 static CK_RV f_FindObjectsInit(CK_SESSION_HANDLE handle, CK_ATTRIBUTE_PTR template, CK_ULONG count) {
   CK_RV rv = session_gate(handle, 0);
+  if (rv == CKR_OK) rv = answer(FIND_OBJECTS_INIT);
   return rv != CKR_OK ? rv : within(C_FindObjectsInit(handle, template, count));
+}
+
+static CK_RV f_FindObjects(CK_SESSION_HANDLE handle, CK_OBJECT_HANDLE_PTR objects, CK_ULONG max, CK_ULONG_PTR count) {
+  CK_RV rv = session_gate(handle, 0);
+  if (rv == CKR_OK) rv = answer(FIND_OBJECTS);
+  return rv != CKR_OK ? rv : within(C_FindObjects(handle, objects, max, count));
 }
 
 static CK_RV f_SignInit(CK_SESSION_HANDLE handle, CK_MECHANISM_PTR mechanism, CK_OBJECT_HANDLE key) {
   CK_RV rv = session_gate(handle, 0);
+  if (rv == CKR_OK) rv = answer(SIGN_INIT);
   return rv != CKR_OK ? rv : within(C_SignInit(handle, mechanism, key));
-}
-
-/* The word goes down by one; true when it was not 0 yet. */
-static int take(enum command w) {
-  uint64_t n = word[w];
-  while (n > 0)
-    if (atomic_compare_exchange_weak(&word[w], &n, n - 1)) return 1;
-  return 0;
 }
 
 static void delay(void) {
@@ -280,6 +304,12 @@ static void delay(void) {
   atomic_fetch_sub(&hanging, 1);
 }
 
+static uint64_t now_us(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (uint64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
 static CK_RV f_Sign(CK_SESSION_HANDLE handle, CK_BYTE_PTR data, CK_ULONG length, CK_BYTE_PTR sig, CK_ULONG_PTR sig_length) {
   struct session *s;
   CK_RV rv = session_gate(handle, &s);
@@ -287,6 +317,7 @@ static CK_RV f_Sign(CK_SESSION_HANDLE handle, CK_BYTE_PTR data, CK_ULONG length,
   if (sig == 0) return within(C_Sign(handle, data, length, sig, sig_length));
   if (atomic_fetch_add(&s->busy, 1)) word[RACES]++;
   word[SIGNS]++;
+  uint64_t begun = now_us();
   delay();
   if (word[REMOVED] || pulled(s->slot))
     rv = CKR_DEVICE_REMOVED;
@@ -300,6 +331,7 @@ static CK_RV f_Sign(CK_SESSION_HANDLE handle, CK_BYTE_PTR data, CK_ULONG length,
     CK_ULONG end_length = sizeof end;
     within(C_Sign(handle, data, length, end, &end_length));
   }
+  word[BUSY_US] += now_us() - begun;
   atomic_fetch_sub(&s->busy, 1);
   return rv;
 }
@@ -339,6 +371,7 @@ __attribute__((visibility("default"))) CK_RV C_GetFunctionList(CK_FUNCTION_LIST_
     shim.C_GetSessionInfo = f_GetSessionInfo;
     shim.C_Login = f_Login;
     shim.C_FindObjectsInit = f_FindObjectsInit;
+    shim.C_FindObjects = f_FindObjects;
     shim.C_SignInit = f_SignInit;
     shim.C_Sign = f_Sign;
   }

@@ -133,7 +133,8 @@ func AddArchive(file, der []byte) ([]byte, error) {
 		return nil, err
 	}
 	for _, c := range s.components {
-		for _, der := range c.tokens() {
+		list, _ := tokensOf(c.value)
+		for _, der := range list {
 			if earlier, _, err := readToken(der, s.Extra); err == nil && t.Time.Before(earlier.Time.Add(-skew)) {
 				return nil, fmt.Errorf("%w: its time %s lies before that of %s, %s", ErrToken, stamp(t.Time), c.name, stamp(earlier.Time))
 			}

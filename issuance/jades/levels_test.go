@@ -90,6 +90,7 @@ func TestAddKeepsTheFile(t *testing.T) {
 		{"names escaped", `{"note":"outside","p\u0061yload":` + quoted + `,"signatures":[{"protected":"` + protected + `","he\u0061der":{"a":[1,{"etsiU":[]}],"etsi\u0055":[]},"signature":"` + sig + `"}]}`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
 			file := []byte(tc.file)
 			for _, add := range []func(testing.TB, []byte) []byte{p.toT, p.toLT, p.toLTA, p.toLT, p.toLTA} {
 				next := add(t, file)
@@ -157,6 +158,44 @@ func TestLevelsOfEncodedContent(t *testing.T) {
 	})
 }
 
+// TestLevelsOfLegacyTime: a seal that says its time by the older rules grows as well.
+func TestLevelsOfLegacyTime(t *testing.T) {
+	t.Parallel()
+	p := newProvider(t)
+	key := p.sealer().key
+	key.LegacySigT = true
+	file, err := jades.Seal(t.Context(), p.soft, key, []byte(content), p.now)
+	must(t, err)
+	checkJudged(t, []judged{{"B-LTA", p.toLTA(t, p.toLT(t, p.toT(t, file))), p.trusting(), jades.LevelLTA, jades.LevelLTA, nil}})
+}
+
+// TestLevelsNeedTheHeader: no time-stamp makes a level of a seal that breaks the rules of level B.
+func TestLevelsNeedTheHeader(t *testing.T) {
+	t.Parallel()
+	p := newProvider(t)
+	s := p.sealer()
+	var cases []judged
+	for _, tc := range []struct {
+		name, member, value string
+		want                result
+	}{
+		{"crit missing", "crit", "", result{jades.PartHeader, jades.Failed, jades.ReasonB64NotCritical}},
+		{"crit names alg", "crit", `["b64","alg"]`, badCrit},
+		{"crit demands the unknown", "crit", `["b64","exp"]`, badCrit},
+		{"no time", "iat", "", notBaseline},
+		{"no thumbprint", "x5t#S256", "", notBaseline},
+	} {
+		file := s.forge(t, s.header(map[string]string{tc.member: tc.value}), content, "")
+		sig := wireOf(t, file).Signatures[0].Signature
+		want := results(tc.want)
+		if tc.member == "iat" {
+			want = results(noTime, notBaseline)
+		}
+		cases = append(cases, judged{tc.name, withEtsiU(t, file, tokenElement("sigTst", p.stamp(t, []byte(sig)))), p.trusting(), jades.LevelT, jades.LevelNone, want})
+	}
+	checkJudged(t, cases)
+}
+
 // TestLevelsByList: a list of withdrawn certificates does as well as OCSP answers.
 func TestLevelsByList(t *testing.T) {
 	t.Parallel()
@@ -196,6 +235,11 @@ func TestAugmentRefuses(t *testing.T) {
 		return `{"protected":"` + protected + `","signature":"` + sig + `"}`
 	}
 	two := general(content, part(`"ES256"`), part(`"ES256"`))
+	ahead := s.forge(t, s.header(map[string]string{"iat": "1795186800"}), content, "") // three hours after noon
+	aheadImprint, err := jades.SignatureImprint(ahead)
+	must(t, err)
+	past.now = noon
+	aheadToken := past.stamp(t, aheadImprint)
 	values.CRLs = [][]byte{bytes.Repeat([]byte{1}, 9<<20)}
 	for _, tc := range []struct {
 		name string
@@ -215,6 +259,7 @@ func TestAugmentRefuses(t *testing.T) {
 		{"no token", func() ([]byte, error) { return jades.AddTimestamp(b, []byte{0x30, 0}) }, jades.ErrToken, "RFC 3161"},
 		{"token of other bytes", func() ([]byte, error) { return jades.AddTimestamp(b, other) }, jades.ErrToken, "other bytes"},
 		{"token after the certificate", func() ([]byte, error) { return jades.AddTimestamp(b, late) }, jades.ErrToken, "after the end"},
+		{"token before the sealing", func() ([]byte, error) { return jades.AddTimestamp(ahead, aheadToken) }, jades.ErrToken, "before the sealing"},
 		{"huge token", func() ([]byte, error) { return jades.AddTimestamp(b, make([]byte, 1<<20)) }, jades.ErrToken, "bytes"},
 		{"values before the time-stamp", func() ([]byte, error) { return jades.AddValues(b, values) }, jades.ErrAugment, "more certificates or revocation data"},
 		{"values without a time-stamp", func() ([]byte, error) { return jades.AddValues(b, jades.Values{OCSP: values.OCSP}) }, jades.ErrAugment, "no time-stamp yet"},
@@ -231,6 +276,7 @@ func TestAugmentRefuses(t *testing.T) {
 		}, jades.ErrAugment, "not base64url-encoded"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
 			out, err := tc.do()
 			if out != nil || !errors.Is(err, tc.want) || !strings.Contains(err.Error(), tc.text) {
 				t.Errorf("%d bytes, error %v; want %q", len(out), err, tc.text)

@@ -20,8 +20,9 @@ func Tokens(file []byte) ([]tsp.Token, error) {
 		if c.name != sigTst && c.name != arcTst {
 			continue
 		}
-		for _, der := range c.tokens() {
-			t, err := tsp.Parse(der)
+		list, _ := tokensOf(c.value)
+		for _, der := range list {
+			t, _, err := readToken(der, s.Extra)
 			if err != nil {
 				return nil, fmt.Errorf("%w: %s: %w", ErrAugment, c.name, err)
 			}

@@ -96,6 +96,7 @@ const (
 	ReasonRevokedSince     Reason = "revoked_since" // good: a time-stamp proves the seal older
 	ReasonRevokedUnproven  Reason = "revoked_unproven"
 	ReasonNoRevocationData Reason = "no_revocation_data"
+	ReasonStaleData        Reason = "revocation_data_too_old"
 )
 
 // skew is how far the clocks of sealer and reader may differ.

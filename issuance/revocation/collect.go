@@ -67,14 +67,14 @@ func (c *Collector) Collect(ctx context.Context, chain []*x509.Certificate, sinc
 	for i, cert := range chain[:len(chain)-1] {
 		issuer := chain[i+1]
 		if !bytes.Equal(cert.RawIssuer, issuer.RawSubject) {
-			return Evidence{}, fmt.Errorf("%w: %q is not the issuer of %q", ErrConfig, issuer.Subject.String(), cert.Subject.String())
+			return Evidence{}, fmt.Errorf("%w: %q is not the issuer of %q", ErrConfig, name(issuer), name(cert))
 		}
 		if ShortLived(cert) {
 			continue
 		}
 		found, err := c.about(ctx, cert, issuer, since.Truncate(time.Second))
 		if err != nil {
-			return Evidence{}, fmt.Errorf("revocation of %q: %w", cert.Subject.String(), err)
+			return Evidence{}, fmt.Errorf("revocation of %q: %w", name(cert), err)
 		}
 		out = out.Merge(found)
 	}
@@ -239,7 +239,7 @@ func (c *Collector) fetchOCSP(ctx context.Context, s source, cert, issuer *x509.
 		}
 		own, err := c.responder(ctx, a.responder, issuer)
 		if err != nil {
-			return nil, fmt.Errorf("the OCSP responder's own certificate: %w", err)
+			return nil, err
 		}
 		h.evidence.Certificates = []*x509.Certificate{a.responder}
 		h.evidence.CRLs = own
@@ -264,9 +264,16 @@ func (c *Collector) responder(ctx context.Context, cert, issuer *x509.Certificat
 			failed = append(failed, fmt.Errorf("%s: %w", host(s.address), err))
 			continue
 		}
-		return h.evidence.CRLs, h.evidence.Status(cert, issuer, c.Now())
+		if err := h.evidence.Status(cert, issuer, c.Now()); err != nil {
+			// Not wrapped: a *RevokedError would be taken for one about the seal.
+			return nil, fmt.Errorf("%w: its responder: %s", ErrSignature, err.Error())
+		}
+		return h.evidence.CRLs, nil
 	}
-	return nil, errors.Join(failed...)
+	if len(failed) > 0 {
+		return nil, fmt.Errorf("the list about its responder: %w", errors.Join(failed...))
+	}
+	return nil, nil
 }
 
 func (c *Collector) fetchList(ctx context.Context, s source, issuer *x509.Certificate) (*held, error) {

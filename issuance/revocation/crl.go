@@ -18,8 +18,10 @@ var (
 	oidDelta        = asn1.ObjectIdentifier{2, 5, 29, 27}
 	oidDistribution = asn1.ObjectIdentifier{2, 5, 29, 28}
 	oidAuthorityKey = asn1.ObjectIdentifier{2, 5, 29, 35}
-	oidReason       = asn1.ObjectIdentifier{2, 5, 29, 21}
 )
+
+// reasonID is reasonCode, 2.5.29.21, as it is encoded.
+const reasonID = "\x55\x1d\x15"
 
 // list is a certificate list. Its entries, of which there may be hundreds of thousands,
 // stay as they came: only the one that is looked for is decoded.
@@ -90,10 +92,10 @@ func withoutEntries(der []byte) (bare []byte, entries, tbs cryptobyte.String, er
 }
 
 // find looks for a serial number; nil walks through all entries, to see that they can be read.
-func (l list) find(serial *big.Int) (at time.Time, reason int, err error) {
-	bad := fmt.Errorf("%w: list: an entry that cannot be read", ErrMalformed)
+func (l list) find(serial *big.Int) (time.Time, int, error) {
 	var wanted []byte
 	if serial != nil {
+		var err error
 		if wanted, err = asn1.Marshal(serial); err != nil {
 			return time.Time{}, 0, fmt.Errorf("%w: serial number: %w", ErrConfig, err)
 		}
@@ -101,48 +103,56 @@ func (l list) find(serial *big.Int) (at time.Time, reason int, err error) {
 	for rest := l.entries; !rest.Empty(); {
 		var entry, number cryptobyte.String
 		if !rest.ReadASN1(&entry, tags.SEQUENCE) || !entry.ReadASN1Element(&number, tags.INTEGER) {
-			return time.Time{}, 0, bad
+			return time.Time{}, 0, errEntry()
 		}
 		if wanted != nil && !bytes.Equal(number, wanted) {
 			continue
 		}
-		if at, reason, err = readEntry(entry); err != nil || wanted != nil {
-			return at, reason, err
+		when, reason, err := readEntry(entry)
+		if err != nil {
+			return time.Time{}, 0, err
 		}
+		if wanted == nil {
+			continue
+		}
+		var at time.Time
+		if !when.ReadASN1UTCTime(&at) && !when.ReadASN1GeneralizedTime(&at) || at.IsZero() {
+			return time.Time{}, 0, errEntry()
+		}
+		return at, reason, nil
 	}
 	return time.Time{}, 0, nil
 }
 
-// readEntry reads what follows the serial number.
-func readEntry(entry cryptobyte.String) (at time.Time, reason int, err error) {
-	bad := fmt.Errorf("%w: list: an entry that cannot be read", ErrMalformed)
-	var extensions, extension, value cryptobyte.String
-	var has bool
-	if entry.PeekASN1Tag(tags.UTCTime) {
-		has = entry.ReadASN1UTCTime(&at)
-	} else {
-		has = entry.ReadASN1GeneralizedTime(&at)
+func errEntry() error { return fmt.Errorf("%w: list: an entry that cannot be read", ErrMalformed) }
+
+// readEntry reads what follows the serial number. It makes nothing that must be collected
+// again: it runs over all entries of a list.
+func readEntry(entry cryptobyte.String) (when cryptobyte.String, reason int, err error) {
+	var extensions, extension, id, value cryptobyte.String
+	if !entry.PeekASN1Tag(tags.UTCTime) && !entry.PeekASN1Tag(tags.GeneralizedTime) {
+		return nil, 0, errEntry()
 	}
-	if !has || at.IsZero() || !entry.ReadOptionalASN1(&extensions, nil, tags.SEQUENCE) || !entry.Empty() {
-		return time.Time{}, 0, bad
+	var tag tags.Tag
+	if !entry.ReadAnyASN1Element(&when, &tag) || !entry.ReadOptionalASN1(&extensions, nil, tags.SEQUENCE) || !entry.Empty() {
+		return nil, 0, errEntry()
 	}
 	for !extensions.Empty() {
-		var id asn1.ObjectIdentifier
 		critical := false
-		if !extensions.ReadASN1(&extension, tags.SEQUENCE) || !extension.ReadASN1ObjectIdentifier(&id) ||
+		if !extensions.ReadASN1(&extension, tags.SEQUENCE) || !extension.ReadASN1(&id, tags.OBJECT_IDENTIFIER) ||
 			!extension.ReadOptionalASN1Boolean(&critical, tags.BOOLEAN, false) || !extension.ReadASN1(&value, tags.OCTET_STRING) {
-			return time.Time{}, 0, bad
+			return nil, 0, errEntry()
 		}
 		switch {
-		case id.Equal(oidReason):
+		case string(id) == reasonID:
 			if !value.ReadASN1Enum(&reason) {
-				return time.Time{}, 0, bad
+				return nil, 0, errEntry()
 			}
 		case critical: // certificateIssuer of indirect lists among them
-			return time.Time{}, 0, fmt.Errorf("%w: list: critical entry extension %s is not known", ErrMalformed, id)
+			return nil, 0, fmt.Errorf("%w: list: an entry has a critical extension that is not known", ErrMalformed)
 		}
 	}
-	return at, reason, nil
+	return when, reason, nil
 }
 
 // signedBy says whether the issuer of a certificate signed this list, with the key that

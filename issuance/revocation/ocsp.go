@@ -2,6 +2,7 @@ package revocation
 
 import (
 	"bytes"
+	"crypto/sha1" //nolint:gosec // G505: RFC 6960 names responders by SHA-1; the signature does not depend on it
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -124,12 +125,9 @@ func checkIDs(der []byte, r *ocsp.Response, cert, issuer *x509.Certificate) erro
 	if _, err := asn1.Unmarshal(der, &data); err != nil {
 		return fmt.Errorf("%w: OCSP: %w", ErrMalformed, err)
 	}
-	var key struct {
-		Algorithm pkix.AlgorithmIdentifier
-		Key       asn1.BitString
-	}
-	if _, err := asn1.Unmarshal(issuer.RawSubjectPublicKeyInfo, &key); err != nil {
-		return fmt.Errorf("%w: the issuer's key: %w", ErrConfig, err)
+	key, err := keyOf(issuer)
+	if err != nil {
+		return err
 	}
 	if !r.IssuerHash.Available() {
 		return fmt.Errorf("%w: OCSP: the digest of the issuer's name is not supported", ErrMalformed)
@@ -139,7 +137,7 @@ func checkIDs(der []byte, r *ocsp.Response, cert, issuer *x509.Certificate) erro
 		h.Write(b) // never fails
 		return h.Sum(nil)
 	}
-	name, own := sum(issuer.RawSubject), sum(key.Key.RightAlign())
+	subject, own := sum(issuer.RawSubject), sum(key)
 	var first *certID // which the library read
 	for i := range data.Responses {
 		if id := &data.Responses[i].ID; id.Serial.Cmp(cert.SerialNumber) == 0 {
@@ -147,7 +145,7 @@ func checkIDs(der []byte, r *ocsp.Response, cert, issuer *x509.Certificate) erro
 			break
 		}
 	}
-	if first == nil || !bytes.Equal(first.NameHash, name) || !bytes.Equal(first.KeyHash, own) {
+	if first == nil || !bytes.Equal(first.NameHash, subject) || !bytes.Equal(first.KeyHash, own) {
 		return fmt.Errorf("%w: the OCSP answer is about a certificate of another issuer", ErrUnknown)
 	}
 	return nil
@@ -156,31 +154,62 @@ func checkIDs(der []byte, r *ocsp.Response, cert, issuer *x509.Certificate) erro
 // answered finds who signed: the issuer, or a responder that it certified for this and that
 // was in its time (RFC 6960 section 4.2.2.2), which is returned.
 func answered(r *ocsp.Response, basic basicResponse, issuer *x509.Certificate, known []*x509.Certificate) (*x509.Certificate, error) {
-	if r.CheckSignatureFrom(issuer) == nil {
-		return nil, nil //nolint:nilnil // the issuer itself, who is known
-	}
 	const most = 8
-	candidates := known
-	if len(basic.Certificates) > 0 {
-		candidates = nil
+	candidates := []*x509.Certificate{issuer}
+	if len(basic.Certificates) == 0 {
+		candidates = append(candidates, known...)
 	}
 	for _, raw := range basic.Certificates[:min(len(basic.Certificates), most)] {
 		if c, err := x509.ParseCertificate(raw.FullBytes); err == nil {
 			candidates = append(candidates, c)
 		}
 	}
-	why := errors.New("its signer's certificate is not in it")
+	// The name in the answer only says whom to try first: names can be written in more ways than one.
+	slices.SortStableFunc(candidates, func(a, b *x509.Certificate) int { return strangeness(r, a) - strangeness(r, b) })
+	var why error
 	for _, c := range candidates {
 		if err := r.CheckSignatureFrom(c); err != nil {
-			why = fmt.Errorf("OCSP: %w", err)
+			if why == nil {
+				why = err
+			}
 			continue
 		}
+		if bytes.Equal(c.RawSubject, issuer.RawSubject) && bytes.Equal(c.RawSubjectPublicKeyInfo, issuer.RawSubjectPublicKeyInfo) {
+			return nil, nil //nolint:nilnil // the issuer itself, who is known
+		}
 		if err := mayAnswer(c, issuer, r.ProducedAt); err != nil {
-			return nil, fmt.Errorf("%w: the OCSP responder %q %w", ErrSignature, c.Subject.String(), err)
+			return nil, fmt.Errorf("%w: the OCSP responder %q %w", ErrSignature, name(c), err)
 		}
 		return c, nil
 	}
-	return nil, fmt.Errorf("%w: %w", ErrSignature, why)
+	return nil, fmt.Errorf("%w: OCSP: %w", ErrSignature, why)
+}
+
+// strangeness is 0 for whom the answer names as its signer (ResponderID), else 1.
+func strangeness(r *ocsp.Response, c *x509.Certificate) int {
+	switch {
+	case len(r.ResponderKeyHash) > 0:
+		if key, err := keyOf(c); err == nil {
+			if sum := sha1.Sum(key); bytes.Equal(sum[:], r.ResponderKeyHash) { //nolint:gosec // G401: see the import
+				return 0
+			}
+		}
+	case bytes.Equal(r.RawResponderName, c.RawSubject):
+		return 0
+	}
+	return 1
+}
+
+// keyOf is the public key without its algorithm, which certID and ResponderID hash.
+func keyOf(c *x509.Certificate) ([]byte, error) {
+	var key struct {
+		Algorithm pkix.AlgorithmIdentifier
+		Key       asn1.BitString
+	}
+	if _, err := asn1.Unmarshal(c.RawSubjectPublicKeyInfo, &key); err != nil {
+		return nil, fmt.Errorf("%w: the key of %q: %w", ErrConfig, name(c), err)
+	}
+	return key.Key.RightAlign(), nil
 }
 
 // mayAnswer says what a responder lacks.

@@ -53,7 +53,7 @@ var (
 
 // RevokedError says that a certificate was revoked at or before the time asked for.
 type RevokedError struct {
-	Certificate string    // its subject
+	Certificate string    // the common name of its subject; all of the subject when it has none
 	Serial      *big.Int  // its serial number
 	At          time.Time // when it was revoked, UTC
 	Reason      int       // CRLReason, RFC 5280 section 5.3.1; 0 is unspecified
@@ -186,11 +186,11 @@ func (e Evidence) Status(cert, issuer *x509.Certificate, at time.Time) error {
 	}
 	switch {
 	case revoked != nil:
-		return &RevokedError{Certificate: cert.Subject.String(), Serial: cert.SerialNumber, At: revoked.Revoked.UTC(), Reason: revoked.Reason}
+		return &RevokedError{Certificate: name(cert), Serial: cert.SerialNumber, At: revoked.Revoked.UTC(), Reason: revoked.Reason}
 	case newest.IsZero():
-		return fmt.Errorf("%s: %w", cert.Subject, ErrUnknown)
+		return fmt.Errorf("%q: %w", name(cert), ErrUnknown)
 	case !good:
-		return fmt.Errorf("%s: %w: they are of %s, too old for %s; collect them anew", cert.Subject, ErrStale, words(newest), words(at))
+		return fmt.Errorf("%q: %w: they are of %s, too old for %s; collect them anew", name(cert), ErrStale, words(newest), words(at))
 	}
 	return nil
 }
@@ -208,6 +208,14 @@ func ShortLived(c *x509.Certificate) bool {
 		}
 	}
 	return false
+}
+
+// name is what people call a certificate.
+func name(c *x509.Certificate) string {
+	if c.Subject.CommonName != "" {
+		return c.Subject.CommonName
+	}
+	return c.Subject.String()
 }
 
 func words(t time.Time) string { return t.UTC().Format(time.RFC3339) }

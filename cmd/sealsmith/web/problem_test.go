@@ -59,12 +59,6 @@ var unreachable = map[string]string{
 	"issuance/jades.ErrNotSealed":    "becomes a check of issuance.Verify",
 	"issuance/jades.ErrMalformed":    "becomes a check of issuance.Verify",
 	"issuance/jades.UnreadableError": "becomes a check of issuance.Verify",
-	"issuance/pdf.ErrContent":        "a PDF is not asked for by a request yet",
-	"issuance/pdf.ErrKey":            "a PDF is not asked for by a request yet",
-	"issuance/pdf.ErrBadSignature":   "a PDF is not asked for by a request yet",
-	"issuance/pdf.ErrStamp":          "a PDF is not asked for by a request yet",
-	"issuance/pdf.ErrSealed":         "a PDF is not asked for by a request yet",
-	"issuance/pdf.ErrUnreadable":     "a PDF is not asked for by a request yet",
 }
 
 // TestEveryErrorIsInTheTable parses all packages: an exported Err… or error type that

@@ -69,7 +69,7 @@ func TestVerify(t *testing.T) {
 
 	got := w.upload("food.jsonld", file, "text/html")
 	want(t, got, http.StatusOK)
-	says(t, got, "File food.jsonld", "This credential is genuine.")
+	says(t, got, "File food.jsonld", "This credential is genuine.", "JAdES baseline level", "Level B-B: the seal proves who sealed what.")
 
 	got = w.upload("food.jsonld", tampered(file), "text/html")
 	want(t, got, http.StatusOK)

@@ -15,6 +15,7 @@ type resultPage struct {
 	File                                     string // as it was uploaded
 	Link                                     string // of a credential of ours, empty for uploads
 	Bytes                                    int
+	Printed                                  bool // a PDF is given out
 	Title, Learner, AwardingBody, IssuerName string
 	Number, Fingerprint                      string
 	Qualified                                string // that it is qualified or based on a qualified certificate, in words; else empty
@@ -58,6 +59,9 @@ func (s *Web) resultPage(r issuance.Report) resultPage {
 			row{Label: "Valid", Values: []string{date(seal.ValidFrom) + " to " + date(seal.ValidUntil)}},
 			row{Label: "Algorithm", Values: []string{seal.Algorithm}})
 	}
+	if level := r.Level; level != nil {
+		p.Technical = append(p.Technical, row{Label: "JAdES baseline level", Values: []string{levelWords(*level), level.Words}})
+	}
 	if q := r.Qualification; q != nil && len(q.Reasons) > 0 {
 		p.Technical = append(p.Technical, row{Label: "By the trusted lists", Values: q.Reasons})
 	}
@@ -67,6 +71,17 @@ func (s *Web) resultPage(r issuance.Report) resultPage {
 		}
 	}
 	return p
+}
+
+// levelWords are the level in short: the one that the file reaches, and the one it was made for.
+func levelWords(l issuance.LevelReport) string {
+	switch {
+	case l.Reached == "":
+		return "none"
+	case l.Reached != l.Claimed:
+		return l.Reached + ", made up as " + l.Claimed
+	}
+	return l.Reached
 }
 
 func qualified(q trustlist.Qualification) bool {
