@@ -29,7 +29,7 @@ func TestImport(t *testing.T) {
 	if len(nl.Services) != 2 || nl.Others != 1 || nl.Services[1].Periods[1].Status != "granted" || len(nl.Notes) != 0 || !nl.Issued.Equal(day(t, "2026-11-01")) {
 		t.Errorf("Dutch list: %+v", nl)
 	}
-	anchors, stamps := s.Anchors(), s.TSAAnchors()
+	anchors, stamps := s.Anchors(w.now), s.TSAAnchors()
 	if len(anchors) != 2 || !anchors[0].Equal(w.greekCA.Certificate) || !anchors[1].Equal(w.ca.Certificate) || len(stamps) != 1 || !stamps[0].Equal(w.tsa.Certificate) {
 		t.Errorf("%d anchors, %d of time-stamps", len(anchors), len(stamps))
 	}
@@ -234,7 +234,7 @@ func TestSignerGone(t *testing.T) {
 	out := w.imports(t, path, nil, map[string][]byte{"lotl": next.Sign(t, w.commission)})
 	refused(t, out["the imported list of NL"], trustlist.ErrSigner, "until the present list of NL is imported")
 	s := w.load(t, path)
-	if !s.List("NL").SignerGone || len(s.Anchors()) != 1 || len(s.TSAAnchors()) != 0 {
+	if !s.List("NL").SignerGone || len(s.Anchors(w.now)) != 1 || len(s.TSAAnchors()) != 0 {
 		t.Error("the list still answers")
 	}
 	if q := s.Qualify(w.seal(t, full()...), nil, w.now); q.Code != trustlist.CodeUnknown || !strings.Contains(q.Words, "the trusted list of the Netherlands is not here") {
@@ -247,7 +247,7 @@ func TestSignerGone(t *testing.T) {
 	if out := w.imports(t, path, nil, map[string][]byte{"nl": fresh.Sign(t, successor)}); len(out) != 1 || out["nl"].Err != nil {
 		t.Errorf("%+v", out)
 	}
-	if s := w.load(t, path); s.List("NL").SignerGone || len(s.Anchors()) != 2 {
+	if s := w.load(t, path); s.List("NL").SignerGone || len(s.Anchors(w.now)) != 2 {
 		t.Error("the new list does not answer")
 	}
 }
