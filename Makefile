@@ -50,5 +50,9 @@ bench: ## Measures as JSON lines.
 tokens: ## The conformance suite of hsm over opencryptoki and a simulated TPM; as root.
 	@.ci/tokens
 
+interop: ## Have DSS of the European Commission, JOSE libraries, OpenSSL and poppler judge our sealed files.
+	@.ci/packages gcc libc6-dev softhsm2 openssl poppler-utils libnss3-tools
+	@.ci/interop
+
 update-golden: ## Write the golden files anew; look at the difference before you commit it.
 	@go test ./issuance/elm -update

@@ -69,6 +69,7 @@ type Credential struct {
 	CreatedAt      time.Time           `db:"created_at"`
 }
 
+//nolint:gosec // G101: a query, no secret
 const credentialFrom = `select k.id, k.organisation_id, k.claim_id, k.issued_at, k.payload, k.payload_sha256, k.key_id, coalesce(p.file, k.sealed) as sealed,
 	coalesce(p.level, 'B') as level, coalesce(p.goal, 'B') as goal, k.sealed_at, k.link, k.created_at
 	from credentials k left join credential_proofs p on p.credential_id = k.id where `

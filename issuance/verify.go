@@ -11,6 +11,7 @@ import (
 	"github.com/sealsmith/sealsmith/hsm"
 	"github.com/sealsmith/sealsmith/issuance/elm"
 	"github.com/sealsmith/sealsmith/issuance/jades"
+	"github.com/sealsmith/sealsmith/issuance/trustlist"
 )
 
 // Verdict is the answer in one word; the command line turns it into its exit code.
@@ -81,6 +82,11 @@ type Report struct {
 	// Content is what the file says; nil when it cannot be read. Rely on it only when the verdict is valid.
 	Content *elm.Content `json:"-"`
 	Seal    *SealReport  `json:"seal,omitempty"` // nil without a certificate that can be read
+	// Level is what proves the seal later; nil when the file cannot be read.
+	Level *LevelReport `json:"level,omitempty"`
+	// Qualification is what the seal is by the trusted lists of the EU; nil when the file cannot be
+	// read. It does not touch the verdict.
+	Qualification *trustlist.Qualification `json:"qualification,omitempty"`
 	// SHA256 of the whole file, hexadecimal.
 	SHA256    string    `json:"sha256"`
 	CheckedAt time.Time `json:"checked_at"`
@@ -146,6 +152,10 @@ func reportContent(c *elm.Content) *contentReport {
 type VerifyOptions struct {
 	// Trust holds the certificates of authorities (or of seals) that are trusted; nil for none.
 	Trust *x509.CertPool
+	// TimestampTrust holds the certificates that vouch for time-stamp authorities; nil means Trust.
+	TimestampTrust *x509.CertPool
+	// Qualify asks the trusted lists of the EU; nil when there are none.
+	Qualify Qualify
 	// Now is the present time.
 	Now time.Time
 }
@@ -159,12 +169,15 @@ func Verify(file []byte, opts VerifyOptions) Report {
 	if err != nil {
 		return r.unreadable(err)
 	}
-	e := examination{now: opts.Now, file: sealed, findings: sealed.Verify(jades.VerifyOptions{Trust: opts.Trust, At: opts.Now}).Findings}
+	found := sealed.Verify(jades.VerifyOptions{Trust: opts.Trust, TimestampTrust: opts.TimestampTrust, At: opts.Now})
+	e := examination{now: opts.Now, file: sealed, findings: found.Findings, proofs: found.Proofs}
 	e.leaf = sealed.Signatures[0].Leaf()
 	e.facts = hsm.InspectSeal(e.leaf)
 	format := e.read()
 	seal := e.seal()
-	r.Checks = []Answer{format, seal, e.certificate()}
+	certificate := e.certificate()
+	r.Checks = []Answer{format, seal, certificate}
+	r.Qualification = e.qualification(opts.Qualify, seal, certificate)
 	if seal.Outcome == OutcomeFailed || e.content == nil {
 		// What a changed file says of its issuer and its dates means nothing.
 		for _, id := range []string{"issuer", "dates", "content"} {
@@ -177,7 +190,7 @@ func Verify(file []byte, opts VerifyOptions) Report {
 	if c, any := e.timestamps(); any {
 		r.Checks = append(r.Checks, c)
 	}
-	r.Content, r.Seal = e.content, e.sealReport()
+	r.Content, r.Seal, r.Level = e.content, e.sealReport(), e.level()
 	r.conclude()
 	return r
 }
@@ -218,12 +231,14 @@ func unreadableReason(err error) string {
 }
 
 // conclude draws verdict and headline from the checks: what failed comes before what is
-// unknown, and the seal comes before everything that it protects.
+// unknown, and the seal comes before everything that it protects. A time-stamp that is false
+// tells of a file that somebody changed; one that cannot be confirmed leaves the seal as good as
+// it is without.
 func (r *Report) conclude() {
 	for _, outcome := range []Outcome{OutcomeFailed, OutcomeUnknown} {
-		for _, id := range []string{"seal", "certificate", "issuer", "format", "dates", "content"} {
+		for _, id := range []string{"seal", "certificate", "issuer", "format", "dates", "content", "timestamps"} {
 			for _, c := range r.Checks {
-				if c.ID == id && c.Outcome == outcome {
+				if c.ID == id && c.Outcome == outcome && (id != "timestamps" || outcome == OutcomeFailed) {
 					r.Verdict, r.Reason = VerdictNotValid, c.Reason
 					h := headlineFor(c)
 					r.Headline, r.Next = h.headline, h.next

@@ -29,6 +29,7 @@ type examination struct {
 	now      time.Time
 	file     jades.File
 	findings []jades.Finding
+	proofs   []jades.Proof
 	leaf     *x509.Certificate
 	facts    hsm.SealFacts
 	envelope envelope
@@ -139,14 +140,14 @@ func (e *examination) gather(id string, parts ...jades.Part) Answer {
 	for _, outcome := range []jades.Outcome{jades.OK, jades.NotChecked, jades.Unknown, jades.Failed} {
 		for _, part := range slices.Backward(parts) {
 			for _, f := range slices.Backward(e.findings) {
-				if f.Part == part && f.Outcome == outcome && outcome != jades.OK {
+				if f.Part == part && f.Outcome == outcome && f.Reason != jades.ReasonFine && belongs(f, id) {
 					c = e.check(id, Outcome(outcome), string(f.Reason))
 				}
 			}
 		}
 	}
 	for _, f := range e.findings {
-		if slices.Contains(parts, f.Part) {
+		if slices.Contains(parts, f.Part) && belongs(f, id) {
 			details = append(details, fmt.Sprintf("%s: %s", f.Part, f.Words))
 		}
 	}
@@ -157,15 +158,24 @@ func (e *examination) gather(id string, parts ...jades.Part) Answer {
 // seal: does it fit every byte, and was it made by the rules?
 func (e *examination) seal() Answer {
 	c := e.gather("seal", jades.PartIntegrity, jades.PartHeader, jades.PartLevel, jades.PartCount)
-	if at := e.file.Signatures[0].SealedAt; c.Outcome == OutcomeOK && !at.IsZero() {
-		c.Words = fmt.Sprintf("The seal fits every byte of the record. It was made on %s, as it says itself.", moment(at))
+	at := e.file.Signatures[0].SealedAt
+	if c.Outcome != OutcomeOK || at.IsZero() {
+		return c
+	}
+	proven := "."
+	if t := e.proof().ProvenAt; !t.IsZero() {
+		proven = fmt.Sprintf("; a time-stamp proves that it existed on %s.", moment(t))
+	}
+	c.Words = fmt.Sprintf("The seal fits every byte of the record. It was made on %s, as it says itself%s", moment(at), proven)
+	if c.Reason == string(jades.ReasonLegacyTime) {
+		c.Words += " " + legacyTime
 	}
 	return c
 }
 
 // certificate: may it seal, does somebody trusted vouch for it, was it in its time?
 func (e *examination) certificate() Answer {
-	c := e.gather("certificate", jades.PartCertificate, jades.PartChain, jades.PartValidity)
+	c := e.gather("certificate", jades.PartCertificate, jades.PartRevocation, jades.PartChain, jades.PartValidity)
 	if e.leaf == nil {
 		return c
 	}
@@ -174,7 +184,9 @@ func (e *examination) certificate() Answer {
 	case "fine":
 		c.Words = fmt.Sprintf("The certificate belongs to %s (%s), somebody you trust vouches for it, and it is valid until %s.",
 			orUnnamed(e.facts.Organisation), orUnnamed(e.facts.OrganisationIdentifier), day(e.facts.NotAfter))
-	case string(jades.ReasonUnknownIssuer), string(jades.ReasonNoTrust), string(jades.ReasonExpiredSince), string(jades.ReasonExpiredBefore):
+	case string(jades.ReasonRevokedBefore), string(jades.ReasonRevokedSince), string(jades.ReasonRevokedUnproven):
+		c.Words = fmt.Sprintf(c.Words, orUnnamed(e.facts.Organisation))
+	case string(jades.ReasonUnknownIssuer), string(jades.ReasonNoTrust), string(jades.ReasonExpiredSince), string(jades.ReasonExpiredBefore), string(jades.ReasonExpiredProven):
 		c.Words = fmt.Sprintf(c.Words, orUnnamed(e.facts.Organisation), day(e.facts.NotAfter))
 	}
 	return c
@@ -185,11 +197,11 @@ func (e *examination) certificate() Answer {
 func (e *examination) kind() string {
 	switch f := e.facts; {
 	case f.QcCompliance && f.QcTypeESeal && f.QcSSCD:
-		return "The certificate says it is a qualified one for electronic seals with its key in a qualified device. The EU trusted list was not asked."
+		return "The certificate says it is a qualified one for electronic seals with its key in a qualified device."
 	case f.QcCompliance && f.QcTypeESeal:
-		return "The certificate says it is a qualified one for electronic seals, so this is an advanced seal with a qualified certificate. The EU trusted list was not asked."
+		return "The certificate says it is a qualified one for electronic seals, so by its own words this is an advanced seal with a qualified certificate."
 	case f.QcCompliance:
-		return "The certificate says it is a qualified one, but not for electronic seals. The EU trusted list was not asked."
+		return "The certificate says it is a qualified one, but not for electronic seals."
 	}
 	return "The certificate does not say that it is a qualified one."
 }
@@ -322,12 +334,6 @@ func (e *examination) revocation() Answer {
 		return c
 	}
 	return e.check("revocation", OutcomeNotChecked, "no_status")
-}
-
-func (e *examination) timestamps() (Answer, bool) {
-	c := e.gather("timestamps", jades.PartTimestamps)
-	c.Outcome = OutcomeNotChecked
-	return c, len(c.Details) > 0
 }
 
 func (e *examination) sealReport() *SealReport {

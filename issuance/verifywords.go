@@ -43,6 +43,14 @@ var headlines = map[string]headline{
 		"Unchanged, but the certificate of its seal has run out since.",
 		"The file cannot prove that it was sealed before. " + askIssuer,
 	},
+	"certificate.revoked_before_sealing": {
+		"The certificate of this seal was withdrawn before the seal was made.",
+		"Do not rely on what it says. " + askIssuer,
+	},
+	"certificate.revoked_unproven": {
+		"Unchanged, but the certificate of its seal was withdrawn.",
+		"The file cannot prove that it was sealed before. " + askIssuer,
+	},
 	"certificate.failed":  {"The certificate on this file is not one that could seal it.", "Do not rely on what it says. " + askIssuer},
 	"certificate.unknown": {"Unchanged, but the certificate of its seal cannot be confirmed.", askIssuer},
 
@@ -58,6 +66,11 @@ var headlines = map[string]headline{
 	"dates.failed":           {"The dates of this credential do not fit its seal.", "Do not rely on it. " + askIssuer},
 	"dates.unknown":          {"Unchanged, but its dates cannot be confirmed.", askIssuer},
 
+	"timestamps.failed": {
+		"The record is unchanged, but something beside its seal is false.",
+		"What was added to the file after sealing does not belong to it, or was changed. " + askOriginal,
+	},
+
 	"content.failed": {"This file is sealed, but it does not say what a credential must say.", askIssuer},
 }
 
@@ -67,6 +80,21 @@ func headlineFor(c Answer) headline {
 		return h
 	}
 	return headlines[c.ID+"."+string(c.Outcome)]
+}
+
+// legacyTime is said of a seal that is good, but whose time stands where newer rules have it no longer.
+const legacyTime = "It says when it was made by the rules of before 15 July 2025. Some readers of today find such a seal good, but of no European level."
+
+// levelWords by level say what it is worth; the others are put before or behind.
+var levelWords = map[string]string{
+	"":         "The seal does not hold, or was not made by the European rules, so it has no level.",
+	"B-B":      "Level B-B: the seal proves who sealed what. Only the issuer says when, so it cannot be checked any more once its certificate has ended.",
+	"B-T":      "Level B-T: it can be checked after its certificate has ended, but whether that was withdrawn must be asked elsewhere.",
+	"B-LT":     "Level B-LT: the file carries what is needed to say whether its certificates were withdrawn, so nobody needs to be asked.",
+	"B-LTA":    "Level B-LTA: the file carries all that is needed to check it for many years, and an archive time-stamp protects that.",
+	"proven":   "A time-stamp proves that the seal existed on %s.",
+	"unproven": "There is a time-stamp of the seal, but it cannot be confirmed here.",
+	"claimed":  "It was made up as level %s, for which a part is missing or wrong.",
 }
 
 // annexI are the elements that Annex I of the Council Recommendation 2022/C 243/02 demands, in
@@ -106,6 +134,7 @@ var checkWords = map[string]string{ //nolint:gosec // G101 takes sentences about
 	"seal.b64_not_critical":    "The seal does not say how its content is to be read.",
 	"seal.header_outside_seal": "Something that the seal must protect stands outside it.",
 	"seal.not_baseline":        "The seal fits the content, but it was not made by the European rules for seals (JAdES baseline).",
+	"seal.legacy_time":         "The seal fits every byte of the record. " + legacyTime,
 	"seal.several_seals":       "The file carries more than one seal. Each was looked at, but what they mean together is not judged here.",
 
 	"certificate.fine":                   "The certificate of the seal is good.",
@@ -119,7 +148,11 @@ var checkWords = map[string]string{ //nolint:gosec // G101 takes sentences about
 	"certificate.unknown_issuer":         "The seal fits, but nobody known here vouches for this certificate, so the name on it, “%s”, cannot be confirmed. It is valid until %s.",
 	"certificate.chain_expired":          "Those who vouch for this certificate were not in their time.",
 	"certificate.chain_broken":           "The certificate breaks a rule of the authority that issued it.",
-	"certificate.expired_since":          "The certificate of %s ended on %s. The seal says it was made before, but no independent time-stamp was checked that proves it.",
+	"certificate.expired_since":          "The certificate of %s ended on %s. The seal says it was made before, but no time-stamp that can be confirmed here proves it.",
+	"certificate.expired_since_proven":   "The certificate belongs to %s and ended on %s. A time-stamp proves that the seal was made before.",
+	"certificate.revoked_before_sealing": "The certificate of %s was withdrawn before the seal was made.",
+	"certificate.revoked_since":          "The certificate of %s was withdrawn since. A time-stamp proves that the seal was made before, so the seal holds.",
+	"certificate.revoked_unproven":       "The certificate of %s was withdrawn. The seal says it was made before, but no time-stamp proves it.",
 	"certificate.sealed_after_expiry":    "The seal was made after the certificate of %s had ended on %s.",
 	"certificate.not_yet_valid":          "The certificate of the seal has not begun yet.",
 	"certificate.sealed_before_validity": "The seal says it was made before its certificate began.",
@@ -154,7 +187,23 @@ var checkWords = map[string]string{ //nolint:gosec // G101 takes sentences about
 	"revocation.no_status_but_page": "The file carries no status, so it cannot say whether it was withdrawn. The page that it names can; look there.",
 	"revocation.status_not_read":    "The file names a status that this version does not read, so it may have been withdrawn. The organisation that awarded it can say.",
 
-	"timestamps.timestamps_not_checked": "The file carries time-stamps, which this version does not yet check.",
-	"timestamps.timestamps_unread":      "Something was added to the file after sealing that cannot be read. It does not touch what was sealed.",
-	"timestamps.fine":                   "There are no time-stamps.",
+	"timestamps.fine":                          "A time-stamp proves when the seal existed.",
+	"timestamps.timestamps_unread":             "Something was added to the file after sealing that cannot be read. It does not touch what was sealed.",
+	"timestamps.timestamp_unreadable":          "A time-stamp in the file cannot be read, so it proves nothing.",
+	"timestamps.timestamp_changed":             "A time-stamp in the file was changed after it was made, or is a forgery.",
+	"timestamps.timestamp_no_authority":        "A time-stamp in the file was made by somebody whose certificate is not for time-stamps.",
+	"timestamps.timestamp_form_unknown":        "A time-stamp in the file has a form that is not known here, so it was not judged.",
+	"timestamps.timestamp_several_tokens":      "A time-stamp of the seal must be one; there are several in its place.",
+	"timestamps.timestamp_weak":                "A time-stamp in the file was made with a method that can be forged.",
+	"timestamps.timestamp_covers_other_bytes":  "A time-stamp in the file is about something else: it was taken from another file, or what it protects was changed since.",
+	"timestamps.timestamp_outside_certificate": "A time-stamp in the file was made outside the time of its own certificate.",
+	"timestamps.timestamp_order":               "The time-stamps in the file contradict each other: one says it was made after another that protects it already.",
+	"timestamps.timestamp_unknown_authority":   "The time-stamps fit, but nobody known here vouches for who made them, so the time of sealing stays a claim.",
+	"timestamps.timestamp_authority_expired":   "The time-stamps fit, but the certificate of who made them has run out since and they were not renewed before, so they prove no time any more.",
+	"timestamps.timestamp_authority_revoked":   "The time-stamps fit, but the certificate of who made one was withdrawn.",
+	"timestamps.timestamp_after_expiry":        "The time-stamp was made only after the certificate of the seal had ended, so it does not prove that the seal was made before.",
+	"timestamps.timestamp_before_claimed_time": "A time-stamp proves that the seal existed before the time at which it says it was made.",
+	"timestamps.level_not_reached":             "The file was made up to be checked for a long time, but a part of what that needs is missing or wrong.",
+	"timestamps.revocation_data_too_old":       "What the file carries about withdrawn certificates is older than the seal, so it does not say whether the certificate was withdrawn by then.",
+	"timestamps.no_revocation_data":            "The file does not carry all that is needed to say whether certificates in it were withdrawn.",
 }

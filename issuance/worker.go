@@ -1,7 +1,6 @@
 package issuance
 
 import (
-	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -68,10 +67,6 @@ type Worker struct {
 	Step func(name string) error
 	// Level is the level of the seal for organisations that name none.
 	Level templates.SealLevel
-}
-
-func (w *Worker) goal(o templates.Organisation) templates.SealLevel {
-	return cmp.Or(o.Seal.Level, w.Level, templates.SealB)
 }
 
 // staleIntent is the age after which an unsealed intent gets a new date.
@@ -286,12 +281,12 @@ func (w *Worker) seal(ctx context.Context, c Claim) error {
 		if err != nil {
 			return err
 		}
-		with := jades.Key{ID: key.ID, Alg: key.Alg, Chain: key.Chain}
+		with := jades.Key{ID: key.ID, Alg: key.Alg, Chain: key.Chain, LegacySigT: organisation.Seal.LegacyTime}
 		cred.Sealed, err = jades.Seal(ctx, sealer, with, payload, w.Now())
 		if err != nil {
 			return fmt.Errorf("seal: %w", err)
 		}
-		cred.KeyID, cred.Goal = key.ID, w.goal(organisation)
+		cred.KeyID, cred.Goal = key.ID, organisation.Seal.Goal(w.Level)
 	}
 	if err := w.step("store"); err != nil {
 		return err

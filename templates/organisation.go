@@ -1,6 +1,7 @@
 package templates
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
@@ -41,6 +42,9 @@ type SealPolicy struct {
 	// for readers that know nothing else. Readers of today then see no baseline level.
 	LegacyTime bool `json:"legacy_time,omitempty"`
 }
+
+// Goal is the level that new credentials reach on a server that is set up for the given one.
+func (p SealPolicy) Goal(server SealLevel) SealLevel { return cmp.Or(p.Level, server, SealB) }
 
 // SealLevel is a baseline level of JAdES (ETSI TS 119 182-1 section 6).
 type SealLevel string

@@ -49,7 +49,9 @@ type app struct {
 	grading   *grading.Store
 	desk      *issuance.Desk
 	pages     *elm.Renderer
-	trust     *x509.CertPool // nil: nobody
+	pdfs      *issuance.PDFs
+	trusted   *trusted
+	proofs    *proofs // nil: nothing is added to seals
 }
 
 // newApp opens the database and wires what every long-running command shares. Nothing
@@ -60,7 +62,10 @@ func newApp(ctx context.Context, s Settings, logger *slog.Logger) (*app, error) 
 	if a.public, err = s.publicURL(); err != nil {
 		return nil, err
 	}
-	if a.trust, err = readTrust(s.Trust); err != nil {
+	if a.trusted, err = newTrusted(&s, logger); err != nil {
+		return nil, err
+	}
+	if a.proofs, err = a.newProofs(); err != nil {
 		return nil, err
 	}
 	if a.pages, err = elm.NewRenderer(); err != nil {
@@ -85,6 +90,9 @@ func newApp(ctx context.Context, s Settings, logger *slog.Logger) (*app, error) 
 	a.templates = templates.NewStore(a.db, time.Now)
 	a.desk = issuance.NewDesk(a.db, a.queue, time.Now, logger)
 	a.grading = grading.NewStore(a.db, a.desk, time.Now)
+	if a.pdfs, err = a.newPDFs(); err != nil {
+		return nil, errors.Join(err, a.close())
+	}
 	return a, nil
 }
 
@@ -161,11 +169,12 @@ func (a *app) worker() *issuance.Worker {
 	return &issuance.Worker{
 		DB: a.db, Templates: a.templates, Jobs: a.queue, Sealer: a.seals.everybody, Own: a.seals.sealers(),
 		Pages: a.pages, PublicURL: a.public, Parallel: a.seals.sessions() + 1, Lease: 2 * time.Minute, Sweep: 2 * time.Second, Now: time.Now, Logger: a.logger,
+		Level: a.level(),
 	}
 }
 
 func (a *app) verify(file []byte) issuance.Report {
-	return issuance.Verify(file, issuance.VerifyOptions{Trust: a.trust, Now: time.Now()})
+	return issuance.Verify(file, a.trusted.options(time.Now()))
 }
 
 // startParts runs what works in the background until ctx ends: Redis, the token, and the

@@ -27,17 +27,19 @@ var arrows = map[string][]string{
 	"grading":        {"lti", "templates", "migrations"},
 	"issuance":       {"grading", "templates", "hsm", "lti/fetch", "migrations"},
 	"issuance/elm":   {"templates", "hsm", "issuance/internal"},
-	"issuance/jades": {},
+	"issuance/jades": {"issuance/tsp"},
+	"issuance/tsp":   {},
 	"cmd":            {"migrations", "hsm", "lti", "templates", "grading", "issuance"},
 }
 
 // scaffolding is for tests, and what the demo needs of it for the demo.
 var scaffolding = map[string][]string{
-	"migrations/sqldb/sqldbtest": {},
-	"issuance/queuetest":         {},
-	"hsm/demotoken":              {"cmd"},
-	"hsm/democa":                 {"cmd", "hsm/demotoken"},
-	"lti/demolms":                {"cmd"},
+	"migrations/sqldb/sqldbtest":       {},
+	"issuance/queuetest":               {},
+	"issuance/trustlist/trustlisttest": {},
+	"hsm/demotoken":                    {"cmd"},
+	"hsm/democa":                       {"cmd", "hsm/demotoken"},
+	"lti/demolms":                      {"cmd"},
 }
 
 // under reports whether the package is the tree's root or in it.

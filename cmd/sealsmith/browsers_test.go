@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/sealsmith/sealsmith/issuance/pdf"
 )
 
 // screen is a real browser with a person before it, who looks for words, clicks where they
@@ -199,7 +201,8 @@ func (s *screen) wholeWay(r *rig) {
 	s.picture("learner-too-low")
 	s.teacherGrades(r, "80")
 	s.learnerClaims(r)
-	s.recogniserChecks(s.learnerDownloads(), r)
+	s.recogniserChecks(s.learnerDownloads("Sealed credential", ".jsonld"), r)
+	s.learnerPrints(r)
 	s.calm()
 }
 
@@ -260,16 +263,39 @@ func (s *screen) learnerClaims(r *rig) {
 	s.picture("learner-has-it")
 }
 
-// learnerDownloads returns the path of the sealed file.
-func (s *screen) learnerDownloads() string {
+// learnerPrints opens the activity once more and takes the certificate.
+func (s *screen) learnerPrints(r *rig) {
 	s.t.Helper()
-	s.click(inFrame, "Sealed credential")
+	s.open(r.lms.Issuer() + "/as/maija?next=/course/2")
+	s.click(inPage, journeyTitle)
+	s.reads(inFrame, "It is yours.")
+	file, err := os.ReadFile(s.learnerDownloads("Certificate as PDF", ".pdf"))
+	must(s.t, err)
+	_, err = pdf.Check(file)
+	must(s.t, err)
+}
+
+// learnerDownloads returns the path of the file that a link gives, which is the only one of its kind.
+func (s *screen) learnerDownloads(link, extension string) string {
+	s.t.Helper()
+	s.click(inFrame, link)
 	var path string
 	eventually(s.t, func() string {
 		// While it comes, Chromium has a file of another name and Firefox an empty one beside it.
-		found, err := filepath.Glob(filepath.Join(s.downloads, "*"))
-		if err != nil || len(found) != 1 || filepath.Ext(found[0]) != ".jsonld" {
-			return fmt.Sprintf("downloaded files: %v", found)
+		all, err := filepath.Glob(filepath.Join(s.downloads, "*"))
+		must(s.t, err)
+		var found []string
+		for _, name := range all {
+			switch filepath.Ext(name) {
+			case extension:
+				found = append(found, name)
+			case ".jsonld", ".pdf":
+			default:
+				return fmt.Sprintf("downloaded files: %v", all)
+			}
+		}
+		if len(found) != 1 {
+			return fmt.Sprintf("downloaded files: %v", all)
 		}
 		path = found[0]
 		return ""

@@ -24,6 +24,9 @@ type Settings struct {
 	Redis     string `help:"redis://… or unix:PATH. Empty: a redis-server of our own, in --dir." env:"SEALSMITH_REDIS" placeholder:"ADDRESS"`
 	Token     string `help:"The eSeal token as PKCS#11 URI (RFC 7512) with module-path and pin-source; several, separated by blanks, share the work or serve by x-for the organisations named. Empty: sealing is paused." env:"SEALSMITH_TOKEN" placeholder:"URI"`
 	Trust     string `help:"PEM file with the certificates of the authorities that the verification page trusts." env:"SEALSMITH_TRUST" placeholder:"FILE" type:"path"`
+	TSA       string `help:"Addresses of time-stamping authorities (RFC 3161), separated by blanks; the second is asked when the first does not answer. With one, credentials are proven for later years (JAdES B-LTA). User and password may stand in the address." env:"SEALSMITH_TSA" placeholder:"URL" name:"tsa"`
+	TSATrust  string `help:"PEM file with the certificates that vouch for the time-stamping authorities. Default: those of --trust." env:"SEALSMITH_TSA_TRUST" placeholder:"FILE" type:"path" name:"tsa-trust"`
+	EULists   string `help:"File of the trusted lists of the EU that sealsmith trust import keeps. Default: trust-lists.json in --dir." env:"SEALSMITH_TRUST_LISTS" placeholder:"FILE" type:"path" name:"trust-lists"`
 	KeyFile   string `help:"File with the key that seals private keys in the database, mode 0600. Default: server.key in --dir, made on first start." env:"SEALSMITH_KEY_FILE" placeholder:"FILE" type:"path"`
 	KeyDays   int    `help:"Days after which the LTI signing key is replaced by itself; 0: never." env:"SEALSMITH_KEY_DAYS" default:"180"`
 	Debug     bool   `help:"Log more." env:"SEALSMITH_DEBUG"`
@@ -33,7 +36,7 @@ type Settings struct {
 func knownSettings() []string {
 	return []string{
 		"SEALSMITH_DATABASE", "SEALSMITH_DEBUG", "SEALSMITH_DIR", "SEALSMITH_KEY_DAYS", "SEALSMITH_KEY_FILE", "SEALSMITH_LISTEN", "SEALSMITH_PUBLIC_URL",
-		"SEALSMITH_REDIS", "SEALSMITH_TOKEN", "SEALSMITH_TRUST",
+		"SEALSMITH_REDIS", "SEALSMITH_TOKEN", "SEALSMITH_TRUST", "SEALSMITH_TRUST_LISTS", "SEALSMITH_TSA", "SEALSMITH_TSA_TRUST",
 	}
 }
 
@@ -64,6 +67,14 @@ func (s *Settings) dir() string {
 		return s.Dir
 	}
 	return "var"
+}
+
+// trustLists is the file of the imported trusted lists.
+func (s *Settings) trustLists() string {
+	if s.EULists != "" {
+		return s.EULists
+	}
+	return filepath.Join(s.dir(), "trust-lists.json")
 }
 
 func (s *Settings) databaseAddress() string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"net"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/sealsmith/sealsmith/hsm"
+	"github.com/sealsmith/sealsmith/hsm/democa"
 	"github.com/sealsmith/sealsmith/hsm/demotoken"
 	"github.com/sealsmith/sealsmith/lti"
 	"github.com/sealsmith/sealsmith/lti/demolms"
@@ -71,7 +73,7 @@ func members() []*member {
 
 // demoState is what a second run has to know; the file also marks the folder as a demo's.
 type demoState struct {
-	Ports map[string]string `json:"ports"` // "tool", "polder", "fjord"
+	Ports map[string]string `json:"ports"` // "tool", "trust", "polder", "fjord"
 }
 
 const demoMark = "demo.json"
@@ -139,6 +141,9 @@ type demo struct {
 	members []*member
 	tool    net.Listener
 	token   demotoken.Made
+	ca      *democa.CA // the trust service provider
+
+	trustServices net.Listener // of ca
 }
 
 // prepare makes token, server and LMS from what the folder holds, or anew.
@@ -151,25 +156,14 @@ func (c demoCommand) prepare(ctx context.Context, dir string, debug bool, out st
 	if err := os.MkdirAll(filepath.Join(dir, "artifacts"), 0o700); err != nil {
 		return nil, fmt.Errorf("make the folder of the artifacts: %w", err)
 	}
-	d.token, err = demotoken.Make(ctx, demotoken.Options{
-		Dir: filepath.Join(dir, "token"), Organisation: allianceName, CommonName: allianceName + " eSeal (demo)",
-		OrganisationIdentifier: allianceIdentifier, Country: allianceCountry, KeyType: "rsa3072", Now: time.Now, Rand: rand.Reader,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("make the demo's token: %w", err)
-	}
-	pem, err := os.ReadFile(d.token.CAFile)
-	if err != nil {
-		return nil, fmt.Errorf("read the demo's authority: %w", err)
-	}
-	trust := d.artifact("trust.pem")
-	if err := os.WriteFile(trust, pem, 0o600); err != nil {
-		return nil, fmt.Errorf("write %s: %w", trust, err)
-	}
 	if err := d.listen(ctx); err != nil {
 		return nil, err
 	}
-	settings := Settings{Dir: dir, Listen: d.tool.Addr().String(), PublicURL: "http://localhost:" + port(d.tool), Token: d.token.TokenURI, Trust: trust, Debug: debug}
+	if err := d.makeToken(ctx); err != nil {
+		return nil, err
+	}
+	settings := Settings{Dir: dir, Listen: d.tool.Addr().String(), PublicURL: "http://localhost:" + port(d.tool), Token: d.token.TokenURI, Trust: d.artifact("trust.pem"), Debug: debug}
+	settings.TSA = d.provider() + "/tsa " + d.provider() + "/tsa2"
 	log, err := os.OpenFile(filepath.Join(dir, "sealsmith.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open the log: %w", err)
@@ -179,6 +173,35 @@ func (c demoCommand) prepare(ctx context.Context, dir string, debug bool, out st
 	}
 	return d, d.seed(ctx)
 }
+
+// makeToken makes the trust service provider that issues the seal certificate, stamps
+// times and says that nothing is revoked, and the token.
+func (d *demo) makeToken(ctx context.Context) (err error) {
+	d.ca, err = democa.New(democa.Options{Dir: filepath.Join(d.dir, "ca"), BaseURL: d.provider(), Now: time.Now, Rand: rand.Reader})
+	if err != nil {
+		return fmt.Errorf("make the demo's trust service provider: %w", err)
+	}
+	d.token, err = demotoken.Make(ctx, demotoken.Options{
+		Dir: filepath.Join(d.dir, "token"), Organisation: allianceName, CommonName: allianceName + " eSeal (demo)",
+		OrganisationIdentifier: allianceIdentifier, Country: allianceCountry, KeyType: "rsa3072", CA: d.ca, Now: time.Now, Rand: rand.Reader,
+	})
+	if err != nil {
+		return fmt.Errorf("make the demo's token: %w", err)
+	}
+	trusted, err := os.ReadFile(d.token.CAFile)
+	if err != nil {
+		return fmt.Errorf("read the demo's authority: %w", err)
+	}
+	// A folder of an older demo has a token of another authority: its seals stay good.
+	trusted = append(trusted, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: d.ca.Certificate().Raw})...)
+	if err := os.WriteFile(d.artifact("trust.pem"), trusted, 0o600); err != nil {
+		return fmt.Errorf("write the demo's authority: %w", err)
+	}
+	return nil
+}
+
+// provider is the address of the trust service provider.
+func (d *demo) provider() string { return "http://" + d.trustServices.Addr().String() }
 
 func (d *demo) artifact(name string) string { return filepath.Join(d.dir, "artifacts", name) }
 
@@ -204,6 +227,10 @@ func (d *demo) listen(ctx context.Context) error {
 		return err
 	}
 	state.Ports["tool"] = port(d.tool)
+	if d.trustServices, err = listenNear(ctx, state.Ports["trust"], "8083"); err != nil {
+		return err
+	}
+	state.Ports["trust"] = port(d.trustServices)
 	for _, m := range d.members {
 		if m.listener, err = listenNear(ctx, state.Ports[m.organisation.Slug], m.port); err != nil {
 			return err
@@ -296,8 +323,9 @@ func (d *demo) show(ctx context.Context, once bool) error {
 	running, stop := context.WithCancel(ctx)
 	defer stop()
 	var all sync.WaitGroup
-	failures := make(chan error, 1+len(d.members))
+	failures := make(chan error, 2+len(d.members))
 	all.Go(func() { failures <- d.app.serve(running, d.tool, true) })
+	all.Go(func() { failures <- d.app.serveHTTP(running, d.trustServices, d.ca.Handler()) })
 	for _, m := range d.members {
 		all.Go(func() { failures <- d.app.serveHTTP(running, m.listener, m.lms.Handler()) })
 	}

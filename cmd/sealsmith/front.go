@@ -65,8 +65,8 @@ func (a *app) router(client func(lti.Registration) *http.Client, services *lti.S
 	}
 	pages, err = web.New(web.Deps{
 		Roster:    services.Members,
-		PublicURL: a.public, LTI: tool, Registrations: a.lti, Templates: a.templates, Grading: a.grading, Reader: reader, Desk: a.desk,
-		Sealing: a.sealing, Tokens: a.tokens, Stamps: a.stamps, Verify: a.verify, Ready: a.ready, Now: time.Now, Logger: a.logger, Version: version,
+		PublicURL: a.public, LTI: tool, Registrations: a.lti, Templates: a.templates, Grading: a.grading, Reader: reader, Desk: a.desk, PDFs: a.pdfs,
+		Sealing: a.sealing, Tokens: a.tokens, Stamps: a.stamps, Level: a.level(), Verify: a.verify, Ready: a.ready, Now: time.Now, Logger: a.logger, Version: version,
 		Check: func(ctx context.Context, r lti.Registration) []lti.Finding {
 			found, err := checkPlatform(ctx, a.lti, client, r, a.logger)
 			if err != nil { // a mistake of ours: what the check needs is not there

@@ -10,7 +10,7 @@ import (
 	"github.com/sealsmith/sealsmith/hsm"
 )
 
-const noTokenWords = "no token is configured: start with --token or SEALSMITH_TOKEN"
+const noTokenWords = "no token is configured: start with --token or SEALSMITH_TOKEN" //nolint:gosec // G101: words, no secret
 
 // sealing says for the pages of an organisation whether claims are being sealed, and why
 // not.

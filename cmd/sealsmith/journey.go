@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/net/html"
+
+	"github.com/sealsmith/sealsmith/issuance/jades"
 )
 
 // journey walks through the life of one credential as its people would, over HTTP, with a
@@ -23,6 +25,7 @@ type journey struct {
 	steps    []journeyStep
 	activity string // address of the new activity in the LMS
 	file     string // address of the sealed file
+	paper    string // address of the certificate to print
 }
 
 // journeyStep is one line of journey.json.
@@ -68,6 +71,8 @@ func (j *journey) run(ctx context.Context) error {
 		{"learner", "claims", j.claim},
 		{"token", "seals", j.sealed},
 		{"learner", "downloads the sealed file", j.download},
+		{"authority", "proves it for later years", j.preserved},
+		{"learner", "downloads the certificate to print", j.downloadPDF},
 		{"recogniser", "checks it in a separate process", j.verify},
 	} {
 		begun := time.Now()
@@ -252,11 +257,10 @@ func (j *journey) sealed(ctx context.Context) (string, error) {
 	for {
 		said, err := j.expect("It is yours.")
 		if err == nil {
-			link := find(j.browser.page, func(n *html.Node) bool { return n.Data == "a" && strings.HasSuffix(attribute(n, "href"), ".jsonld") })
-			if link == nil {
-				return "", errors.New("the page offers no file")
+			j.file, j.paper = j.linked(".jsonld"), j.linked(".pdf")
+			if j.file == "" || j.paper == "" {
+				return "", errors.New("the page does not offer both files")
 			}
-			j.file = attribute(link, "href")
 			return said, nil
 		}
 		if !sleep(ctx, 20*time.Millisecond) {
@@ -266,6 +270,15 @@ func (j *journey) sealed(ctx context.Context) (string, error) {
 			return "", err
 		}
 	}
+}
+
+// linked is the address of the first link on the page that ends so.
+func (j *journey) linked(end string) string {
+	link := find(j.browser.page, func(n *html.Node) bool { return n.Data == "a" && strings.HasSuffix(attribute(n, "href"), end) })
+	if link == nil {
+		return ""
+	}
+	return attribute(link, "href")
 }
 
 func (j *journey) download(ctx context.Context) (string, error) {
@@ -278,6 +291,49 @@ func (j *journey) download(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("keep the sealed file: %w", err)
 	}
 	return fmt.Sprintf("%d kB", len(b.body)/1000), nil
+}
+
+// downloadPDF fetches the certificate, which is made and sealed for it.
+func (j *journey) downloadPDF(ctx context.Context) (string, error) {
+	b := j.browser
+	if err := b.open(ctx, j.paper); err != nil {
+		return "", err
+	}
+	if !bytes.HasPrefix(b.body, []byte("%PDF-")) {
+		return "", fmt.Errorf("this is no PDF: %s", shorten(b.text()))
+	}
+	name := j.demo.artifact("certificate.pdf")
+	if err := os.WriteFile(name, b.body, 0o600); err != nil {
+		return "", fmt.Errorf("keep the certificate: %w", err)
+	}
+	return fmt.Sprintf("%d kB", len(b.body)/1000), nil
+}
+
+// preserved fetches the file again until everything is in it that later years need.
+func (j *journey) preserved(ctx context.Context) (string, error) {
+	ctx, stop := context.WithTimeout(ctx, 30*time.Second)
+	defer stop()
+	for {
+		said, err := j.download(ctx)
+		if err != nil {
+			return "", err
+		}
+		file, err := jades.Parse(j.browser.body)
+		if err != nil {
+			return "", err
+		}
+		trust, err := readTrust(j.demo.artifact("trust.pem"))
+		if err != nil {
+			return "", err
+		}
+		proof := file.Verify(jades.VerifyOptions{Trust: trust, At: time.Now()}).Proofs[0]
+		if proof.Reached == jades.LevelLTA {
+			return fmt.Sprintf("JAdES %s, %s", proof.Reached, said), nil
+		}
+		if !sleep(ctx, 100*time.Millisecond) {
+			return "", fmt.Errorf("the file is still of level %s, see the page Seal for the reason", proof.Reached)
+		}
+	}
 }
 
 // verify runs the program anew: nothing but the file and the trusted certificate crosses.

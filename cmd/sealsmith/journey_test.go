@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sealsmith/sealsmith/issuance/pdf"
 	"github.com/sealsmith/sealsmith/migrations/sqldb"
 )
 
@@ -26,8 +27,8 @@ func walk(t *testing.T, dir string, more ...string) journeyRecord {
 	if !record.OK || record.Error != "" {
 		t.Errorf("the record says %q", record.Error)
 	}
-	if len(record.Steps) != 11 || strings.Count(out, "\n") != 11 {
-		t.Errorf("%d steps of 11:\n%s", len(record.Steps), out)
+	if len(record.Steps) != 13 || strings.Count(out, "\n") != 13 {
+		t.Errorf("%d steps of 13:\n%s", len(record.Steps), out)
 	}
 	sum := 0.0
 	for _, s := range record.Steps {
@@ -57,13 +58,14 @@ func TestJourney(t *testing.T) { //nolint:tparallel // the runs follow each othe
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "demo")
 	walk(t, dir)
-	for _, name := range []string{"credential.jsonld", "trust.pem", "journey.json"} {
+	for _, name := range []string{"credential.jsonld", "certificate.pdf", "trust.pem", "journey.json"} {
 		if info, err := os.Stat(filepath.Join(dir, "artifacts", name)); err != nil || info.Size() == 0 || info.Mode().Perm() != 0o600 {
 			t.Errorf("artifact %s: %v", name, err)
 		}
 	}
 	noRedisIn(t, dir)
 	verdicts(t, filepath.Join(dir, "artifacts"))
+	printed(t, filepath.Join(dir, "artifacts"))
 
 	first := credentials(t, dir)
 	if len(first) != 1 {
@@ -77,6 +79,19 @@ func TestJourney(t *testing.T) { //nolint:tparallel // the runs follow each othe
 	walk(t, dir, "--fresh")
 	if anew := credentials(t, dir); len(anew) != 1 || anew[0] == both[0] || anew[0] == both[1] {
 		t.Errorf("--fresh kept old data: %v, then %v", both, anew)
+	}
+}
+
+// printed checks the certificate: time-stamped, as the demo has an authority, and by the seal
+// of the credential.
+func printed(t *testing.T, dir string) {
+	t.Helper()
+	file, err := os.ReadFile(filepath.Join(dir, "certificate.pdf"))
+	must(t, err)
+	found, err := pdf.Check(file)
+	must(t, err)
+	if found.Level != pdf.LevelT || found.StampedAt.IsZero() || found.Chain[0].Subject.CommonName != allianceName+" eSeal (demo)" {
+		t.Errorf("level %s, stamped %s, by %s", found.Level, found.StampedAt, found.Chain[0].Subject)
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sealsmith/sealsmith/hsm/democa"
 	"github.com/sealsmith/sealsmith/hsm/demotoken"
 	"github.com/sealsmith/sealsmith/lti/demolms"
 	"github.com/sealsmith/sealsmith/migrations/sqldb"
@@ -230,10 +231,16 @@ type rig struct {
 // newRig makes everything and starts nothing.
 func newRig(t *testing.T) *rig {
 	t.Helper()
+	return newRigBy(t, nil)
+}
+
+// newRigBy has a seal certificate of ca, or of an authority that nobody can ask.
+func newRigBy(t *testing.T, ca *democa.CA) *rig {
+	t.Helper()
 	r := &rig{dir: t.TempDir(), command: []string{"serve"}}
 	var err error
 	r.token, err = demotoken.Make(t.Context(), demotoken.Options{
-		Dir: tokenFolder, Label: fmt.Sprintf("rig-%d", time.Now().UnixNano()), KeyType: "p256", Now: time.Now, Rand: rand.Reader,
+		Dir: tokenFolder, Label: fmt.Sprintf("rig-%d", time.Now().UnixNano()), KeyType: "p256", CA: ca, Now: time.Now, Rand: rand.Reader,
 	})
 	must(t, err)
 	port := freePort(t)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 )
 
 // promptPIN asks for a secret on the terminal without showing it. Where the input is no
@@ -41,11 +40,4 @@ func readSecret(in io.Reader) ([]byte, error) {
 	out := bytes.Clone(bytes.TrimRight(line, "\r\n"))
 	clear(line)
 	return out, nil
-}
-
-// yes asks a question and takes only "yes" for one.
-func yes(in io.Reader, out io.Writer, question string) bool {
-	fmt.Fprint(out, question+" Type yes: ")
-	answer, err := readSecret(in)
-	return err == nil && strings.EqualFold(string(answer), "yes")
 }

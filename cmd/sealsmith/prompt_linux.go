@@ -9,7 +9,7 @@ import (
 // hideInput stops a terminal from showing what is typed, and returns what undoes it. It
 // fails where in is no terminal.
 func hideInput(in *os.File) (func(), error) {
-	fd := int(in.Fd()) //nolint:gosec // G115: a file descriptor
+	fd := int(in.Fd())
 	before, err := unix.IoctlGetTermios(fd, unix.TCGETS)
 	if err != nil {
 		return nil, err

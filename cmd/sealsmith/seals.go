@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sealsmith/sealsmith/cmd/sealsmith/web"
 	"github.com/sealsmith/sealsmith/hsm"
 	"github.com/sealsmith/sealsmith/issuance"
 )
@@ -151,6 +150,3 @@ func (s *seals) close() error {
 	}
 	return errors.Join(errs...)
 }
-
-// stamps are the time-stamping authorities of the settings.
-func (a *app) stamps() []web.StampStatus { return nil }

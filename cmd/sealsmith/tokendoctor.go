@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -106,8 +105,11 @@ func (c tokenDoctorCommand) examine(ctx context.Context, s *Settings, out stream
 	}
 	// Not the guarded client: OCSP is spoken over plain http, and the addresses are those of
 	// our own certificate and settings, not of a stranger.
-	client := &http.Client{Timeout: 15 * time.Second}
-	return append(findings, askOutside(ctx, client, x.Certificate, expected.Issuers, s.stampAddresses())...)
+	stamps, err := s.stampSettings()
+	if err != nil {
+		findings = append(findings, ceremony.Finding{Check: "time-stamps", Outcome: ceremony.Fail, Seen: err.Error(), Do: "correct --tsa and --tsa-trust"})
+	}
+	return append(findings, askOutside(ctx, serviceClient(), x.Certificate, expected.Issuers, stamps)...)
 }
 
 // logIn looks at the key, and again at the token, which may show more to who is logged in.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/rand"
@@ -11,19 +12,38 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/digitorus/timestamp"
 	"golang.org/x/crypto/ocsp"
 
 	"github.com/sealsmith/sealsmith/hsm/ceremony"
+	"github.com/sealsmith/sealsmith/issuance/tsp"
 )
 
 // outside asks others about a certificate and about the time.
 type outside struct {
-	client *http.Client
-	clocks []clock
+	client  *http.Client
+	anchors *x509.CertPool // of time-stamping authorities
+	clocks  []clock
+}
+
+// stampSettings are the time-stamping authorities and who vouches for them.
+type stampSettings struct {
+	addresses []string // may hold user and password
+	anchors   *x509.CertPool
+}
+
+// stampSettings are those of the settings.
+func (s *Settings) stampSettings() (stampSettings, error) {
+	if _, err := s.authorities(); err != nil {
+		return stampSettings{}, err
+	}
+	trust, err := readTrust(cmp.Or(s.TSATrust, s.Trust))
+	return stampSettings{addresses: strings.Fields(s.TSA), anchors: trust}, err
 }
 
 // clock is what somebody else says the time is.
@@ -35,15 +55,15 @@ type clock struct {
 
 // askOutside asks the issuer whether the certificate is revoked, each time-stamping
 // authority for a stamp, and all of them for the time.
-func askOutside(ctx context.Context, client *http.Client, cert *x509.Certificate, issuers []*x509.Certificate, stamps []string) []ceremony.Finding {
+func askOutside(ctx context.Context, client *http.Client, cert *x509.Certificate, issuers []*x509.Certificate, stamps stampSettings) []ceremony.Finding {
 	ctx, stop := context.WithTimeout(ctx, time.Minute)
 	defer stop()
-	o := &outside{client: client}
+	o := &outside{client: client, anchors: stamps.anchors}
 	findings := []ceremony.Finding{o.revocation(ctx, cert, issuers)}
-	if len(stamps) == 0 {
+	if len(stamps.addresses) == 0 {
 		findings = append(findings, ceremony.Finding{Check: "time-stamps", Outcome: ceremony.NotAsked, Seen: "no time-stamping authority is configured"})
 	}
-	for _, address := range stamps {
+	for _, address := range stamps.addresses {
 		findings = append(findings, o.stamp(ctx, address))
 	}
 	return append(findings, o.time())
@@ -131,15 +151,26 @@ func (o *outside) ocsp(ctx context.Context, cert, issuer *x509.Certificate) (*oc
 
 func (o *outside) stamp(ctx context.Context, address string) ceremony.Finding {
 	f := ceremony.Finding{Check: "time-stamps", Outcome: ceremony.OK}
+	name := address
+	if u, err := url.Parse(address); err == nil {
+		u.User = nil
+		name = u.String()
+	}
 	stamp, took, err := o.askStamp(ctx, address)
 	if err != nil {
-		f.Outcome, f.Seen, f.Do = ceremony.Fail, address+": "+err.Error(), "correct the address, or let this machine reach it; a second authority keeps seals coming"
+		f.Outcome, f.Seen, f.Do = ceremony.Fail, name+": "+err.Error(), "correct the address, or let this machine reach it; a second authority keeps seals coming"
 		return f
 	}
-	o.clocks = append(o.clocks, clock{"the time-stamp of " + address, time.Until(stamp.Time) + took/2, took/2 + time.Second + stamp.Accuracy})
-	f.Seen = fmt.Sprintf("%s stamped in %d ms", address, took.Milliseconds())
-	if len(stamp.Certificates) > 0 {
-		f.Seen += ", " + stamp.Certificates[0].Subject.CommonName
+	o.clocks = append(o.clocks, clock{"the time-stamp of " + name, time.Until(stamp.Time) + took/2, took/2 + time.Second + stamp.Accuracy})
+	f.Seen = fmt.Sprintf("%s stamped in %d ms", name, took.Milliseconds())
+	token, err := tsp.Parse(stamp.RawToken)
+	if err == nil {
+		f.Seen += ", " + token.Signer.Subject.CommonName
+		_, err = token.Chain(o.anchors, nil, token.Time)
+	}
+	if err != nil {
+		f.Outcome, f.Seen = ceremony.Fail, f.Seen+", but "+err.Error()
+		f.Do = "put the certificate that vouches for the authority into the file of --tsa-trust"
 	}
 	return f
 }
@@ -196,6 +227,3 @@ func (o *outside) time() ceremony.Finding {
 	}
 	return f
 }
-
-// stampAddresses are the time-stamping authorities of the settings.
-func (s *Settings) stampAddresses() []string { return nil }

@@ -38,8 +38,8 @@ func TestDoctorAsksOutside(t *testing.T) {
 		"TSA lies":       {democa.Faults{TSA: democa.TSAFaults{WrongImprint: true}}, "time-stamps", ceremony.Fail, "something else"},
 		"TSA huge":       {democa.Faults{TSA: democa.TSAFaults{HugeBody: true}}, "time-stamps", ceremony.Fail, "/tsa: "},
 		"clock":          {democa.Faults{}, "clock", ceremony.OK, "to about a second"},
-		"clock behind":   {democa.Faults{TSA: democa.TSAFaults{Future: true}}, "clock", ceremony.Fail, "1h0m0s behind the time-stamp of"},
-		"clock ahead":    {democa.Faults{TSA: democa.TSAFaults{Past: true}}, "clock", ceremony.Fail, "0s ahead of the time-stamp of"},
+		"clock behind":   {democa.Faults{TSA: democa.TSAFaults{Future: true}}, "clock", ceremony.Fail, "behind the time-stamp of"},
+		"clock ahead":    {democa.Faults{TSA: democa.TSAFaults{Past: true}}, "clock", ceremony.Fail, "ahead of the time-stamp of"},
 		"all others out": {democa.Faults{OCSP: democa.OCSPFaults{Down: true}, TSA: democa.TSAFaults{Down: true}}, "clock", ceremony.OK, "to about a second"}, // 503 has a date too
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -65,7 +65,11 @@ func askedOf(t *testing.T, ca *democa.CA, issuers []*x509.Certificate, stamps []
 	must(t, err)
 	cert, err := ca.IssueSeal(democa.Subject{Organisation: "O", CommonName: "C", OrganisationIdentifier: "NTRNL-1", Country: "NL"}, key.Public(), nil)
 	must(t, err)
-	findings := askOutside(t.Context(), &http.Client{Timeout: patience}, cert, issuers, stamps)
+	anchors := x509.NewCertPool()
+	for _, c := range issuers {
+		anchors.AddCert(c)
+	}
+	findings := askOutside(t.Context(), &http.Client{Timeout: patience}, cert, issuers, stampSettings{stamps, anchors})
 	return finding(t, []diagnosis{{Findings: findings}}, check)
 }
 

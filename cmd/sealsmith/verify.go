@@ -18,9 +18,9 @@ type verifyCommand struct {
 	File string `arg:"" help:"The sealed credential (.jsonld); - for standard input."`
 }
 
-// Run checks the file. Whom to trust is the global setting --trust.
+// Run checks the file. Whom to trust say the global settings --trust and --trust-lists.
 func (c verifyCommand) Run(s *Settings, out streams) error {
-	trust, err := readTrust(s.Trust)
+	trust, err := newTrusted(s, newLogger(out.err, s.level()))
 	if err != nil {
 		fmt.Fprintln(out.err, "sealsmith:", err)
 		return exitCode(2)
@@ -30,7 +30,7 @@ func (c verifyCommand) Run(s *Settings, out streams) error {
 		fmt.Fprintln(out.err, "sealsmith:", err)
 		return exitCode(2)
 	}
-	report := issuance.Verify(file, issuance.VerifyOptions{Trust: trust, Now: time.Now()})
+	report := issuance.Verify(file, trust.options(time.Now()))
 	if c.JSON {
 		encoder := json.NewEncoder(out.out)
 		encoder.SetIndent("", "  ")
@@ -70,8 +70,17 @@ func readFile(name string) ([]byte, error) {
 
 func printReport(out streams, r issuance.Report) {
 	out.printf("%s\n\n", r.Headline)
+	if level := r.Level; level != nil && level.Reached != "" {
+		out.printf("%s\n\n", level.Words)
+	}
 	for _, check := range r.Checks {
 		out.printf("  %-12s %s. %s\n", strings.ToUpper(string(check.Outcome)), strings.TrimSuffix(check.Title, "."), check.Words)
+	}
+	if q := r.Qualification; q != nil {
+		out.printf("\nBy the trusted lists\n\n  %s\n", q.Words)
+		for _, reason := range q.Reasons {
+			out.printf("  - %s\n", reason)
+		}
 	}
 	if r.Content == nil {
 		return

@@ -47,7 +47,7 @@ func served(tb testing.TB, dir string) (*democa.CA, *httptest.Server) {
 	return ca, server
 }
 
-var subject = democa.Subject{Organisation: "Stichting Havenstad", CommonName: "Havenstad eSeal", OrganisationIdentifier: "NTRNL-12345678", Country: "NL"}
+var subject = democa.Subject{Organisation: "Hogeschool Havenstad", CommonName: "Havenstad eSeal", OrganisationIdentifier: "NTRNL-12345678", Country: "NL"}
 
 func issueSeal(tb testing.TB, ca *democa.CA) *x509.Certificate {
 	tb.Helper()
@@ -63,7 +63,7 @@ func TestIssueSeal(t *testing.T) {
 	ca, server := served(t, "")
 	cert := issueSeal(t, ca)
 	want := hsm.SealFacts{
-		Organisation: "Stichting Havenstad", CommonName: "Havenstad eSeal", OrganisationIdentifier: "NTRNL-12345678",
+		Organisation: "Hogeschool Havenstad", CommonName: "Havenstad eSeal", OrganisationIdentifier: "NTRNL-12345678",
 		Country: "NL", QcCompliance: true, QcTypeESeal: true, ContentCommitment: true,
 		NotBefore: noon.Add(-time.Hour), NotAfter: noon.Add(-time.Hour).Add(democa.Validity),
 	}

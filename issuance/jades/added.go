@@ -7,8 +7,9 @@ import (
 
 // prepare gathers what came along with the seal and judges its time-stamps.
 func (e *examination) prepare() {
-	e.values, _ = e.sig.values()
-	e.certs = slices.Concat(e.sig.Chain, e.values.Certificates)
+	e.certs = slices.Concat(e.sig.Chain, e.sig.values.Certificates)
+	e.between = slices.DeleteFunc(slices.Clone(e.certs), selfSigned)
+	e.ocsp = slices.DeleteFunc(slices.Clone(e.sig.values.OCSP), func(der []byte) bool { return !harmless(der) })
 	e.collect()
 	e.judge()
 }

@@ -104,5 +104,12 @@ func verify(alg string, public crypto.PublicKey, signature []byte, input ...[]by
 	return nil
 }
 
+// excessive says whether checking one signature of that key would take longer than a reader
+// waits: a million bits of RSA fit into a time-stamp token and take minutes.
+func excessive(public crypto.PublicKey) bool {
+	k, ok := public.(*rsa.PublicKey)
+	return ok && k.N.BitLen() > maxRSA
+}
+
 // maySeal says whether alg is one that Seal makes.
 func maySeal(alg string) bool { return slices.Contains(sealAlgorithms, alg) }

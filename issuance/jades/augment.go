@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/sealsmith/sealsmith/issuance/tsp"
 )
 
 // ErrAugment is returned when a file cannot be given what was asked for: it is not a sealed
@@ -131,8 +133,9 @@ func AddArchive(file, der []byte) ([]byte, error) {
 		return nil, err
 	}
 	for _, c := range s.components {
-		for _, der := range c.tokens() {
-			if earlier, err := parseToken(der); err == nil && t.Time.Before(earlier.Time.Add(-skew)) {
+		list, _ := tokensOf(c.value)
+		for _, der := range list {
+			if earlier, _, err := readToken(der, s.Extra); err == nil && t.Time.Before(earlier.Time.Add(-skew)) {
 				return nil, fmt.Errorf("%w: its time %s lies before that of %s, %s", ErrToken, stamp(t.Time), c.name, stamp(earlier.Time))
 			}
 		}
@@ -173,16 +176,13 @@ func open(file []byte) (Signature, error) {
 }
 
 // fitting reads a token and compares it with the bytes that it must cover.
-func (s Signature) fitting(der []byte, covered ...[]byte) (token, error) {
-	if len(der) > maxToken {
-		return token{}, fmt.Errorf("%w: it has %d bytes, the limit is %d", ErrToken, len(der), maxToken)
-	}
-	t, err := parseToken(der)
+func (s Signature) fitting(der []byte, covered ...[]byte) (tsp.Token, error) {
+	t, _, err := readToken(der, s.Extra)
 	if err != nil {
-		return token{}, fmt.Errorf("%w: %w", ErrToken, err)
+		return tsp.Token{}, fmt.Errorf("%w: %w", ErrToken, err)
 	}
 	if !t.Covers(covered...) {
-		return token{}, fmt.Errorf("%w: it covers other bytes", ErrToken)
+		return tsp.Token{}, fmt.Errorf("%w: it covers other bytes", ErrToken)
 	}
 	return t, nil
 }

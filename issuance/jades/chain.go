@@ -13,11 +13,8 @@ import (
 // fails for age, the time that a time-stamp proves, else the time that the seal claims.
 func (e *examination) moments() []time.Time {
 	out := []time.Time{e.opts.At}
-	switch sealed := e.sig.SealedAt; {
-	case !e.proven.IsZero():
-		out = append(out, e.proven)
-	case !sealed.IsZero() && !sealed.After(e.opts.At.Add(skew)):
-		out = append(out, sealed)
+	if at, _ := e.best(); !at.Equal(e.opts.At) {
+		out = append(out, at)
 	}
 	return out
 }
@@ -62,7 +59,7 @@ func (e *examination) chained() Finding {
 
 func (e *examination) path(at time.Time) ([][]*x509.Certificate, error) {
 	between := x509.NewCertPool()
-	for _, c := range slices.Concat(e.sig.Chain[1:], e.sig.Extra) {
+	for _, c := range e.between {
 		between.AddCert(c)
 	}
 	return e.sig.Leaf().Verify(x509.VerifyOptions{
@@ -109,21 +106,44 @@ func (e *examination) validity() Finding {
 	return set(OK, ReasonFine, "valid from %s to %s, sealed on %s", stamp(from), stamp(to), stamp(sealed))
 }
 
-// maxTries is how many signatures of certificates climb checks, as crypto/x509 has a bound.
-const maxTries = 100
+// maxTries is how many signatures of certificates and revocation data are checked for one seal. A
+// seal with its proofs needs about ten; crypto/x509 has a bound of its own.
+const maxTries = 400
+
+// spend counts a signature that is going to be checked; false says that it was enough, and that
+// no further one fits.
+func (e *examination) spend() bool {
+	e.tries++
+	return e.tries <= maxTries
+}
+
+// pair is a certificate and who may have issued it.
+type pair struct {
+	c, issuer *x509.Certificate
+	fits      bool
+}
+
+// issued says whether the key of issuer signed c. Each signature is checked once.
+func (e *examination) issued(c, issuer *x509.Certificate) bool {
+	if !bytes.Equal(issuer.RawSubject, c.RawIssuer) {
+		return false
+	}
+	for _, p := range e.pairs {
+		if p.c.Equal(c) && p.issuer.Equal(issuer) {
+			return p.fits
+		}
+	}
+	fits := e.spend() && c.CheckSignatureFrom(issuer) == nil
+	e.pairs = append(e.pairs, pair{c, issuer, fits})
+	return fits
+}
 
 // climb orders certs into a chain above c by names and signatures, without asking for trust or
 // age. It ends with a self-signed certificate or where nothing fits any more.
-func climb(c *x509.Certificate, certs []*x509.Certificate) []*x509.Certificate {
-	out, tries := []*x509.Certificate{c}, 0
-	for len(out) <= maxChain && !bytes.Equal(c.RawIssuer, c.RawSubject) {
-		i := slices.IndexFunc(certs, func(above *x509.Certificate) bool {
-			if tries == maxTries || !bytes.Equal(above.RawSubject, c.RawIssuer) {
-				return false
-			}
-			tries++
-			return c.CheckSignatureFrom(above) == nil
-		})
+func (e *examination) climb(c *x509.Certificate, certs []*x509.Certificate) []*x509.Certificate {
+	out := []*x509.Certificate{c}
+	for len(out) <= maxChain && !selfSigned(c) {
+		i := slices.IndexFunc(certs, func(above *x509.Certificate) bool { return e.issued(c, above) })
 		if i < 0 || slices.Contains(out, certs[i]) {
 			break
 		}

@@ -27,7 +27,9 @@ const (
 	rVals  = "rVals"  // OCSP answers and CRLs (5.3.5.3)
 	arcTst = "arcTst" // a time-stamp of everything before it (5.3.6)
 	tstVD  = "tstVD"  // certificates and revocation data of time-stamps (5.3.5.5)
-	adoTst = "adoTst" // a time-stamp of the content, made before sealing (5.2.6)
+	// anyValData is what tstVD became in v1.2.1 (5.3.5.6), with the same form.
+	anyValData = "anyValData"
+	adoTst     = "adoTst" // a time-stamp of the content, made before sealing (5.2.6)
 )
 
 // component is one element of etsiU.
@@ -56,8 +58,8 @@ func readComponent(item json.RawMessage) component {
 	} else {
 		c.clear = true
 	}
-	var members map[string]json.RawMessage
-	if json.Unmarshal(object, &members) != nil || len(members) != 1 {
+	members, ok := objectOf(object)
+	if !ok || len(members) != 1 {
 		return c
 	}
 	for name, value := range members {
@@ -113,10 +115,10 @@ type Values struct {
 	OCSP, CRLs [][]byte
 }
 
-// values collects all certificates and revocation data that came with the seal, up to the
+// gather collects all certificates and revocation data that came with the seal, up to the
 // limits. What cannot be read is left out, and over says that something lay beyond a limit.
-func (s Signature) values() (v Values, over bool) {
-	left := maxEvidence
+func (s *Signature) gather() (over bool) {
+	v, left := &s.values, maxEvidence
 	add := func(to *[][]byte, list []pki) {
 		for _, p := range list {
 			der := p.der(left)
@@ -145,14 +147,14 @@ func (s Signature) values() (v Values, over bool) {
 			over = json.Unmarshal(c.value, &all.Certificates) != nil || over
 		case rVals:
 			over = json.Unmarshal(c.value, &all.Revocation) != nil || over
-		case tstVD:
+		case tstVD, anyValData:
 			over = json.Unmarshal(c.value, &all) != nil || over
 		}
 		certs(all.Certificates)
 		add(&v.CRLs, all.Revocation.CRLs)
 		add(&v.OCSP, all.Revocation.OCSP)
 	}
-	return v, over
+	return over
 }
 
 // encoded is an element of etsiU for one member.
@@ -206,24 +208,21 @@ func (c component) title() string {
 	return c.name
 }
 
-// tokens are the time-stamp tokens in a container, DER. It is nil when one of them cannot be
-// decoded, or when there are none or too many.
-func (c component) tokens() [][]byte { return tokensOf(c.value) }
-
-func tokensOf(value json.RawMessage) [][]byte {
+// tokensOf are the time-stamp tokens in a container, DER, with what the container says that it
+// covers. The list is nil when one of them cannot be decoded, or when there are none or too many.
+func tokensOf(value json.RawMessage) (list [][]byte, covers string) {
 	var box container
 	if json.Unmarshal(value, &box) != nil || len(box.Tokens) > maxTokens {
-		return nil
+		return nil, ""
 	}
-	var out [][]byte
 	for _, p := range box.Tokens {
 		der := p.der(maxToken)
 		if len(der) == 0 {
-			return nil
+			return nil, ""
 		}
-		out = append(out, der)
+		list = append(list, der)
 	}
-	return out
+	return list, box.TimeStamped
 }
 
 // carries says whether something of that name was added after sealing.

@@ -17,9 +17,18 @@
 // for the person who chose the file. A file it can read may still be false in every respect:
 // that is what Verify says, one Finding per part, each with a stable Reason.
 //
-// The package deliberately does not know what a credential is, what a qualified
-// certificate is, or whether a seal was withdrawn. It does not fetch anything, reads no
-// clock, and never takes a key from a place that the seal does not cover. Time-stamps
-// (levels T, LT and LTA) are seen and named, never judged. Signatures of the compact and the
-// flattened form are refused with a sentence: no wallet for these credentials reads them.
+// A sealed file grows without losing a byte: AddTimestamp, AddValues and AddArchive put a
+// time-stamp of the signature (level T), certificates and revocation data (LT) and a time-stamp
+// over all of that (LTA) into etsiU of the unprotected header, one element at a time, and read
+// the result as a stranger would. They take what others have fetched and refuse what would be
+// wrong in the file (ErrAugment, ErrToken). Verify judges it: each time-stamp from the last one
+// backwards, the seal certificate at the time that they prove, and whether it was withdrawn by
+// then. Nothing that was added can make a seal fit, and whoever can change a file can take it all
+// away: a file is never better than what is still in it.
+//
+// The package deliberately does not know what a credential is or what a qualified certificate
+// is, and asks nobody whether a seal was withdrawn since. It does not fetch anything, reads no
+// clock, and never takes a key from a place that the seal does not cover. Signatures of the
+// compact and the flattened form are refused with a sentence: no wallet for these credentials
+// reads them.
 package jades

@@ -1,6 +1,8 @@
 package jades_test
 
 import (
+	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -108,6 +110,15 @@ func FuzzParse(f *testing.F) {
 		if len(got.Signatures) == 0 || (!got.Signatures[0].Encoded && !utf8.Valid(got.Payload)) {
 			t.Fatalf("accepted in part: %+v", got)
 		}
+		if !got.Signatures[0].Encoded {
+			second := make(map[string]json.RawMessage)
+			var payload string
+			must(t, json.Unmarshal(file, &second))
+			must(t, json.Unmarshal(second["payload"], &payload))
+			if payload != string(got.Payload) {
+				t.Fatalf("content %q, by encoding/json %q", got.Payload, payload)
+			}
+		}
 		found := got.Verify(options(nil, noon)).Findings
 		for i := range got.Signatures {
 			for _, part := range []jades.Part{jades.PartHeader, jades.PartIntegrity, jades.PartCertificate, jades.PartChain, jades.PartValidity, jades.PartLevel} {
@@ -133,5 +144,55 @@ func FuzzVerify(f *testing.F) {
 			return
 		}
 		spoil(t, file, change{flip: flip, at: max(at, 0), content: inContent})
+	})
+}
+
+// FuzzEtsiU: whatever stands in one place of etsiU of a good file of level B-LTA, the file is read
+// or refused without harm and nothing is better than in the honest file. Only the seal itself
+// makes it good, so a file that lost its proofs may be good as level B.
+func FuzzEtsiU(f *testing.F) {
+	p := newProvider(f)
+	p.later(year)
+	b := p.levelB(f)
+	lta := p.toLTA(f, p.toLT(f, p.toT(f, b)))
+	parts := etsiU(f, lta)
+	for i, e := range parts {
+		decoded, err := base64.RawURLEncoding.DecodeString(e)
+		must(f, err)
+		f.Add(decoded, uint8(i))
+		f.Add(bytes.Replace(decoded, []byte("arcTst"), []byte("sigTst"), 1), uint8(i))
+		f.Add(decoded[:len(decoded)/2], uint8(i+4))
+	}
+	for _, e := range []string{
+		`{"sigTst":{"tstTokens":[]}}`, `{"sigTst":null}`, `{"xVals":[{"x509Cert":{"val":"MA=="}}]}`, `{"rVals":{"crlVals":[{"val":"MA=="}],"ocspVals":[{"val":"MA=="}]}}`,
+		`{"tstVD":{"xVals":[],"rVals":{}}}`, `{"arcTst":{"timeStamped":"all","tstTokens":[{"val":"MA=="}]}}`, `{"xRefs":[]}`, `{}`, `[]`, `1`, `{"a":1,"a":2}`, ``,
+	} {
+		f.Add([]byte(e), uint8(7))
+	}
+	o := p.trusting()
+	honest, err := verdictOf(lta, o)
+	must(f, err)
+	f.Fuzz(func(t *testing.T, value []byte, place uint8) {
+		list := slices.Clone(parts)
+		i := int(place) % len(parts)
+		if place < 128 && int(place) >= len(parts) {
+			list = slices.Insert(list, i, rawURL(value))
+		} else {
+			list[i] = rawURL(value)
+		}
+		file := withEtsiU(t, lta, list...)
+		got, err := verdictOf(file, o)
+		must(t, err)
+		if got.better(honest) {
+			t.Errorf("%+v is better than %+v", got, honest)
+		}
+		if same := slices.Equal(list, parts); !same && i < 3 && got.good && got.reached == jades.LevelLTA {
+			t.Errorf("%q at %d was not noticed", value, i)
+		}
+		for _, add := range []func([]byte, []byte) ([]byte, error){jades.AddTimestamp, jades.AddArchive} {
+			if out, err := add(file, value); err == nil || out != nil {
+				t.Errorf("%q was added as a time-stamp", value)
+			}
+		}
 	})
 }

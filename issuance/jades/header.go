@@ -143,7 +143,11 @@ func decodeCertificate(text string) (*x509.Certificate, error) {
 	if len(der) > maxCertificate {
 		return nil, fmt.Errorf("longer than %d bytes", maxCertificate)
 	}
-	return x509.ParseCertificate(der)
+	c, err := x509.ParseCertificate(der)
+	if err == nil && excessive(c.PublicKey) {
+		return nil, fmt.Errorf("its key has more than %d bits", maxRSA)
+	}
+	return c, err
 }
 
 // readThumbprint wants exactly one reference to the certificate (TS 119 182-1, 6.3), and
@@ -183,8 +187,8 @@ func (s *Signature) readUnsigned(unsigned, h map[string]json.RawMessage) {
 	if !ok {
 		return
 	}
-	var list []json.RawMessage
-	if json.Unmarshal(raw, &list) != nil || len(list) > maxUnsigned {
+	list, isList := listOf(raw)
+	if !isList || len(list) > maxUnsigned {
 		s.problem(PartTimestamps, NotChecked, ReasonTimestampsUnread, "etsiU cannot be read")
 		return
 	}
@@ -197,8 +201,8 @@ func (s *Signature) readUnsigned(unsigned, h map[string]json.RawMessage) {
 		}
 		s.Unsigned = append(s.Unsigned, c.name)
 	}
-	v, over := s.values()
-	s.Extra = v.Certificates
+	over := s.gather()
+	s.Extra = s.values.Certificates
 	if over {
 		s.problem(PartTimestamps, NotChecked, ReasonTimestampsUnread, "certificates or revocation data in etsiU cannot be read or are more than a reader takes")
 	}

@@ -1,5 +1,7 @@
 package jades
 
+import "encoding/json"
+
 // span is a piece of a file, from the first byte to before the last.
 type span struct{ from, to int }
 
@@ -63,6 +65,31 @@ func (s *scanner) items(visit func(value span)) error {
 	return nil
 }
 
+// objectOf splits an object into its members, which stay where they are. It is for text that
+// checkJSON has accepted, with white space around it at most; false for anything but an object.
+func objectOf(data []byte) (map[string]json.RawMessage, bool) {
+	s := scanner{data: data}
+	s.space()
+	if s.peek() != '{' {
+		return nil, false
+	}
+	out := make(map[string]json.RawMessage)
+	err := s.members(func(name string, value span) { out[name] = value.of(data) })
+	return out, err == nil
+}
+
+// listOf does the same for an array.
+func listOf(data []byte) ([]json.RawMessage, bool) {
+	s := scanner{data: data}
+	s.space()
+	if s.peek() != '[' {
+		return nil, false
+	}
+	out := []json.RawMessage{}
+	err := s.items(func(value span) { out = append(out, value.of(data)) })
+	return out, err == nil
+}
+
 // locate finds the parts in a file that Parse has accepted and that has one seal.
 func locate(file []byte) (layout, error) {
 	var l layout
@@ -109,7 +136,8 @@ func locate(file []byte) (layout, error) {
 
 // with returns a copy of file in which element, a base64url text, is the last of etsiU.
 func (l layout) with(file []byte, element string) []byte {
-	at, text := 0, `"`+element+`"`
+	var at int
+	text := `"` + element + `"`
 	switch {
 	case len(l.elements) > 0:
 		at, text = l.elements[len(l.elements)-1].to, ","+text

@@ -58,7 +58,7 @@ type Verification struct {
 
 // claimedLevel is the level that the unsigned parts would make if all of them were good.
 func (s Signature) claimedLevel() Level {
-	values := (s.carries(xVals) && s.carries(rVals)) || s.carries(tstVD)
+	values := (s.carries(xVals) && s.carries(rVals)) || s.carries(tstVD) || s.carries(anyValData)
 	switch {
 	case s.carries(sigTst) && values && s.carries(arcTst):
 		return LevelLTA

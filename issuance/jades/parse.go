@@ -52,6 +52,7 @@ type Signature struct {
 	value      []byte // signature decoded
 	adoTst     json.RawMessage
 	components []component
+	values     Values // all that stands in components
 	problems   []Finding
 }
 
@@ -73,8 +74,8 @@ func Parse(file []byte) (File, error) {
 	if err := checkJSON(file); err != nil {
 		return File{}, notJSON(file, err)
 	}
-	var outer map[string]json.RawMessage
-	if json.Unmarshal(file, &outer) != nil {
+	outer, ok := objectOf(file)
+	if !ok {
 		return File{}, malformed("JSON, but not an object")
 	}
 	parts, err := splitOuter(outer)
@@ -95,15 +96,15 @@ func Parse(file []byte) (File, error) {
 		}
 		f.Signatures = append(f.Signatures, sig)
 	}
-	var payload string
-	if json.Unmarshal(outer["payload"], &payload) != nil || outer["payload"][0] != '"' {
+	quoted := outer["payload"]
+	if quoted[0] != '"' {
 		return File{}, &UnreadableError{
 			Reason:   ErrMalformed,
 			Detail:   "payload is not a string",
 			Sentence: "The content of this file was unpacked by another program, so its seal cannot be checked. " + askHolder,
 		}
 	}
-	f.Payload, err = decodePayload(payload, f.Signatures)
+	f.Payload, err = decodePayload(unescape(quoted), f.Signatures)
 	return f, err
 }
 
@@ -148,8 +149,8 @@ func splitOuter(outer map[string]json.RawMessage) ([]json.RawMessage, error) {
 	default:
 		return nil, otherFormat("a JSON file of another kind")
 	}
-	var parts []json.RawMessage
-	if json.Unmarshal(outer["signatures"], &parts) != nil || parts == nil {
+	parts, ok := listOf(outer["signatures"])
+	if !ok {
 		return nil, malformed("signatures is not an array")
 	}
 	if len(parts) == 0 {
@@ -162,24 +163,24 @@ func splitOuter(outer map[string]json.RawMessage) ([]json.RawMessage, error) {
 }
 
 func parseSignature(raw json.RawMessage) (Signature, error) {
-	var members map[string]json.RawMessage
-	if json.Unmarshal(raw, &members) != nil || members == nil {
+	members, ok := objectOf(raw)
+	if !ok {
 		return Signature{}, malformed("not an object")
 	}
 	sig := Signature{protected: str(members["protected"])}
-	header, ok := decodeURL(sig.protected)
-	if !ok || len(header) == 0 {
+	header, decoded := decodeURL(sig.protected)
+	if !decoded || len(header) == 0 {
 		return Signature{}, malformed("protected is missing or not base64url")
 	}
 	sig.signature = str(members["signature"])
-	if sig.value, ok = decodeURL(sig.signature); !ok || len(sig.value) == 0 {
+	if sig.value, decoded = decodeURL(sig.signature); !decoded || len(sig.value) == 0 {
 		return Signature{}, malformed("signature is missing or not base64url")
 	}
 	if err := checkJSON(header); err != nil {
 		return Signature{}, malformed("protected header: " + err.Error())
 	}
-	var names map[string]json.RawMessage
-	if json.Unmarshal(header, &names) != nil || names == nil {
+	names, ok := objectOf(header)
+	if !ok {
 		return Signature{}, malformed("protected header is not an object")
 	}
 	if b64, ok := names["b64"]; ok && string(b64) != "true" && string(b64) != "false" {
@@ -199,24 +200,24 @@ func parseUnprotected(raw json.RawMessage) (map[string]json.RawMessage, error) {
 	if raw == nil {
 		return map[string]json.RawMessage{}, nil
 	}
-	var unsigned map[string]json.RawMessage
-	if json.Unmarshal(raw, &unsigned) != nil || unsigned == nil {
+	unsigned, ok := objectOf(raw)
+	if !ok {
 		return nil, malformed("header is not an object")
 	}
 	return unsigned, nil
 }
 
 // decodePayload gives the bytes that were sealed. All seals must agree on b64 (RFC 7797, 3).
-func decodePayload(payload string, sigs []Signature) ([]byte, error) {
+func decodePayload(payload []byte, sigs []Signature) ([]byte, error) {
 	for _, s := range sigs[1:] {
 		if s.Encoded != sigs[0].Encoded {
 			return nil, malformed("signatures differ on b64")
 		}
 	}
 	if !sigs[0].Encoded {
-		return []byte(payload), nil
+		return payload, nil
 	}
-	out, ok := decodeURL(payload)
+	out, ok := decodeURL(string(payload))
 	if !ok {
 		return nil, malformed("payload is not base64url although b64 is not false")
 	}
@@ -235,11 +236,10 @@ func decodeURL(s string) ([]byte, bool) {
 
 // str returns a JSON string decoded, "" for anything else.
 func str(raw json.RawMessage) string {
-	var s string
-	if json.Unmarshal(raw, &s) != nil {
+	if len(raw) < 2 || raw[0] != '"' {
 		return ""
 	}
-	return s
+	return string(unescape(raw))
 }
 
 func encodeURL(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }

@@ -1,8 +1,10 @@
 package jades
 
 import (
-	"encoding/json"
+	"bytes"
 	"fmt"
+	"strconv"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -76,7 +78,7 @@ func (s *scanner) value(depth int) error {
 	case c == '[':
 		return s.array(depth)
 	case c == '"':
-		_, err := s.text()
+		_, err := s.skip()
 		return err
 	case c == '-' || digit(c):
 		return s.number()
@@ -167,47 +169,102 @@ func (s *scanner) more(end byte) (bool, error) {
 
 // text reads a string and returns it decoded.
 func (s *scanner) text() (string, error) {
-	if s.peek() != '"' {
-		return "", s.fault("no string where one must stand")
-	}
 	start := s.pos
+	plain, err := s.skip()
+	if err != nil {
+		return "", err
+	}
+	if inner := s.data[start+1 : s.pos-1]; plain {
+		return string(inner), nil
+	}
+	return string(unescape(s.data[start:s.pos])), nil
+}
+
+// skip walks over a string; plain says that it stands there as it is, without escapes.
+func (s *scanner) skip() (plain bool, err error) {
+	if s.peek() != '"' {
+		return false, s.fault("no string where one must stand")
+	}
 	s.pos++
-	plain := true
-	for s.pos < len(s.data) {
-		c := s.data[s.pos]
-		switch {
+	plain = true
+	for {
+		s.pos += ordinary(s.data[s.pos:])
+		if s.pos == len(s.data) {
+			return false, s.fault("string without end")
+		}
+		switch c := s.data[s.pos]; {
 		case c == '"':
 			s.pos++
-			return decodeText(s.data[start:s.pos], plain, start)
+			return plain, nil
 		case c == '\\':
 			plain = false
 			if err := s.escape(); err != nil {
-				return "", err
+				return false, err
 			}
 		case c < 0x20:
-			return "", s.fault("control character in a string")
-		case c < utf8.RuneSelf:
-			s.pos++
+			return false, s.fault("control character in a string")
 		default:
 			r, n := utf8.DecodeRune(s.data[s.pos:])
 			if r == utf8.RuneError && n == 1 {
-				return "", s.fault("bytes that are not UTF-8")
+				return false, s.fault("bytes that are not UTF-8")
 			}
 			s.pos += n
 		}
 	}
-	return "", s.fault("string without end")
 }
 
-func decodeText(quoted []byte, plain bool, at int) (string, error) {
-	if plain {
-		return string(quoted[1 : len(quoted)-1]), nil
+// ordinary counts the letters at the beginning that mean themselves, in ASCII. All of a file goes
+// through here.
+func ordinary(text []byte) int {
+	for i, c := range text {
+		if c < 0x20 || c >= utf8.RuneSelf || c == '"' || c == '\\' {
+			return i
+		}
 	}
-	var out string
-	if err := json.Unmarshal(quoted, &out); err != nil {
-		return "", &fault{at: at, what: "string that cannot be decoded"}
+	return len(text)
+}
+
+// unescape decodes a JSON string with its quotes that skip has walked over.
+func unescape(quoted []byte) []byte {
+	inner := quoted[1 : len(quoted)-1]
+	out := make([]byte, 0, len(inner))
+	for {
+		i := bytes.IndexByte(inner, '\\')
+		if i < 0 {
+			return append(out, inner...)
+		}
+		out = append(out, inner[:i]...)
+		e := inner[i+1]
+		inner = inner[i+2:]
+		switch e {
+		case 'b':
+			out = append(out, '\b')
+		case 'f':
+			out = append(out, '\f')
+		case 'n':
+			out = append(out, '\n')
+		case 'r':
+			out = append(out, '\r')
+		case 't':
+			out = append(out, '\t')
+		case 'u':
+			r := hex(inner)
+			inner = inner[4:]
+			if utf16.IsSurrogate(r) {
+				r = utf16.DecodeRune(r, hex(inner[2:]))
+				inner = inner[6:]
+			}
+			out = utf8.AppendRune(out, r)
+		default:
+			out = append(out, e) // a quote, a slash or a backslash
+		}
 	}
-	return out, nil
+}
+
+// hex reads four hexadecimal digits.
+func hex(digits []byte) rune {
+	n, _ := strconv.ParseUint(string(digits[:4]), 16, 16) // skip has seen to it
+	return rune(n)
 }
 
 func (s *scanner) escape() error {

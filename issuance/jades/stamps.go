@@ -1,12 +1,13 @@
 package jades
 
 import (
-	"crypto"
 	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/sealsmith/sealsmith/issuance/tsp"
 )
 
 // maxStamps is how many time-stamp tokens of one seal are looked at. Each means hashing the
@@ -17,9 +18,10 @@ const maxStamps = 16
 type stampState struct {
 	kind  string
 	place int // index into etsiU, -1 for adoTst
-	token token
+	token tsp.Token
 	// intact: it can be read, its signature holds, it covers the right bytes and the form allows it.
 	intact  bool
+	chain   []*x509.Certificate // from its signer to a trusted certificate; nil when there is none
 	outcome Outcome
 	reason  Reason
 	words   string
@@ -34,11 +36,16 @@ type examination struct {
 	sig     Signature
 	payload []byte
 	opts    VerifyOptions
-	fits    bool // the signature fits
-	values  Values
-	certs   []*x509.Certificate // all that came along, for building chains
+	fits    bool                // the signature fits
+	certs   []*x509.Certificate // all that came along
+	between []*x509.Certificate // those that can stand in the middle of a chain
 	stamps  []stampState        // in the order in which they were made
+	many    bool                // there are more than are looked at
+	ocsp    [][]byte            // OCSP responses that may be looked at
 	lists   []*x509.RevocationList
+	tries   int // signatures checked so far
+	said    []said
+	pairs   []pair
 	chain   []*x509.Certificate
 	proven  time.Time
 }
@@ -68,60 +75,47 @@ func (e *examination) collect() {
 
 // container reads the tokens of one container; covered nil means that the bytes are not defined.
 func (e *examination) container(kind string, place int, value json.RawMessage, covered [][]byte) {
-	list := tokensOf(value)
+	list, covers := tokensOf(value)
 	bad := func(o Outcome, r Reason, words string) {
 		s := stampState{kind: kind, place: place}
 		s.set(o, r, "%s", words)
 		e.stamps = append(e.stamps, s)
 	}
-	var box container
-	_ = json.Unmarshal(value, &box)
 	switch {
 	case len(list) == 0:
 		bad(Failed, ReasonTimestampUnread, "there is no time-stamp token in it that can be read")
 		return
 	case len(e.stamps)+len(list) > maxStamps:
-		if len(e.stamps) < maxStamps {
+		if !e.many {
+			e.many = true
 			bad(Unknown, ReasonTimestampForm, fmt.Sprintf("from here on there are more than %d time-stamps, which are not looked at", maxStamps))
 		}
 		return
 	case kind == sigTst && len(list) > 1:
 		bad(Failed, ReasonTimestampSeveral, fmt.Sprintf("it holds %d tokens, and baseline allows one", len(list)))
 		return
-	case covered == nil, kind == arcTst && box.TimeStamped != "" && box.TimeStamped != "all":
+	case covered == nil, kind == arcTst && covers != "" && covers != "all":
 		bad(Unknown, ReasonTimestampForm, "what it covers is written in a form that is not known here")
 		return
 	}
 	for _, der := range list {
-		e.stamps = append(e.stamps, readStamp(kind, place, der, covered))
+		e.stamps = append(e.stamps, e.readStamp(kind, place, der, covered))
 	}
 }
 
-func readStamp(kind string, place int, der []byte, covered [][]byte) stampState {
+func (e *examination) readStamp(kind string, place int, der []byte, covered [][]byte) stampState {
 	s := stampState{kind: kind, place: place}
-	var err error
-	s.token, err = parseToken(der)
+	t, reason, err := readToken(der, e.certs)
 	switch {
 	case err != nil:
-		s.set(Failed, ReasonTimestampUnread, "the token is not a time-stamp whose signature holds: %v", err)
-	case !strong(s.token.Hash):
-		s.set(Failed, ReasonTimestampWeak, "it covers the bytes by %v, which can be forged", s.token.Hash)
-	case !s.token.Covers(covered...):
-		s.set(Failed, ReasonTimestampOther, "the time-stamp of %s covers other bytes than those in the file", stamp(s.token.Time))
-	case !within(s.token.Signer, s.token.Time):
-		s.set(Failed, ReasonTimestampOutside, "the time-stamp of %s was made outside the time of its own certificate", stamp(s.token.Time))
+		s.set(Failed, reason, "%v", err)
+	case !t.Covers(covered...):
+		s.token = t
+		s.set(Failed, ReasonTimestampOther, "the time-stamp of %s covers other bytes than those in the file", stamp(t.Time))
 	default:
-		s.intact = true
+		s.token, s.intact = t, true
 	}
 	return s
-}
-
-func strong(h crypto.Hash) bool {
-	return h == crypto.SHA256 || h == crypto.SHA384 || h == crypto.SHA512
-}
-
-func within(c *x509.Certificate, at time.Time) bool {
-	return c != nil && !at.Before(c.NotBefore) && !at.After(c.NotAfter)
 }
 
 // judge asks for each time-stamp whether somebody trusted vouches for its authority, from the
@@ -175,16 +169,18 @@ func (e *examination) trust(s *stampState, by time.Time) {
 		unknown()
 		return
 	}
-	chain, err := t.Chain(anchors, e.certs, by)
+	chain, err := e.vouched(t, anchors, by)
 	if err != nil {
-		if _, then := t.Chain(anchors, e.certs, t.Time); then == nil {
+		if then, err := t.Chain(anchors, e.between, t.Time); err == nil {
+			s.chain = then
 			s.set(Unknown, ReasonTimestampExpired, "the certificate of %s has run out since, and no later time-stamp proves that it was made before", name)
 			return
 		}
 		unknown()
 		return
 	}
-	for i, c := range chain[:max(len(chain)-1, 0)] {
+	s.chain = chain
+	for i, c := range chain[:len(chain)-1] {
 		if at, revoked := e.revoked(c, chain[i+1], by); revoked {
 			o, words := Unknown, "the authority %s was withdrawn on %s, and nothing proves that its time-stamp of %s was made before"
 			if !at.After(t.Time) {
@@ -212,6 +208,18 @@ func (e *examination) order() {
 			s.set(Failed, ReasonTimestampBeforeClaim, "the seal existed on %s, but says it was made later, on %s", stamp(s.token.Time), stamp(e.sig.SealedAt))
 		}
 	}
+}
+
+// vouched is the chain from the signer of a token to one of the anchors, good at the time at. One
+// that was found for another token of the same signer will do when all in it were in their time.
+func (e *examination) vouched(t tsp.Token, anchors *x509.CertPool, at time.Time) ([]*x509.Certificate, error) {
+	for _, s := range e.stamps {
+		old := func(c *x509.Certificate) bool { return !within(c, at) }
+		if s.chain != nil && s.token.Signer.Equal(t.Signer) && !slices.ContainsFunc(s.chain, old) {
+			return s.chain, nil
+		}
+	}
+	return t.Chain(anchors, e.between, at)
 }
 
 // authority is the name of who signed a token.

@@ -77,6 +77,8 @@ const (
 
 	ReasonTimestampsUnread     Reason = "timestamps_unread" // something added that cannot be read
 	ReasonTimestampUnread      Reason = "timestamp_unreadable"
+	ReasonTimestampForged      Reason = "timestamp_changed"
+	ReasonTimestampSigner      Reason = "timestamp_no_authority"
 	ReasonTimestampForm        Reason = "timestamp_form_unknown"
 	ReasonTimestampSeveral     Reason = "timestamp_several_tokens"
 	ReasonTimestampWeak        Reason = "timestamp_weak"
@@ -94,6 +96,7 @@ const (
 	ReasonRevokedSince     Reason = "revoked_since" // good: a time-stamp proves the seal older
 	ReasonRevokedUnproven  Reason = "revoked_unproven"
 	ReasonNoRevocationData Reason = "no_revocation_data"
+	ReasonStaleData        Reason = "revocation_data_too_old"
 )
 
 // skew is how far the clocks of sealer and reader may differ.

@@ -333,21 +333,6 @@ func TestVerifyNamesWhatCannotBeRead(t *testing.T) {
 	}
 }
 
-func BenchmarkVerify(b *testing.B) {
-	s := newSealer(b, "ES256")
-	file := s.seal(b, `{"page":"`+strings.Repeat("QUJD", 25_000)+`"}`)
-	pool := s.root.pool()
-	b.ReportAllocs()
-	b.SetBytes(int64(len(file)))
-	for b.Loop() {
-		f, err := jades.Parse(file)
-		must(b, err)
-		if bad := notGood(f.Verify(options(pool, noon)).Findings); bad != nil {
-			b.Fatal(bad)
-		}
-	}
-}
-
 // wireOf reads the file with nothing but encoding/json.
 func wireOf(tb testing.TB, file []byte) wire {
 	tb.Helper()

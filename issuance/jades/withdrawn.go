@@ -24,10 +24,11 @@ type mark struct {
 	at, until, revoked time.Time
 }
 
-// standing asks all data about c, a certificate of issuer, for the time at.
+// standing asks all data about c, a certificate of issuer, for the time at. What is said after
+// the end of c does not count as good: authorities forget certificates that have ended.
 func (e *examination) standing(c, issuer *x509.Certificate, at time.Time) standing {
 	var out standing
-	for _, m := range slices.Concat(e.answers(c, issuer), e.listed(c, issuer)) {
+	for _, m := range e.marks(c, issuer) {
 		if m.at.After(e.opts.At.Add(skew)) {
 			continue // from the future
 		}
@@ -41,8 +42,26 @@ func (e *examination) standing(c, issuer *x509.Certificate, at time.Time) standi
 			}
 			continue
 		}
-		out.good = out.good || !m.at.Add(skew).Before(at) || m.until.After(at)
+		current := !m.at.Add(skew).Before(at) || m.until.After(at)
+		out.good = out.good || (current && !m.at.After(c.NotAfter))
 	}
+	return out
+}
+
+// said keeps what was found out about one certificate, for that costs signature checks.
+type said struct {
+	c, issuer *x509.Certificate
+	marks     []mark
+}
+
+func (e *examination) marks(c, issuer *x509.Certificate) []mark {
+	for _, s := range e.said {
+		if s.c.Equal(c) && s.issuer.Equal(issuer) {
+			return s.marks
+		}
+	}
+	out := slices.Concat(e.answers(c, issuer), e.listed(c, issuer))
+	e.said = append(e.said, said{c, issuer, out})
 	return out
 }
 
@@ -50,9 +69,12 @@ func (e *examination) standing(c, issuer *x509.Certificate, at time.Time) standi
 // certified for this and that was in its time (RFC 6960, 4.2.2.2).
 func (e *examination) answers(c, issuer *x509.Certificate) []mark {
 	var out []mark
-	for _, der := range e.values.OCSP {
+	for _, der := range e.ocsp {
+		if !e.spend() {
+			break
+		}
 		r, err := ocsp.ParseResponseForCert(der, c, nil)
-		if err != nil || r.Status == ocsp.Unknown || !e.answered(r, issuer) {
+		if err != nil || r.Status == ocsp.Unknown || !names(r, issuer) || !e.answered(r, issuer) {
 			continue
 		}
 		m := mark{at: r.ThisUpdate, until: r.NextUpdate}
@@ -64,25 +86,38 @@ func (e *examination) answers(c, issuer *x509.Certificate) []mark {
 	return out
 }
 
+// answered says whether issuer, or a responder for it, signed r. The library has compared the
+// signature with a certificate that came inside.
 func (e *examination) answered(r *ocsp.Response, issuer *x509.Certificate) bool {
+	if inside := r.Certificate; inside != nil {
+		return sameKey(inside, issuer) || e.delegated(inside, r, issuer)
+	}
 	if r.CheckSignatureFrom(issuer) == nil {
 		return true
 	}
-	candidates := e.certs
-	if r.Certificate != nil {
-		candidates = []*x509.Certificate{r.Certificate}
-	}
-	return slices.ContainsFunc(candidates, func(c *x509.Certificate) bool {
-		return bytes.Equal(c.RawIssuer, issuer.RawSubject) && slices.Contains(c.ExtKeyUsage, x509.ExtKeyUsageOCSPSigning) &&
-			within(c, r.ProducedAt) && r.CheckSignatureFrom(c) == nil && c.CheckSignatureFrom(issuer) == nil
+	return slices.ContainsFunc(e.certs, func(c *x509.Certificate) bool {
+		return e.delegated(c, r, issuer) && e.spend() && r.CheckSignatureFrom(c) == nil
 	})
+}
+
+// delegated says whether issuer certified c to answer for it at the time of r.
+func (e *examination) delegated(c *x509.Certificate, r *ocsp.Response, issuer *x509.Certificate) bool {
+	return slices.Contains(c.ExtKeyUsage, x509.ExtKeyUsageOCSPSigning) && within(c, r.ProducedAt) && e.issued(c, issuer)
+}
+
+func sameKey(a, b *x509.Certificate) bool {
+	return bytes.Equal(a.RawSubject, b.RawSubject) && bytes.Equal(a.RawSubjectPublicKeyInfo, b.RawSubjectPublicKeyInfo)
+}
+
+func within(c *x509.Certificate, at time.Time) bool {
+	return !at.Before(c.NotBefore) && !at.After(c.NotAfter)
 }
 
 // listed are the lists (RFC 5280, 5) of issuer that speak about c.
 func (e *examination) listed(c, issuer *x509.Certificate) []mark {
-	if e.lists == nil && len(e.values.CRLs) > 0 {
+	if e.lists == nil && len(e.sig.values.CRLs) > 0 {
 		e.lists = []*x509.RevocationList{}
-		for _, der := range e.values.CRLs {
+		for _, der := range e.sig.values.CRLs {
 			if list, err := x509.ParseRevocationList(der); err == nil {
 				e.lists = append(e.lists, list)
 			}
@@ -90,7 +125,7 @@ func (e *examination) listed(c, issuer *x509.Certificate) []mark {
 	}
 	var out []mark
 	for _, list := range e.lists {
-		if !bytes.Equal(list.RawIssuer, issuer.RawSubject) || !speaksOf(list, c) || list.CheckSignatureFrom(issuer) != nil {
+		if !bytes.Equal(list.RawIssuer, issuer.RawSubject) || !speaksOf(list, c) || !e.spend() || list.CheckSignatureFrom(issuer) != nil {
 			continue
 		}
 		m := mark{at: list.ThisUpdate, until: list.NextUpdate}
@@ -168,18 +203,19 @@ func (e *examination) best() (time.Time, bool) {
 
 // withdrawn says whether the seal certificate and those above it were withdrawn, by the data
 // in the file, and whether these data are complete: one statement for each certificate below an
-// anchor, of the seal and of the authorities of its sigTst.
+// anchor, of the seal and of the authorities of its sigTst. Where nobody is trusted nobody can say
+// which certificate is the anchor; then one about the seal certificate will do.
 func (e *examination) withdrawn(claimed Level) (found []Finding, complete bool) {
-	if len(e.values.OCSP)+len(e.values.CRLs) == 0 && claimed != LevelLT && claimed != LevelLTA {
+	if len(e.sig.values.OCSP)+len(e.sig.values.CRLs) == 0 && claimed != LevelLT && claimed != LevelLTA {
 		return nil, false
 	}
 	chain := e.chain
 	if chain == nil {
-		chain = climb(e.sig.Leaf(), e.certs)
+		chain = e.climb(e.sig.Leaf(), e.certs)
 	}
 	complete = true
 	for i, c := range chain {
-		if i == len(chain)-1 && (e.chain != nil || bytes.Equal(c.RawIssuer, c.RawSubject)) {
+		if i == len(chain)-1 && (e.chain != nil || selfSigned(c)) {
 			continue // an anchor vouches for itself
 		}
 		var issuer *x509.Certificate
@@ -187,32 +223,38 @@ func (e *examination) withdrawn(claimed Level) (found []Finding, complete bool) 
 			issuer = chain[i+1]
 		}
 		f, known := e.withdrawal(c, issuer)
+		if i > 0 && e.chain == nil && f.Reason == ReasonNoRevocationData {
+			continue
+		}
 		complete = complete && known
 		if i == 0 || f.Outcome != OK {
 			found = append(found, f)
 		}
 	}
 	for _, s := range e.stamps {
-		if s.kind == sigTst && s.token.Signer != nil && !e.known(s.token) {
+		if s.kind == sigTst && s.intact && !e.known(s) {
 			complete = false
-			found = append(found, Finding{Part: PartRevocation, Outcome: NotChecked, Reason: ReasonNoRevocationData,
-				Words: "the file has no revocation data for the authority of its time-stamp, " + authority(s.token.Signer)})
+			found = append(found, Finding{
+				Part: PartRevocation, Outcome: NotChecked, Reason: ReasonNoRevocationData,
+				Words: "the file has no revocation data for the authority of its time-stamp, " + authority(s.token.Signer),
+			})
 		}
 	}
 	return found, complete
 }
 
-// known says whether something speaks about each certificate below the anchor of a token's signer.
-func (e *examination) known(t token) bool {
-	chain := climb(t.Signer, slices.Concat(t.Certificates, e.certs))
-	for i, c := range chain[:len(chain)-1] {
-		if !shortLived(c) && !e.standing(c, chain[i+1], t.Time).found {
+// known says whether something speaks about each certificate below the anchor of a time-stamp's
+// authority.
+func (e *examination) known(s stampState) bool {
+	for i, c := range s.chain[:max(len(s.chain)-1, 0)] {
+		if !shortLived(c) && !e.standing(c, s.chain[i+1], s.token.Time).found {
 			return false
 		}
 	}
-	last := chain[len(chain)-1]
-	return bytes.Equal(last.RawIssuer, last.RawSubject) || len(chain) > 1
+	return true
 }
+
+func selfSigned(c *x509.Certificate) bool { return bytes.Equal(c.RawIssuer, c.RawSubject) }
 
 // withdrawal judges one certificate of the chain of the seal.
 func (e *examination) withdrawal(c, issuer *x509.Certificate) (f Finding, known bool) {
@@ -238,7 +280,7 @@ func (e *examination) withdrawal(c, issuer *x509.Certificate) (f Finding, known 
 	case !s.revoked.IsZero():
 		set(Unknown, ReasonRevokedUnproven, "withdrawn on %s; the seal says it was made before, on %s, and no time-stamp proves it", stamp(s.revoked), stamp(at))
 	case !s.good:
-		set(Unknown, ReasonNoRevocationData, "what the file has about it is of %s, too old for a seal of %s", stamp(s.newest), stamp(at))
+		set(Unknown, ReasonStaleData, "what the file has about it is of %s, too old for a seal of %s", stamp(s.newest), stamp(at))
 	default:
 		set(OK, ReasonFine, "not withdrawn, by data of %s", stamp(s.newest))
 	}

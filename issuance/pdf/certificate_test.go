@@ -118,6 +118,28 @@ func many(n int) []string {
 	return out
 }
 
+// TestElementsStayWhole: wherever a page ends, an element of a few lines is on one page.
+func TestElementsStayWhole(t *testing.T) {
+	t.Parallel()
+	for before := range 4 {
+		c := content()
+		c.Elements[0].Values = many(3)[:before]
+		for i := range 25 {
+			c.Elements = append(c.Elements, elm.Element{Key: "further", Label: "Label", Values: []string{fmt.Sprintf("begin%d.", i), "middle", fmt.Sprintf("end%d.", i)}})
+		}
+		pages := strings.Split(pdftext(t, certificate(t, c, []byte("{}"))), "\f")
+		if len(pages) < 2 {
+			t.Fatalf("%d pages", len(pages))
+		}
+		for i := range 25 {
+			begins := slices.IndexFunc(pages, func(p string) bool { return strings.Contains(p, fmt.Sprintf("begin%d.", i)) })
+			if begins < 0 || !strings.Contains(pages[begins], fmt.Sprintf("end%d.", i)) {
+				t.Errorf("%d outcomes before: element %d is not whole on page %d", before, i, begins+1)
+			}
+		}
+	}
+}
+
 func TestHostileContent(t *testing.T) {
 	t.Parallel()
 	qpdf := program(t, "qpdf", "qpdf")

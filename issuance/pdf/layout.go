@@ -81,7 +81,7 @@ func (l *layout) boxed(list []line) bool {
 func (l *layout) pages(list []line, y float64) int {
 	n, end := 1, footRule-4
 	for i := range list {
-		if y+list[i].gap > end || (list[i].keep && y+list[i].gap+3*list[i].height() > end) {
+		if y+list[i].gap > end || (list[i].with > 0 && y+list[i].gap+float64(1+list[i].with)*list[i].height() > end) {
 			list[i].breaks, list[i].gap = true, 0
 			y, end = pageStart, pageEnd
 			n++

@@ -15,7 +15,7 @@ type line struct {
 	label  string  // in the left column, beside a first line
 	dash   bool    // before the text
 	gap    float64 // above the line
-	keep   bool    // not the last line of a page
+	with   int     // so many of the lines that follow stay on its page
 	breaks bool    // stands on a new page
 }
 
@@ -85,7 +85,7 @@ func (l *layout) set(size float64) []line {
 
 func (l *layout) outcomes(e elm.Element, size float64) []line {
 	const indent = 7
-	out := []line{{st: style{serif, size * 1.2, ink}, x: left, text: l.w.outcomes, keep: true}}
+	out := []line{{st: style{serif, size * 1.2, ink}, x: left, text: l.w.outcomes, with: 2}}
 	st := style{sans, size, ink}
 	for _, v := range e.Values {
 		for i, s := range l.t.wrap(st, v, measure-indent) {
@@ -98,6 +98,9 @@ func (l *layout) outcomes(e elm.Element, size float64) []line {
 	}
 	return out
 }
+
+// whole is the number of lines up to which an element is not divided between two pages.
+const whole = 6
 
 // element sets the name on the left and the values on the right. Skills are many and short,
 // so they share lines.
@@ -122,6 +125,10 @@ func (l *layout) element(e elm.Element, size float64) []line {
 	}
 	if len(out) > 0 {
 		out[0].gap = size * .55
+		out[0].with = min(len(out)-1, 1)
+		if len(out) <= whole {
+			out[0].with = len(out) - 1
+		}
 	}
 	return out
 }

@@ -2,10 +2,9 @@ package trustlist
 
 import (
 	"crypto/x509"
+	"encoding/asn1"
 	"slices"
 	"strings"
-
-	"encoding/asn1"
 )
 
 // answer is yes, no, or unknown: a condition that is not understood.

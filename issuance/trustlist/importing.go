@@ -32,7 +32,8 @@ type File struct {
 type Request struct {
 	Files []File
 	// Signers may sign the list of the lists: the certificates that the Commission published in
-	// the Official Journal. Needed when the list of the lists is among the files.
+	// the Official Journal. Needed for the first list of the lists; without them those count that
+	// the imported one names.
 	Signers []*x509.Certificate
 	Now     func() time.Time
 }
@@ -40,8 +41,9 @@ type Request struct {
 // Outcome says what came of one file, or of a list that was imported before.
 type Outcome struct {
 	File  string
-	List  *List // what is stored now; nil when nothing was
+	List  *List // what was verified; nil when it was refused
 	Stale bool  // the list is out of date
+	Pivot bool  // an older list of the lists that led to a newer one and is not kept itself
 	Err   error // why it was refused
 }
 
@@ -79,7 +81,7 @@ type candidate struct {
 
 // Import verifies lists and writes those that are right into the store's file; a list that
 // is refused leaves what was there. Several files may be lists of the lists: they are taken in
-// the order of their sequence numbers, and each may name the signers of the next, as the
+// the order of their sequence numbers, and each names the signers of the next, as the
 // Commission's pivots do (TS 119 615 section 4.1). One Import at a time: of two at once, one is
 // lost. The error is only of the store's file; a refused list is in its Outcome.
 func Import(path string, r Request) ([]Outcome, error) {
@@ -158,28 +160,33 @@ func newer(l, old *List) error {
 	return nil
 }
 
+// importLOTLs follows the lists of the lists from the oldest to the newest: each says who may
+// sign the next, and the newest that is right is kept.
 func (s *Store) importLOTLs(all []candidate, signers []*x509.Certificate) []Outcome {
 	slices.SortStableFunc(all, func(a, b candidate) int { return cmp.Compare(a.claimed.Sequence, b.claimed.Sequence) })
-	allowed := slices.Clone(signers)
-	var out []Outcome
-	for i, c := range all {
-		o := Outcome{File: c.Name}
-		l, err := c.lotl(allowed)
-		if err == nil {
-			allowed = append(allowed, l.signersOf("EU", typeLOTL)...)
-			// An older one that only leads to the newest need not be newer than what is stored.
-			if i == len(all)-1 || newer(l, s.lotl) == nil {
-				err = newer(l, s.lotl)
-			}
-		}
-		if o.Err = err; err == nil {
-			o.List, o.Stale = l, l.Stale(s.now())
-			if newer(l, s.lotl) == nil {
-				s.lotl = l
-			}
-		}
-		out = append(out, o)
+	allowed := signers
+	if len(allowed) == 0 && s.lotl != nil {
+		allowed = s.lotl.signersOf("EU", typeLOTL)
 	}
+	out := make([]Outcome, len(all))
+	newest := -1
+	for i, c := range all {
+		out[i].File = c.Name
+		if out[i].List, out[i].Err = c.lotl(allowed); out[i].Err != nil {
+			continue
+		}
+		out[i].Pivot, out[i].Stale = true, out[i].List.Stale(s.now())
+		allowed, newest = out[i].List.signersOf("EU", typeLOTL), i
+	}
+	if newest < 0 {
+		return out
+	}
+	o := &out[newest]
+	if o.Pivot, o.Err = false, newer(o.List, s.lotl); o.Err != nil {
+		o.List = nil
+		return out
+	}
+	s.lotl = o.List
 	return out
 }
 

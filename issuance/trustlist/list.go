@@ -14,6 +14,10 @@ const (
 	TypeTSA = "http://uri.etsi.org/TrstSvc/Svctype/TSA/QTST"
 )
 
+// forSeals is the additional service information of those who certify for seals (TS 119 612
+// section 5.5.9.4).
+const forSeals = "ForeSeals"
+
 // Certificate is a certificate that is written to JSON as its DER bytes.
 type Certificate struct{ *x509.Certificate }
 
@@ -76,6 +80,7 @@ type Service struct {
 	Name         string        `json:"name"`
 	Certificates []Certificate `json:"certificates,omitempty"`
 	KeyIDs       [][]byte      `json:"key_ids,omitempty"` // X509SKI, where no certificate is given
+	Unread       [][]byte      `json:"unread,omitempty"`  // certificates that cannot be read, as they are
 	// Periods are the states of the service, the newest first.
 	Periods []Period `json:"periods"`
 }

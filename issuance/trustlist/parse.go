@@ -76,43 +76,48 @@ func (l *List) readPointers(all []wirePointer) {
 			continue
 		}
 		for _, identity := range w.Identities {
-			certificates, _, broken := identity.read()
-			if broken > 0 {
-				l.note("The pointer to the list of %s has %d certificates that cannot be read.", p.Territory, broken)
+			id := identity.read()
+			if n := len(id.unread); n > 0 {
+				l.note("The pointer to the list of %s has %d certificates that cannot be read.", p.Territory, n)
 			}
-			p.Signers = append(p.Signers, certificates...)
+			p.Signers = append(p.Signers, id.certificates...)
 		}
 		l.Pointers = append(l.Pointers, p)
 	}
 }
 
-// read returns the certificates and key identifiers of an identity, and how many of its
-// parts could not be read.
-func (w wireIdentity) read() (certificates []Certificate, keyIDs [][]byte, broken int) {
+// identity is what a wireIdentity says.
+type identity struct {
+	certificates []Certificate
+	keyIDs       [][]byte
+	unread       [][]byte // what should be a certificate or a key identifier and cannot be read
+}
+
+func (w wireIdentity) read() identity {
+	var out identity
 	for _, id := range w.IDs {
 		if id.Certificate != "" {
 			der, err := decode(id.Certificate)
 			if err != nil {
-				broken++
-				continue
+				der = nil
 			}
 			certificate, err := x509.ParseCertificate(der)
 			if err != nil {
-				broken++
+				out.unread = append(out.unread, der)
 				continue
 			}
-			certificates = append(certificates, Certificate{certificate})
+			out.certificates = append(out.certificates, Certificate{certificate})
 		}
 		if id.SKI != "" {
 			ski, err := decode(id.SKI)
 			if err != nil || len(ski) == 0 {
-				broken++
+				out.unread = append(out.unread, nil)
 				continue
 			}
-			keyIDs = append(keyIDs, ski)
+			out.keyIDs = append(out.keyIDs, ski)
 		}
 	}
-	return certificates, keyIDs, broken
+	return out
 }
 
 func (l *List) readService(provider string, w wireService) {
@@ -122,25 +127,35 @@ func (l *List) readService(provider string, w wireService) {
 		return
 	}
 	s := Service{Type: kind, Provider: provider, Name: english(w.Now.Names)}
-	broken := 0
-	s.Certificates, s.KeyIDs, broken = w.Now.Identity.read()
-	if broken > 0 {
+	id := w.Now.Identity.read()
+	s.Certificates, s.KeyIDs, s.Unread = id.certificates, id.keyIDs, id.unread
+	if len(id.unread) > 0 {
 		l.note("The service %q of %s has an identity that cannot be read.", s.Name, provider)
 	}
 	if len(s.Certificates) > 0 {
 		s.KeyIDs = nil // the certificate says more
 	}
+	trouble := ""
 	for _, instance := range append([]wireInstance{w.Now}, w.History...) {
 		// A service may have had another type before; it then was not what it is now.
 		if strings.TrimSpace(instance.Type) != kind {
 			instance.Status = "ofanothertype"
 		}
 		period, err := instance.period()
-		if err != nil {
-			l.note("A state of the service %q of %s cannot be read: %v.", s.Name, provider, err)
-			period = Period{Since: period.Since, Status: "unreadable", Unsupported: []string{"a state of the service that cannot be read"}}
+		switch {
+		case err != nil:
+			trouble = err.Error()
+		case len(s.Periods) > 0 && period.Since.After(s.Periods[0].Since):
+			trouble = "it begins after the present one"
 		}
 		s.Periods = append(s.Periods, period)
+	}
+	if trouble != "" {
+		// Where a state belongs is not known, so neither is what holds at any time.
+		l.note("A state of the service %q of %s cannot be read: %s.", s.Name, provider, trouble)
+		for i := range s.Periods {
+			s.Periods[i].Unsupported = append(s.Periods[i].Unsupported, "a state that cannot be read")
+		}
 	}
 	slices.SortStableFunc(s.Periods, func(a, b Period) int { return b.Since.Compare(a.Since) })
 	l.Services = append(l.Services, s)
@@ -211,9 +226,14 @@ func (w wireCriteria) read() Criteria {
 }
 
 func oids(in []string) []string {
+	const urn = "urn:oid:" // RFC 3061; the case does not matter
 	out := make([]string, 0, len(in))
 	for _, s := range in {
-		out = append(out, strings.TrimPrefix(strings.TrimSpace(s), "urn:oid:"))
+		s = strings.TrimSpace(s)
+		if len(s) > len(urn) && strings.EqualFold(s[:len(urn)], urn) {
+			s = s[len(urn):]
+		}
+		out = append(out, s)
 	}
 	return out
 }

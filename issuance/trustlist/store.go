@@ -37,7 +37,7 @@ type storeFile struct {
 // nothing is known of any seal. The clock tells when lists are out of date. Errors: ErrStore.
 func Load(path string, now func() time.Time) (*Store, error) {
 	s := &Store{now: now, lists: map[string]*List{}}
-	data, err := os.ReadFile(path)
+	data, err := os.ReadFile(path) //nolint:gosec // G304: the operator names the file in the settings
 	if errors.Is(err, fs.ErrNotExist) {
 		return s, nil
 	}
@@ -87,7 +87,8 @@ func writeFile(path string, data []byte) (err error) {
 		}
 	}()
 	_, err = f.Write(data)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+	// The lists are public, and the server may run as somebody else than who imports.
+	if err := errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
 		return err
 	}
 	return os.Rename(f.Name(), path)
@@ -108,41 +109,39 @@ func (s *Store) Lists() []*List {
 // List returns the national list of a territory (EL for Greece), or nil.
 func (s *Store) List(territory string) *List { return s.lists[territory] }
 
-// Anchors returns the certificates of all services for qualified certificates that ever were
-// in good standing. A chain to one of them says who certified the seal; what the service
-// could vouch for at the time, Qualify says.
-func (s *Store) Anchors() *x509.CertPool { return s.pool(TypeCA, time.Time{}) }
+// Anchors returns the certificates of all services that are in good standing now and issue
+// qualified certificates for seals or signatures. A service that was withdrawn vouches for
+// nobody any more; what it was, Qualify says.
+func (s *Store) Anchors() []*x509.Certificate {
+	now := s.now()
+	return s.anchors(TypeCA, func(service *Service) bool {
+		p, ok := service.At(now)
+		return ok && len(p.Unsupported) == 0 && good(p.Status, now) && (slices.Contains(p.Additional, forSeals) || slices.Contains(p.Additional, "ForeSignatures"))
+	})
+}
 
 // TSAAnchors returns the certificates of all services for qualified time-stamps that ever
-// were in good standing.
-func (s *Store) TSAAnchors() *x509.CertPool { return s.pool(TypeTSA, time.Time{}) }
+// were in good standing: a stamp of then must be readable for as long as what it protects.
+func (s *Store) TSAAnchors() []*x509.Certificate {
+	return s.anchors(TypeTSA, func(service *Service) bool {
+		return slices.ContainsFunc(service.Periods, func(p Period) bool { return len(p.Unsupported) == 0 && good(p.Status, p.Since) })
+	})
+}
 
-// TSAAnchorsAt returns those that were in good standing at a time, usually that of the stamp.
-func (s *Store) TSAAnchorsAt(at time.Time) *x509.CertPool { return s.pool(TypeTSA, at) }
-
-func (s *Store) pool(kind string, at time.Time) *x509.CertPool {
-	pool := x509.NewCertPool()
+func (s *Store) anchors(kind string, wanted func(*Service) bool) []*x509.Certificate {
+	var out []*x509.Certificate
 	for _, l := range s.usable() {
 		for i := range l.Services {
 			service := &l.Services[i]
-			if service.Type != kind || !service.stood(at) {
+			if service.Type != kind || !wanted(service) {
 				continue
 			}
 			for _, c := range service.Certificates {
-				pool.AddCert(c.Certificate)
+				out = append(out, c.Certificate)
 			}
 		}
 	}
-	return pool
-}
-
-// stood says whether the service was in good standing at a time, or ever when it is zero.
-func (s *Service) stood(at time.Time) bool {
-	if !at.IsZero() {
-		p, ok := s.At(at)
-		return ok && good(p.Status, at)
-	}
-	return slices.ContainsFunc(s.Periods, func(p Period) bool { return good(p.Status, p.Since) })
+	return out
 }
 
 // usable returns the lists that may answer.

@@ -244,8 +244,7 @@ func checkHeader(resp *http.Response) error {
 
 // unreachable leaves the address out, in which there may be a secret.
 func unreachable(err error, timeout time.Duration) error {
-	var wrapped *url.Error
-	if errors.As(err, &wrapped) {
+	if wrapped, ok := errors.AsType[*url.Error](err); ok {
 		err = wrapped.Err
 	}
 	if errors.Is(err, context.DeadlineExceeded) {

@@ -2,9 +2,11 @@ package tsp
 
 import (
 	"bytes"
+	"crypto/rsa"
 	"crypto/x509"
 	"encoding/asn1"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -132,8 +134,12 @@ func (a accuracy) duration() (time.Duration, error) {
 	return time.Duration(a.Seconds)*time.Second + time.Duration(a.Millis)*time.Millisecond + time.Duration(a.Micros)*time.Microsecond, nil
 }
 
-// maxCertificates is far more than any chain is long.
-const maxCertificates = 32
+// Bounds of what one token may cost: far more than any chain is long, and longer than the keys of
+// any authority. A million bits of RSA would fit into a token and take minutes.
+const (
+	maxCertificates = 32
+	maxRSA          = 8192
+)
 
 // parseCertificates reads the set of certificates. Other kinds than X.509 are refused:
 // nothing of them is needed.
@@ -151,6 +157,9 @@ func parseCertificates(set asn1.RawValue) ([]*x509.Certificate, error) {
 		cert, err := x509.ParseCertificate(one.FullBytes)
 		if err != nil {
 			return nil, fmt.Errorf("%w: certificate: %w", ErrMalformed, err)
+		}
+		if key, ok := cert.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() > maxRSA {
+			return nil, fmt.Errorf("%w: certificate: a key of %d bits", ErrMalformed, key.N.BitLen())
 		}
 		if out = append(out, cert); len(out) > maxCertificates {
 			return nil, fmt.Errorf("%w: more than %d certificates", ErrMalformed, maxCertificates)
@@ -174,18 +183,19 @@ var failures = map[int]string{
 // words says why the authority refused, its own text included, as far as it is one line
 // of letters.
 func (s statusInfo) words() string {
-	text := fmt.Sprintf("PKIStatus %d", s.Status)
+	said := []string{fmt.Sprintf("PKIStatus %d", s.Status)}
 	for bit := range s.Failure.BitLength {
-		if s.Failure.At(bit) == 1 {
-			if said, ok := failures[bit]; ok {
-				text += ", " + said
-			} else {
-				text += fmt.Sprintf(", failure %d", bit)
-			}
+		if s.Failure.At(bit) == 0 {
+			continue
 		}
+		failure, ok := failures[bit]
+		if !ok {
+			failure = fmt.Sprintf("failure %d", bit)
+		}
+		said = append(said, failure)
 	}
 	if len(s.Text) > 0 {
-		text += fmt.Sprintf(", %.200q", s.Text[0].Bytes)
+		said = append(said, fmt.Sprintf("%.200q", s.Text[0].Bytes))
 	}
-	return text
+	return strings.Join(said, ", ")
 }

@@ -21,6 +21,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,6 +33,7 @@ import (
 	"github.com/sealsmith/sealsmith/hsm"
 	"github.com/sealsmith/sealsmith/issuance"
 	"github.com/sealsmith/sealsmith/issuance/elm"
+	"github.com/sealsmith/sealsmith/issuance/pdf"
 	"github.com/sealsmith/sealsmith/lti"
 	"github.com/sealsmith/sealsmith/lti/ltistore"
 	"github.com/sealsmith/sealsmith/migrations/sqldb"
@@ -72,9 +74,11 @@ type world struct {
 	grading   *grading.Store
 	desk      *issuance.Desk
 	worker    *issuance.Worker
+	token     *seal
 	grades    *grades
 	log       *bytes.Buffer
 	trust     *x509.CertPool
+	qualify   issuance.Qualify // nil: no trusted lists
 
 	mu       sync.Mutex
 	members  lti.Roster
@@ -83,6 +87,7 @@ type world struct {
 	sealing  web.SealingStatus
 	tokens   []web.TokenStatus
 	stamps   []web.StampStatus
+	asked    []string // whose tokens
 	parts    []web.Component
 	found    []lti.Finding             // what a check finds
 	checked  []string                  // registrations that were checked
@@ -110,7 +115,7 @@ func newWorld(t *testing.T) *world {
 	w.desk = issuance.NewDesk(w.db, deaf{}, now, logger)
 	w.grading = grading.NewStore(w.db, w.desk, now)
 	seal := newSeal(t)
-	w.trust = seal.pool
+	w.token, w.trust = seal, seal.pool
 	w.sealing = web.SealingStatus{Issuer: hsm.InspectSeal(seal.cert)}
 	w.parts = []web.Component{{Name: "database", OK: true, Required: true}, {Name: "token", OK: true}}
 	pages, err := elm.NewRenderer()
@@ -123,12 +128,17 @@ func newWorld(t *testing.T) *world {
 		Enter: func(http.ResponseWriter, *http.Request, lti.Session) {}, Problem: func(http.ResponseWriter, *http.Request, error) {},
 	})
 	must(t, err)
+	printer, err := pdf.NewPrinter()
+	must(t, err)
+	pdfs := issuance.NewPDFs(issuance.PDFDeps{
+		DB: w.db, Templates: w.templates, Printer: printer, Sealer: func(string) issuance.Sealer { return seal }, Patience: time.Hour, Now: now, Logger: logger,
+	})
 	reader := &grading.Reader{Store: w.grading, Source: w.grades, Now: now, Logger: logger}
 	w.pages, err = web.New(web.Deps{
-		PublicURL: public, LTI: tool, Registrations: w.store, Roster: w.roster, Templates: w.templates, Grading: w.grading, Reader: reader, Desk: w.desk,
-		Sealing: w.status, Tokens: w.tokenList, Stamps: w.stampList, Ready: w.ready, Check: w.check, Now: now, Logger: logger, Version: "test",
+		PublicURL: public, LTI: tool, Registrations: w.store, Roster: w.roster, Templates: w.templates, Grading: w.grading, Reader: reader, Desk: w.desk, PDFs: pdfs,
+		Sealing: w.status, Tokens: w.tokenList, Stamps: w.stampList, Level: templates.SealLTA, Ready: w.ready, Check: w.check, Now: now, Logger: logger, Version: "test",
 		Verify: func(file []byte) issuance.Report {
-			return issuance.Verify(file, issuance.VerifyOptions{Trust: w.trust, Now: noon})
+			return issuance.Verify(file, issuance.VerifyOptions{Trust: w.trust, Qualify: w.qualify, Now: noon})
 		},
 	})
 	must(t, err)
@@ -154,9 +164,10 @@ func (w *world) status(string) web.SealingStatus {
 	return w.sealing
 }
 
-func (w *world) tokenList(string) []web.TokenStatus {
+func (w *world) tokenList(slug string) []web.TokenStatus {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.asked = append(w.asked, slug)
 	return w.tokens
 }
 
@@ -397,9 +408,11 @@ type seal struct {
 	key  *ecdsa.PrivateKey
 	cert *x509.Certificate
 	pool *x509.CertPool
+	away atomic.Bool
+	made atomic.Int64 // signatures
 }
 
-func newSeal(tb testing.TB) seal {
+func newSeal(tb testing.TB) *seal {
 	tb.Helper()
 	ca, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(tb, err)
@@ -415,7 +428,7 @@ func newSeal(tb testing.TB) seal {
 	}}, root, key.Public(), ca)
 	pool := x509.NewCertPool()
 	pool.AddCert(root)
-	return seal{key: key, cert: leaf, pool: pool}
+	return &seal{key: key, cert: leaf, pool: pool}
 }
 
 func certificate(tb testing.TB, template, parent *x509.Certificate, public crypto.PublicKey, signer crypto.Signer) *x509.Certificate {
@@ -432,16 +445,20 @@ func certificate(tb testing.TB, template, parent *x509.Certificate, public crypt
 }
 
 // Key implements issuance.Sealer.
-func (s seal) Key(context.Context) (hsm.Key, error) {
+func (s *seal) Key(context.Context) (hsm.Key, error) {
+	if s.away.Load() {
+		return hsm.Key{}, &hsm.PausedError{State: hsm.StateAbsent, Reason: "the token is not plugged in"}
+	}
 	sum := sha256.Sum256(s.cert.Raw)
 	return hsm.Key{ID: hex.EncodeToString(sum[:]), Alg: "ES256", Chain: []*x509.Certificate{s.cert}}, nil
 }
 
 // Usable implements issuance.Sealer.
-func (s seal) Usable() bool { return true }
+func (s *seal) Usable() bool { return !s.away.Load() }
 
 // Sign implements issuance.Sealer.
-func (s seal) Sign(_ context.Context, _ string, input []byte) ([]byte, error) {
+func (s *seal) Sign(_ context.Context, _ string, input []byte) ([]byte, error) {
+	s.made.Add(1)
 	sum := sha256.Sum256(input)
 	r, sig, err := ecdsa.Sign(rand.Reader, s.key, sum[:])
 	if err != nil {

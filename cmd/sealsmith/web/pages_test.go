@@ -114,9 +114,14 @@ func shots(t *testing.T) []shot {
 		shot{"verify-unknown", "/verify", w.upload("coastal-monitoring.jsonld", file, "text/html")},
 		shot{"verify-changed", "/verify", second.upload("diploma.jsonld", tampered(file), "text/html")},
 		shot{"verify-unreadable", "/verify", second.upload("letter.docx", []byte("PK\x03\x04"), "text/html")})
+	second.token.away.Store(true)
+	open("pdf-later", holder, "certificate.pdf")
+	public(second, "pdf-later-public", "/c/"+link+"/certificate.pdf")
 	_, err = second.db.Exec(t.Context(), `update claims set state = 'revoked'`)
 	must(t, err)
 	open("credential-withdrawn", holder, "learn")
+	public(second, "pdf-withdrawn", "/c/"+link+"/certificate.pdf")
+	all = append(all, sealShots(t)...)
 	return append(all, connectionShots(t)...)
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/sealsmith/sealsmith/hsm"
 	"github.com/sealsmith/sealsmith/issuance"
 	"github.com/sealsmith/sealsmith/issuance/elm"
+	"github.com/sealsmith/sealsmith/issuance/pdf"
 	"github.com/sealsmith/sealsmith/lti"
 	"github.com/sealsmith/sealsmith/lti/fetch"
 	"github.com/sealsmith/sealsmith/lti/ltistore"
@@ -79,6 +80,17 @@ func sentinels() []sentinel {
 		{issuance.ErrState, "moved-on"},
 		{issuance.ErrName, "form"},
 		{issuance.ErrSpent, "internal"},
+		{issuance.ErrPDFLater, "pdf-later"}, // before its causes
+		{issuance.ErrWithdrawn, "withdrawn"},
+		{issuance.ErrOtherSeal, "no-pdf"},
+		{issuance.ErrRecord, "internal"},
+
+		{pdf.ErrContent, "no-pdf"},
+		{pdf.ErrStamp, "pdf-later"},
+		{pdf.ErrKey, "pdf-later"},
+		{pdf.ErrBadSignature, "internal"},
+		{pdf.ErrSealed, "internal"},
+		{pdf.ErrUnreadable, "internal"},
 
 		{hsm.ErrPaused, "sealing-paused"},
 		{hsm.ErrKeyChanged, "internal"},

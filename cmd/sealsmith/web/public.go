@@ -1,13 +1,14 @@
 package web
 
 import (
-	"mime"
+	"errors"
 	"net/http"
 	"strings"
 	"unicode"
 
 	"github.com/gorilla/mux"
 
+	"github.com/sealsmith/sealsmith/issuance"
 	"github.com/sealsmith/sealsmith/issuance/elm"
 )
 
@@ -29,6 +30,12 @@ func (s *Web) public(w http.ResponseWriter, r *http.Request) error {
 	}
 	page := s.resultPage(report)
 	page.Link, page.Bytes = credential.Link, len(credential.Sealed)
+	switch err := s.deps.PDFs.InForce(r.Context(), credential.OrganisationID, credential.ID); {
+	case err == nil:
+		page.Printed = true
+	case !errors.Is(err, issuance.ErrWithdrawn):
+		return err
+	}
 	f := Frame{Home: "/", Nav: checkAnother(), Organisation: masthead(organisation, "")}
 	return s.show(w, r, http.StatusOK, view{name: "result", frame: f, page: &page})
 }
@@ -51,7 +58,7 @@ func (s *Web) sendSealed(w http.ResponseWriter, r *http.Request, payload, sealed
 	}
 	h := w.Header()
 	h.Set("Content-Type", "application/ld+json")
-	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": fileName(title) + ".jsonld"}))
+	h.Set("Content-Disposition", attachment(fileName(title), ".jsonld"))
 	h.Set("Cache-Control", "no-store")
 	_, err := w.Write(sealed)
 	return s.gone(r, err)

@@ -2,14 +2,17 @@ package web_test
 
 import (
 	"bytes"
+	"crypto/x509"
 	"encoding/json"
 	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sealsmith/sealsmith/cmd/sealsmith/web"
+	"github.com/sealsmith/sealsmith/issuance/trustlist"
 )
 
 // upload posts a file to the page that checks it.
@@ -66,7 +69,7 @@ func TestVerify(t *testing.T) {
 
 	got := w.upload("food.jsonld", file, "text/html")
 	want(t, got, http.StatusOK)
-	says(t, got, "File food.jsonld", "This credential is genuine.")
+	says(t, got, "File food.jsonld", "This credential is genuine.", "JAdES baseline level", "Level B-B: the seal proves who sealed what.")
 
 	got = w.upload("food.jsonld", tampered(file), "text/html")
 	want(t, got, http.StatusOK)
@@ -94,6 +97,51 @@ func TestVerify(t *testing.T) {
 	raw.Header.Set("Content-Type", "application/ld+json")
 	if got := w.do(raw); !strings.Contains(got.Body.String(), `"verdict":"valid"`) {
 		t.Errorf("report of a bare body: %s", got.Body)
+	}
+}
+
+// TestVerifySaysQualified: what the trusted lists say stands where a recogniser reads it, and
+// only a yes is coloured.
+func TestVerifySaysQualified(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	_, link := w.sealed()
+	event := func(state, words string) string {
+		return "Qualified or not" + "</strong><span class=\"vh\">: " + state + "</span></p><p class=\"small num\">" + words
+	}
+	for _, c := range []struct {
+		code  trustlist.Code
+		state string
+		good  bool
+	}{
+		{trustlist.CodeQualified, "holds", true},
+		{trustlist.CodeAdvanced, "holds", true},
+		{trustlist.CodeNotQualified, "no", false},
+		{trustlist.CodeNotListed, "no", false},
+		{trustlist.CodeUnknown, "not known", false},
+	} {
+		w.qualify = func(_ *x509.Certificate, _ []*x509.Certificate, at time.Time) trustlist.Qualification {
+			if !at.Equal(noon) {
+				t.Errorf("asked about %s", at)
+			}
+			return trustlist.Qualification{Code: c.code, Words: "The lists answer " + string(c.code) + ".", Reasons: []string{"The service stands."}}
+		}
+		got := w.get("/c/" + link)
+		want(t, got, http.StatusOK)
+		says(t, got, "This credential is genuine.", "By the trusted lists", "The service stands.")
+		body, words := got.Body.String(), "The lists answer "+string(c.code)+"."
+		lead := strings.Contains(body, `<p class="lead">`+words)
+		marked := strings.Contains(body, event(c.state, words))
+		plain := strings.Contains(body, strings.Replace(event(c.state, words), "</strong>", "", 1))
+		if lead != c.good || marked != c.good || plain == c.good {
+			t.Errorf("%s: in the lead %v, coloured %v, grey %v", c.code, lead, marked, plain)
+		}
+	}
+	w.qualify = nil
+	got := w.get("/c/" + link)
+	says(t, got, "This credential is genuine.", "No trusted list of the EU is set up here, so nothing is said about whether the seal is a qualified one.")
+	if strings.Contains(got.Body.String(), `<p class="lead">No trusted`) {
+		t.Error("a missing list stands in the lead")
 	}
 }
 

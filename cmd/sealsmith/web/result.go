@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/sealsmith/sealsmith/issuance"
+	"github.com/sealsmith/sealsmith/issuance/trustlist"
 )
 
 // resultPage says what came of checking a file. Tone is ok, unknown (nothing wrong, not
@@ -14,8 +15,10 @@ type resultPage struct {
 	File                                     string // as it was uploaded
 	Link                                     string // of a credential of ours, empty for uploads
 	Bytes                                    int
+	Printed                                  bool // a PDF is given out
 	Title, Learner, AwardingBody, IssuerName string
 	Number, Fingerprint                      string
+	Qualified                                string // that it is qualified or based on a qualified certificate, in words; else empty
 	IssuedAt, CheckedAt                      time.Time
 	Checks                                   []event
 	Rows, Technical                          []row
@@ -36,6 +39,12 @@ func (s *Web) resultPage(r issuance.Report) resultPage {
 	}
 	for _, c := range r.Checks {
 		p.Checks = append(p.Checks, checkEvent(c))
+		if q := r.Qualification; q != nil && c.ID == "certificate" {
+			p.Checks = append(p.Checks, qualificationEvent(*q))
+			if qualified(*q) {
+				p.Qualified = q.Words
+			}
+		}
 	}
 	p.Technical = []row{{Label: "SHA-256 of the file", Values: []string{r.SHA256}}}
 	if seal := r.Seal; seal != nil {
@@ -50,12 +59,46 @@ func (s *Web) resultPage(r issuance.Report) resultPage {
 			row{Label: "Valid", Values: []string{date(seal.ValidFrom) + " to " + date(seal.ValidUntil)}},
 			row{Label: "Algorithm", Values: []string{seal.Algorithm}})
 	}
+	if level := r.Level; level != nil {
+		p.Technical = append(p.Technical, row{Label: "JAdES baseline level", Values: []string{levelWords(*level), level.Words}})
+	}
+	if q := r.Qualification; q != nil && len(q.Reasons) > 0 {
+		p.Technical = append(p.Technical, row{Label: "By the trusted lists", Values: q.Reasons})
+	}
 	for _, c := range r.Checks {
 		if len(c.Details) > 0 {
 			p.Technical = append(p.Technical, row{Label: c.Title, Values: c.Details})
 		}
 	}
 	return p
+}
+
+// levelWords are the level in short: the one that the file reaches, and the one it was made for.
+func levelWords(l issuance.LevelReport) string {
+	switch {
+	case l.Reached == "":
+		return "none"
+	case l.Reached != l.Claimed:
+		return l.Reached + ", made up as " + l.Claimed
+	}
+	return l.Reached
+}
+
+func qualified(q trustlist.Qualification) bool {
+	return q.Code == trustlist.CodeQualified || q.Code == trustlist.CodeAdvanced
+}
+
+// qualificationEvent is grey for everything but a yes: a seal that is not qualified is no
+// worse for that, and what is not known is nobody's fault.
+func qualificationEvent(q trustlist.Qualification) event {
+	e := event{Kind: "off", Icon: "bar", Title: "Qualified or not", Words: q.Words, State: "not known"}
+	switch {
+	case qualified(q):
+		e.Kind, e.Icon, e.State = "ok", "check", "holds"
+	case q.Code == trustlist.CodeNotQualified, q.Code == trustlist.CodeNotListed:
+		e.State = "no"
+	}
+	return e
 }
 
 func tone(r issuance.Report) string {

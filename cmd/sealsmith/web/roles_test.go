@@ -32,15 +32,15 @@ func TestRoles(t *testing.T) {
 		{"test user", as(roleTestUser, roleLearner, roleTeacher, roleAdmin), "learn"},
 		{"teacher", as(roleTeacher), "class"},
 		{"teacher who learns, too", as(roleTeacher, roleLearner), "class"},
-		{"administrator", as(roleAdmin), connectionPages + " templates templates/new templates/ID"},
-		{"administrator who teaches", as(roleAdmin, roleTeacher), connectionPages + " class templates templates/new templates/ID"},
+		{"administrator", as(roleAdmin), connectionPages + " seal templates templates/new templates/ID"},
+		{"administrator who teaches", as(roleAdmin, roleTeacher), connectionPages + " seal class templates templates/new templates/ID"},
 		{"mentor", as(roleMentor), ""},
 		{"nobody", as(), ""},
 		{"choosing teacher", w.enter(w.polder.choosing("t", roleTeacher)), "pick see?template=ID rule?template=ID"},
-		{"choosing administrator", w.enter(w.polder.choosing("t", roleAdmin)), connectionPages + " pick see?template=ID rule?template=ID templates templates/new templates/ID"},
+		{"choosing administrator", w.enter(w.polder.choosing("t", roleAdmin)), connectionPages + " seal pick see?template=ID rule?template=ID templates templates/new templates/ID"},
 		{"choosing learner", w.enter(w.polder.choosing("t", roleLearner)), ""},
 	}
-	pages := append([]string{"learn", "class", "templates", "templates/new", "templates/ID", "pick", "see?template=ID", "rule?template=ID"}, strings.Fields(connectionPages)...)
+	pages := append([]string{"learn", "seal", "class", "templates", "templates/new", "templates/ID", "pick", "see?template=ID", "rule?template=ID"}, strings.Fields(connectionPages)...)
 	for _, who := range people {
 		for _, page := range pages {
 			t.Run(who.name+" "+page, func(t *testing.T) {

@@ -18,7 +18,7 @@ type sealPage struct {
 
 // proofsNotice is how far the proofs beside the seals are.
 type proofsNotice struct {
-	Level   string // that new credentials reach; empty: the seal alone
+	Level   string // that new credentials reach
 	Waiting int
 	Trouble string // of the oldest one that waits
 }
@@ -41,7 +41,7 @@ func (s *Web) seal(w http.ResponseWriter, r *http.Request, v *visit) error {
 	if err != nil {
 		return err
 	}
-	page.Proofs = proofsNotice{Level: string(v.organisation.Seal.Level), Waiting: proofs.Waiting, Trouble: proofs.LastError}
+	page.Proofs = proofsNotice{Level: string(v.organisation.Seal.Goal(s.deps.Level)), Waiting: proofs.Waiting, Trouble: proofs.LastError}
 	sealing := s.deps.Sealing(slug)
 	page.Waiting, page.Failed, page.Rate, page.ETA = load.Waiting, load.Failed, sealing.Rate, eta(load.Waiting, sealing)
 	return s.show(w, r, http.StatusOK, view{name: "tokens", frame: v.frame(), page: &page})

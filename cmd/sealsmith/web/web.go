@@ -35,12 +35,16 @@ type Deps struct {
 	Grading   *grading.Store
 	Reader    *grading.Reader
 	Desk      *issuance.Desk
+	// PDFs makes certificates to be printed.
+	PDFs *issuance.PDFs
 	// Sealing says how the tokens of an organisation, by its slug, are, without touching them.
 	Sealing func(slug string) SealingStatus
 	// Tokens are those that serve an organisation by its slug, or all of this server ("").
 	Tokens func(slug string) []TokenStatus
 	// Stamps are the time-stamping authorities; none when none is set up.
 	Stamps func() []StampStatus
+	// Level is what credentials reach whose organisation names nothing else.
+	Level templates.SealLevel
 	// Verify checks a sealed file, as the command line does.
 	Verify func(file []byte) issuance.Report
 	// Ready asks every part of the server how it is.
@@ -128,7 +132,7 @@ type Web struct {
 // New checks d, parses all pages, and returns a Web. It starts nothing.
 func New(d Deps) (*Web, error) {
 	if d.PublicURL == nil || d.LTI == nil || d.Registrations == nil || d.Check == nil || d.Roster == nil || d.Templates == nil || d.Grading == nil ||
-		d.Reader == nil || d.Desk == nil || d.Sealing == nil || d.Tokens == nil || d.Stamps == nil || d.Verify == nil || d.Ready == nil || d.Now == nil || d.Logger == nil {
+		d.Reader == nil || d.Desk == nil || d.PDFs == nil || d.Sealing == nil || d.Tokens == nil || d.Stamps == nil || d.Verify == nil || d.Ready == nil || d.Now == nil || d.Logger == nil {
 		return nil, errors.New("web: every field of Deps but Version is required")
 	}
 	pages, err := newPages()
@@ -170,6 +174,7 @@ func (s *Web) routes(r *mux.Router) {
 	post("/verify", s.verify)
 	get("/c/{link}", s.public)
 	get("/c/{link}/credential.jsonld", s.publicFile)
+	get("/c/{link}/certificate.pdf", s.publicPDF)
 	get("/brand/{slug}.css", s.brand)
 	get("/static/{version}/{path:.+}", s.static)
 	get("/favicon.ico", s.favicon)
@@ -196,6 +201,7 @@ func (s *Web) routes(r *mux.Router) {
 	post("/s/{sid}/claim", s.visit(learner, s.claim))
 	get("/s/{sid}/state", s.visit(learner, s.state))
 	get("/s/{sid}/credential.jsonld", s.visit(learner, s.ownFile))
+	get("/s/{sid}/certificate.pdf", s.visit(learner, s.ownPDF))
 
 	// Whoever asks what is kept about somebody.
 	get("/s/{sid}/privacy", s.visit(privacy, s.privacy))

@@ -1,5 +1,7 @@
 package interop;
 
+import java.io.BufferedReader;
+import java.io.InputStreamReader;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
@@ -12,7 +14,9 @@ import java.util.List;
  */
 public final class Main {
   private static final String USAGE = """
-      usage: validate [--anchor FILE.pem] [--crl FILE]... [--ocsp FILE]... FILE...
+      usage: validate [--anchor FILE.pem] [--crl FILE]... [--ocsp FILE]... [--pages NUMBER] [--reports FOLDER] FILE...
+                      --pages: how many of a PDF are compared as pictures, before the seal and after
+             serve    the words of such a call on each line of the standard input, separated by tabs
              bench --module LIBRARY --slot NUMBER --pin-file FILE --alias LABEL --alg RS256|ES256
                    --payload FILE --warm-up SECONDS --seconds SECONDS [--keep FILE]
       """;
@@ -29,6 +33,8 @@ public final class Main {
       List<String> rest = Arrays.asList(args).subList(1, args.length);
       switch (args[0]) {
         case "validate" -> new Validate(new Options(rest, Validate.OPTIONS)).run(out);
+        case "serve" ->
+            Validate.serve(new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8)), out);
         case "bench" -> new Bench(new Options(rest, Bench.OPTIONS)).run(out);
         default -> throw new Options.UsageException("no such command: " + args[0]);
       }

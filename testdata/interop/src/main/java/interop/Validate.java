@@ -5,6 +5,9 @@ import eu.europa.esig.dss.jaxb.object.Message;
 import eu.europa.esig.dss.model.DSSDocument;
 import eu.europa.esig.dss.model.FileDocument;
 import eu.europa.esig.dss.model.x509.CertificateToken;
+import eu.europa.esig.dss.pades.validation.PDFDocumentValidator;
+import eu.europa.esig.dss.pdf.modifications.DefaultPdfDifferencesFinder;
+import eu.europa.esig.dss.pdf.pdfbox.PdfBoxDefaultObjectFactory;
 import eu.europa.esig.dss.simplereport.SimpleReport;
 import eu.europa.esig.dss.simplereport.jaxb.XmlTimestamp;
 import eu.europa.esig.dss.spi.DSSUtils;
@@ -14,8 +17,14 @@ import eu.europa.esig.dss.spi.x509.CommonTrustedCertificateSource;
 import eu.europa.esig.dss.spi.x509.revocation.crl.ExternalResourcesCRLSource;
 import eu.europa.esig.dss.spi.x509.revocation.ocsp.ExternalResourcesOCSPSource;
 import eu.europa.esig.dss.validation.SignedDocumentValidator;
+import eu.europa.esig.dss.validation.reports.Reports;
+import java.io.BufferedReader;
+import java.io.IOException;
 import java.io.PrintStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -27,7 +36,7 @@ import java.util.Set;
  * and from those given, which a validator on the network would have fetched.
  */
 final class Validate {
-  static final Set<String> OPTIONS = Set.of("--anchor", "--crl", "--ocsp");
+  static final Set<String> OPTIONS = Set.of("--anchor", "--crl", "--ocsp", "--pages", "--reports");
 
   private final Options options;
 
@@ -38,8 +47,19 @@ final class Validate {
     this.options = options;
   }
 
+  /**
+   * Takes a command line from each line of the input, words separated by tabs: one virtual machine,
+   * which takes seconds to get going, for hundreds of files. One after the other, for DSS 6.4 judges
+   * falsely now and then when several threads ask it about JAdES.
+   */
+  static void serve(BufferedReader in, PrintStream out) throws IOException {
+    for (String line = in.readLine(); line != null; line = in.readLine()) {
+      new Validate(new Options(Arrays.asList(line.split("\t")), OPTIONS)).run(out);
+    }
+  }
+
   /** Prints one line for each file, in order. */
-  void run(PrintStream out) {
+  void run(PrintStream out) throws IOException {
     for (String file : options.files()) {
       Map<String, Object> line = new LinkedHashMap<>();
       line.put("file", file);
@@ -53,10 +73,25 @@ final class Validate {
     }
   }
 
-  private List<Object> judge(String file) {
+  private List<Object> judge(String file) throws IOException {
     SignedDocumentValidator validator = SignedDocumentValidator.fromDocument(new FileDocument(file));
     validator.setCertificateVerifier(verifier());
-    SimpleReport report = validator.validateDocument().getSimpleReport();
+    String pages = options.optional("--pages");
+    if (pages != null && validator instanceof PDFDocumentValidator pdf) {
+      DefaultPdfDifferencesFinder finder = new DefaultPdfDifferencesFinder();
+      finder.setMaximalPagesAmountForVisualComparison(Integer.parseInt(pages));
+      PdfBoxDefaultObjectFactory factory = new PdfBoxDefaultObjectFactory();
+      factory.setPdfDifferencesFinder(finder);
+      pdf.setPdfObjFactory(factory);
+    }
+    Reports reports = validator.validateDocument();
+    String folder = options.optional("--reports");
+    if (folder != null) {
+      Path name = Path.of(folder, Path.of(file).getFileName().toString());
+      Files.writeString(Path.of(name + ".detailed.xml"), reports.getXmlDetailedReport());
+      Files.writeString(Path.of(name + ".diagnostic.xml"), reports.getXmlDiagnosticData());
+    }
+    SimpleReport report = reports.getSimpleReport();
     List<Object> signatures = new ArrayList<>();
     for (String id : report.getSignatureIdList()) {
       signatures.add(signature(report, id));

@@ -1,0 +1,113 @@
+package web_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/sealsmith/sealsmith/cmd/sealsmith/web"
+	"github.com/sealsmith/sealsmith/templates"
+)
+
+// ready and away are tokens as the server sees them.
+func readyToken() web.TokenStatus {
+	return web.TokenStatus{
+		Name: "eSeal 53A1", Purpose: "seal", State: "READY", OK: true, Words: "ready. Its certificate ends in 41 days: order the next one", Algorithm: "RS256", Rate: 1.84, Signed: 1240, DaysLeft: 41,
+		Certificates: []web.CertificateStatus{
+			{Name: "Polder University eSeal", Role: "current", From: noon.AddDate(-3, 1, 10), Until: noon.AddDate(0, 1, 10)},
+			{Name: "Polder University eSeal 2", Role: "next", From: noon.AddDate(0, 0, -2), Until: noon.AddDate(3, 0, -2)},
+			{Name: "Polder University eSeal 0", Role: "retired", From: noon.AddDate(-6, 0, 0), Until: noon.AddDate(-3, 0, 0)},
+		},
+	}
+}
+
+func absentToken() web.TokenStatus {
+	return web.TokenStatus{Name: "wallet 11", Purpose: "wallet", State: "ABSENT", Words: "the token is not plugged in: put it back, sealing goes on by itself", Signed: 3, Failed: 2}
+}
+
+func (w *world) change(change func(*world)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	change(w)
+}
+
+// sealShots are the states of the page Seal.
+func sealShots(t *testing.T) []shot {
+	t.Helper()
+	w := newWorld(t)
+	admin := w.enter(w.polder.launch("boss", roleAdmin))
+	var all []shot
+	open := func(name string) { all = append(all, shot{name, admin.path("seal"), admin.get("seal")}) }
+	open("seal-none")
+	w.change(func(w *world) {
+		w.tokens = []web.TokenStatus{readyToken(), absentToken()}
+		w.sealing.Rate = 1.84
+		w.stamps = []web.StampStatus{
+			{Name: "tsa.example", OK: true, Words: "answered last 20 November 2026 12:00:00 UTC"},
+			{Name: "tsa2.example", Words: "the time-stamping authority cannot be reached: no answer within 10s; asked last 20 November 2026 11:58:12 UTC"},
+		}
+	})
+	open("seal")
+	w.waitingProof(t, "time-stamping authority tsa.example: the time-stamping authority cannot be reached")
+	open("seal-proofs-wait")
+	w.change(func(w *world) { w.stamps = nil })
+	open("seal-no-authority")
+	return all
+}
+
+// waitingProof seals a credential that waits for its time-stamp.
+func (w *world) waitingProof(t *testing.T, why string) {
+	t.Helper()
+	w.worker.Level = templates.SealLTA
+	_, _ = w.sealed()
+	_, err := w.db.Exec(t.Context(), `update credential_proofs set last_error = ?`, why)
+	must(t, err)
+}
+
+func TestSealPage(t *testing.T) {
+	t.Parallel()
+	says := map[string][]string{
+		"seal-none": {"No token is set up for your organisation", "No time-stamping authority is set up"},
+		"seal": {
+			"eSeal 53A1", "Seals now", "Takes over by itself", "Retired", "order the next one", ">41<", "1.8", ">1240<",
+			"wallet 11", "Does not seal", "put it back, sealing goes on by itself", "Its key is for wallet formats", "3, 2 attempts failed",
+			"tsa.example", "Answers", "Does not answer", "no answer within 10s", "Your credentials reach JAdES level B-LTA", "No credential waits for it",
+		},
+		"seal-proofs-wait":  {"One sealed credential waits for it. They are valid meanwhile.", "Last trouble: time-stamping authority tsa.example"},
+		"seal-no-authority": {"One sealed credential waits for time-stamps, and no time-stamping authority is set up any more"},
+	}
+	for _, s := range sealShots(t) {
+		if s.answer.Code != http.StatusOK {
+			t.Fatalf("%s: %d", s.name, s.answer.Code)
+		}
+		page := s.answer.Body.String()
+		for _, sentence := range says[s.name] {
+			if !strings.Contains(page, sentence) {
+				t.Errorf("%s does not say %q", s.name, sentence)
+			}
+		}
+		delete(says, s.name)
+	}
+	if len(says) > 0 {
+		t.Errorf("not shown: %v", says)
+	}
+}
+
+// The page is for administrators, and shows each organisation its own tokens.
+func TestSealPageIsForAdministrators(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, role := range []string{roleTeacher, roleLearner} {
+		_, l := w.attach(w.polder, "somebody", role)
+		if got := w.enter(l).get("seal"); got.Code != http.StatusForbidden || strings.Contains(got.Body.String(), "eSeal") {
+			t.Errorf("%s got %d", role, got.Code)
+		}
+	}
+	admin := w.enter(w.fjord.launch("boss", roleAdmin))
+	want(t, admin.get("seal"), http.StatusOK)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.asked) == 0 || w.asked[len(w.asked)-1] != "fjord" {
+		t.Errorf("the tokens of %v were asked for", w.asked)
+	}
+}
