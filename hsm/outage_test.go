@@ -333,4 +333,5 @@ func TestCallerLeavesAHangingSession(t *testing.T) {
 	if h := token.Health(); h.Signed != 10 || word[hang].Load() != 1 || word[finalizes].Load() != 0 {
 		t.Errorf("%d signatures, %d resets", h.Signed, word[finalizes].Load())
 	}
+	word[hang].Store(0)
 }
