@@ -86,7 +86,7 @@ func BenchmarkRecovery(b *testing.B) {
 		token.await(b, hsm.StateReady)
 		word[pulled].Store(serial)
 		token.await(b, hsm.StateAbsent)
-		time.Sleep(poll + rand.N(poll)) //nolint:gosec // G404: nothing depends on it
+		time.Sleep(poll + rand.N(poll))
 		word[pulled].Store(0)
 		begun := time.Now()
 		for err := token.sign(b); err != nil; err = token.sign(b) {

@@ -135,19 +135,19 @@ func softHSM() string {
 
 // faults hands the fault injector to one test, which must not be parallel, and takes all
 // faults back at its end.
-func faults(t testing.TB) *[words]atomic.Uint64 {
-	t.Helper()
+func faults(tb testing.TB) *[words]atomic.Uint64 {
+	tb.Helper()
 	for _, counter := range []int{logins, loginsBad, finalizes, races, signs, busy} {
 		lab.word[counter].Store(0)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		for command := signDelay; command <= noPINFlags; command++ {
 			if command != loss {
 				lab.word[command].Store(0)
 			}
 		}
 		if n := lab.word[races].Load(); n != 0 {
-			t.Errorf("%d times two threads were in one session", n)
+			tb.Errorf("%d times two threads were in one session", n)
 		}
 	})
 	return lab.word

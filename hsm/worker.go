@@ -149,9 +149,9 @@ func (w *worker) serve(j *job) bool {
 		j.answer(result{err: ErrSignTimeout})
 		w.c.t.recount(w.c)
 	})
-	begun := time.Now()
+	begun := w.c.t.cfg.Now()
 	sig, err := w.sign(j.input)
-	took := time.Since(begun)
+	took := w.c.t.cfg.Now().Sub(begun)
 	if !watchdog.Stop() {
 		w.c.hung.Add(-1)
 		w.c.t.stuck.Add(-1)
