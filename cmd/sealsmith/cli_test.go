@@ -79,7 +79,7 @@ func TestCommandLine(t *testing.T) {
 		command{"--public-url http://seal.example serve", 1, `--public-url must begin with https://`},
 		command{"--public-url https://seal.example/path serve", 1, `--public-url must be scheme and host only`},
 		command{"--redis nonsense serve", 1, `--redis must be redis://`},
-		command{"--token pkcs11:nonsense serve", 1, `the token is configured wrongly`},
+		command{"--token pkcs11:nonsense serve", 1, `--token, URI 1: not a usable pkcs11 URI`},
 		command{"--token pkcs11:token=x?module-path=/x.so&pin-value=1234 serve", 1, `put the PIN in a file`},
 		command{"--trust /nonexistent/ca.pem serve", 1, `read the trusted certificates: .*no such file`},
 		command{"--database mysql://seal serve", 1, `the database address must be sqlite:PATH or postgres://`},
@@ -114,7 +114,7 @@ func TestOperator(t *testing.T) {
 		command{"organisations add polder --name Polder --country NL --identifier 12345678", 1, `identifier: write the identifier as it stands in the seal certificate`},
 		command{"organisations add polder --name 'Polder University' --country NL --identifier NTRNL-12345678", 0, `Added organisation polder\.`},
 		command{"organisations add polder --name Other --country NL --identifier NTRNL-12345678", 1, `this short name is taken`},
-		command{"organisations list", 0, `(?m)^polder +Polder University +NL +NTRNL-12345678$`},
+		command{"organisations list", 0, `(?m)^polder +Polder University +NL +NTRNL-12345678 +highest$`},
 
 		command{"platforms list", 0, `^No platform is registered yet`},
 		command{"platforms add --issuer http://lms.example --client-id a --deployment 1" + lmsFlags, 1, `the issuer "http://lms.example" must begin with https://`},

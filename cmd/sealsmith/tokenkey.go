@@ -36,7 +36,7 @@ func (c tokenGenkeyCommand) Run(ctx context.Context, s *Settings, out streams) e
 	if !ceremony.KnowsKeyType(c.Type) { // before a login is made
 		return fmt.Errorf("%w, not %q", ceremony.ErrKeyType, c.Type)
 	}
-	return c.atSession(ctx, s, out, func(session *ceremony.Session) error {
+	return c.atAnyKey(ctx, s, out, func(session *ceremony.Session) error {
 		key, err := session.Generate(c.Type, c.Label)
 		if err != nil {
 			return err
@@ -65,7 +65,7 @@ func (c tokenCSRCommand) Run(ctx context.Context, s *Settings, out streams) erro
 	if _, err := hex.DecodeString(c.ID); err != nil { // before a login is made
 		return fmt.Errorf("--id must be hex: %w", err)
 	}
-	uri, err := c.uri(s)
+	uri, err := c.anyKey(s)
 	if err != nil {
 		return err
 	}
@@ -153,7 +153,7 @@ func (c tokenImportCommand) Run(ctx context.Context, s *Settings, out streams) e
 	if err != nil {
 		return err
 	}
-	return c.atSession(ctx, s, out, func(session *ceremony.Session) error {
+	return c.atAnyKey(ctx, s, out, func(session *ceremony.Session) error {
 		key, err := session.Import(cert, time.Now())
 		if err != nil {
 			return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/x509"
@@ -9,6 +10,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/sealsmith/sealsmith/hsm"
@@ -18,7 +21,7 @@ import (
 
 // oneToken is how a command is told which of the configured tokens it is about.
 type oneToken struct {
-	Which string `help:"Serial number or label of the token, when the settings name several." placeholder:"TOKEN"`
+	Which string `help:"Serial number, label or x-purpose of the token, when the settings name several." placeholder:"TOKEN"`
 }
 
 // uri finds the token in the settings.
@@ -29,7 +32,7 @@ func (c oneToken) uri(s *Settings) (hsm.URI, error) {
 	}
 	var meant []hsm.URI
 	for _, uri := range all {
-		if c.Which == "" || c.Which == uri.Serial || c.Which == uri.Token {
+		if c.Which == "" || c.Which == uri.Serial || c.Which == uri.Token || c.Which == cmp.Or(uri.Purpose, purposeSeal) {
 			meant = append(meant, uri)
 		}
 	}
@@ -44,6 +47,25 @@ func (c oneToken) uri(s *Settings) (hsm.URI, error) {
 	return meant[0], nil
 }
 
+// anyKey finds the token for commands that look at its keys by themselves: which key the
+// settings name does not matter then, nor that they name two of one token.
+func (c oneToken) anyKey(s *Settings) (hsm.URI, error) {
+	without := *s
+	all, err := s.tokenURIs()
+	if err != nil {
+		return hsm.URI{}, err
+	}
+	var texts []string
+	for _, uri := range all {
+		uri.ID, uri.Object, uri.Purpose, uri.For = nil, "", "", nil
+		if text := uri.Unredacted(); !slices.Contains(texts, text) {
+			texts = append(texts, text)
+		}
+	}
+	without.Token = strings.Join(texts, " ")
+	return c.uri(&without)
+}
+
 // atToken prepares a login: with the database that keeps the record of attempts, and with a
 // PIN from the terminal when the token's URI names no PIN file.
 func (c oneToken) atToken(ctx context.Context, s *Settings, out streams, do func(hsm.Config, []byte) error) error {
@@ -52,6 +74,25 @@ func (c oneToken) atToken(ctx context.Context, s *Settings, out streams, do func
 		return err
 	}
 	return s.withDatabase(ctx, func(db *sqldb.DB) error { return withLogin(ctx, db, uri, out, do) })
+}
+
+// atAnyKey is atToken for anyKey.
+func (c oneToken) atAnyKey(ctx context.Context, s *Settings, out streams, do func(*ceremony.Session) error) error {
+	uri, err := c.anyKey(s)
+	if err != nil {
+		return err
+	}
+	return s.withDatabase(ctx, func(db *sqldb.DB) error {
+		return withLogin(ctx, db, uri, out, func(cfg hsm.Config, pin []byte) error { return inSession(ctx, cfg, pin, do) })
+	})
+}
+
+func inSession(ctx context.Context, cfg hsm.Config, pin []byte, do func(*ceremony.Session) error) error {
+	session, err := ceremony.Open(ctx, cfg, pin)
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(session), session.Close(ctx))
 }
 
 func withLogin(ctx context.Context, db *sqldb.DB, uri hsm.URI, out streams, do func(hsm.Config, []byte) error) error {
@@ -81,13 +122,7 @@ func withLogin(ctx context.Context, db *sqldb.DB, uri hsm.URI, out streams, do f
 
 // atSession logs in and does something with the token.
 func (c oneToken) atSession(ctx context.Context, s *Settings, out streams, do func(*ceremony.Session) error) error {
-	return c.atToken(ctx, s, out, func(cfg hsm.Config, pin []byte) error {
-		session, err := ceremony.Open(ctx, cfg, pin)
-		if err != nil {
-			return err
-		}
-		return errors.Join(do(session), session.Close(ctx))
-	})
+	return c.atToken(ctx, s, out, func(cfg hsm.Config, pin []byte) error { return inSession(ctx, cfg, pin, do) })
 }
 
 // printJSON prints one value for programs.

@@ -2,7 +2,11 @@ package main
 
 import (
 	"crypto/rand"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
 	"fmt"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +14,7 @@ import (
 	"time"
 
 	"github.com/sealsmith/sealsmith/hsm"
+	"github.com/sealsmith/sealsmith/hsm/democa"
 	"github.com/sealsmith/sealsmith/hsm/demotoken"
 )
 
@@ -149,5 +154,50 @@ func TestTokenSettingRefused(t *testing.T) {
 		if code != 1 || !strings.Contains(trouble, says) || strings.Contains(trouble, "1234") {
 			t.Errorf("%s: exit %d, %s", setting, code, trouble)
 		}
+	}
+}
+
+// TestTwoKeysOfOneToken puts a second key, for wallet formats, onto the token that seals, by
+// the operator's commands, and lets one server use both: one token, one login, two keys.
+func TestTwoKeysOfOneToken(t *testing.T) {
+	t.Parallel()
+	services := httptest.NewServer(nil)
+	t.Cleanup(services.Close)
+	ca, err := democa.New(democa.Options{BaseURL: services.URL, Now: time.Now, Rand: rand.Reader})
+	must(t, err)
+	r := newRigBy(t, ca)
+	var key madeKey
+	must(t, json.Unmarshal([]byte(succeed(t, r.settings, "token", "genkey", "--type", "p256", "--label", "wallet", "--json")), &key))
+	request := filepath.Join(r.dir, "wallet.csr")
+	succeed(t, r.settings, "token", "csr", "--id", key.ID, "--organisation", "polder", "--out", request)
+	block, _ := pem.Decode(readAll(t, request))
+	csr, err := x509.ParseCertificateRequest(block.Bytes)
+	must(t, err)
+	cert, err := ca.IssueSeal(democa.Subject{
+		Organisation: "Polder University", CommonName: "Polder wallet key", OrganisationIdentifier: "NTRNL-12345678", Country: "NL",
+	}, csr.PublicKey, nil)
+	must(t, err)
+	file := filepath.Join(r.dir, "wallet.pem")
+	must(t, os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw}), 0o600))
+	succeed(t, r.settings, "token", "import-cert", file)
+
+	seal, err := hsm.ParseURI(r.token.TokenURI)
+	must(t, err)
+	wallet := seal
+	wallet.ID, wallet.Purpose = mustHex(t, key.ID), "wallet"
+	r.serve(t, "SEALSMITH_TOKEN="+seal.Unredacted()+" "+wallet.Unredacted())
+	r.untilReady(t, "ready")
+	r.claimable(t)
+	must(t, r.journey.browser.submit(t.Context(), "Claim my micro-credential", nil))
+	r.untilSealed(t)
+	answer, err := r.get(t, "/readyz")
+	must(t, err)
+	for _, want := range []string{`"purpose":"wallet"`, `"purpose":"seal"`, "Polder wallet key"} {
+		if !strings.Contains(answer, want) {
+			t.Errorf("readyz does not say %s: %s", want, answer)
+		}
+	}
+	if all := r.pinAttempts(t); len(all) != 1 || all[0].State != "good" {
+		t.Errorf("attempts: %+v", all)
 	}
 }
