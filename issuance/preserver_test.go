@@ -206,7 +206,7 @@ func TestPreserveRevoked(t *testing.T) {
 		c, cred := a.seal(t, "learner", templates.SealLTA)
 		check(t, a.ca.Revoke(a.token.mint.leaf.SerialNumber, a.clock.Now().Add(-time.Minute), 1))
 		a.run(t)
-		if load := a.waiting(t, 1); !strings.Contains(load.LastError, "withdrawn on") {
+		if load := a.waiting(t, 1); !strings.Contains(load.LastError, "was revoked on") {
 			t.Errorf("it says %q", load.LastError)
 		}
 		a.reached(t, c, cred.Sealed, templates.SealT)

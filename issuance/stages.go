@@ -75,7 +75,7 @@ func (p *Preserver) complete(ctx context.Context, file []byte) ([]byte, error) {
 	}
 	// What is asked after the time-stamp proves more: the certificate was good when the seal
 	// existed for certain.
-	evidence, err := p.Status.Collect(ctx, seal, stamp.Time)
+	evidence, err := p.standing(ctx, seal, stamp.Time)
 	if err != nil {
 		return nil, fmt.Errorf("revocation data of the seal: %w", err)
 	}
@@ -92,7 +92,7 @@ func (p *Preserver) vouch(ctx context.Context, stamp tsp.Token, values *jades.Va
 	if err != nil {
 		return err
 	}
-	evidence, err := p.Status.Collect(ctx, chain, stamp.Time)
+	evidence, err := p.standing(ctx, chain, stamp.Time)
 	if err != nil {
 		return fmt.Errorf("revocation data of the time-stamping authority: %w", err)
 	}
@@ -100,6 +100,23 @@ func (p *Preserver) vouch(ctx context.Context, stamp tsp.Token, values *jades.Va
 	values.OCSP, values.CRLs = all.OCSP, all.CRLs
 	values.Certificates = slices.Concat(values.Certificates, chain, evidence.Certificates)
 	return nil
+}
+
+// standing collects what proves that no certificate of a chain was revoked at a time.
+func (p *Preserver) standing(ctx context.Context, chain []*x509.Certificate, at time.Time) (revocation.Evidence, error) {
+	evidence, err := p.Status.Collect(ctx, chain, at)
+	if err != nil {
+		return revocation.Evidence{}, err
+	}
+	for i, c := range chain[:len(chain)-1] {
+		if revocation.ShortLived(c) {
+			continue
+		}
+		if err := evidence.Status(c, chain[i+1], at); err != nil {
+			return revocation.Evidence{}, err
+		}
+	}
+	return evidence, nil
 }
 
 // archive adds a time-stamp over everything.

@@ -189,6 +189,9 @@ func (e *examination) certificate() Answer {
 	case string(jades.ReasonUnknownIssuer), string(jades.ReasonNoTrust), string(jades.ReasonExpiredSince), string(jades.ReasonExpiredBefore), string(jades.ReasonExpiredProven):
 		c.Words = fmt.Sprintf(c.Words, orUnnamed(e.facts.Organisation), day(e.facts.NotAfter))
 	}
+	if stranger := c.Reason == string(jades.ReasonUnknownIssuer) || c.Reason == string(jades.ReasonNoTrust); stranger && e.now.After(e.facts.NotAfter) {
+		c.Words += " That day has passed."
+	}
 	return c
 }
 

@@ -204,6 +204,6 @@ var checkWords = map[string]string{ //nolint:gosec // G101 takes sentences about
 	"timestamps.timestamp_after_expiry":        "The time-stamp was made only after the certificate of the seal had ended, so it does not prove that the seal was made before.",
 	"timestamps.timestamp_before_claimed_time": "A time-stamp proves that the seal existed before the time at which it says it was made.",
 	"timestamps.level_not_reached":             "The file was made up to be checked for a long time, but a part of what that needs is missing or wrong.",
-	"timestamps.revocation_data_too_old":       "What the file carries about withdrawn certificates is older than the seal, so it does not say whether the certificate was withdrawn by then.",
+	"timestamps.revocation_data_out_of_time":   "What the file carries about withdrawn certificates is of another time than the seal, so it does not say whether the certificate was withdrawn by then.",
 	"timestamps.no_revocation_data":            "The file does not carry all that is needed to say whether certificates in it were withdrawn.",
 }

@@ -13,7 +13,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -21,6 +20,7 @@ import (
 	"golang.org/x/crypto/ocsp"
 
 	"github.com/sealsmith/sealsmith/hsm/ceremony"
+	"github.com/sealsmith/sealsmith/issuance/revocation"
 	"github.com/sealsmith/sealsmith/issuance/tsp"
 )
 
@@ -138,13 +138,13 @@ func (o *outside) ocsp(ctx context.Context, cert, issuer *x509.Certificate) (*oc
 	if err != nil {
 		return nil, err
 	}
-	parsed, err := ocsp.ParseResponseForCert(answer, cert, issuer)
+	parsed, err := ocsp.ParseResponseForCert(answer, cert, nil)
 	if err != nil {
 		return nil, err
 	}
-	// The library does not look whether the issuer lets the signer answer (RFC 6960 section 4.2.2.2).
-	if by := parsed.Certificate; by != nil && !by.Equal(issuer) && !slices.Contains(by.ExtKeyUsage, x509.ExtKeyUsageOCSPSigning) {
-		return nil, fmt.Errorf("the answer is signed by %q, which may not answer for the issuer", by.Subject.CommonName)
+	// Who may answer for the issuer (RFC 6960 section 4.2.2.2) is known in one place.
+	if len(revocation.Evidence{OCSP: [][]byte{answer}}.Statements(cert, issuer)) == 0 {
+		return nil, fmt.Errorf("%w: the answer counts for nothing", revocation.ErrSignature)
 	}
 	return parsed, nil
 }

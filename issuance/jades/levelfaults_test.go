@@ -240,13 +240,20 @@ func TestTimestampFaults(t *testing.T) {
 	late.ca.SetBaseURL("http://ca.example")
 	afterExpiry := late.stamp(t, imprint)
 	with := func(elements ...string) []byte { return withEtsiU(t, b, elements...) }
+	lt := withEtsiU(t, b, parts[:3]...)
+	covered, err := jades.ArchiveImprint(lt)
+	must(t, err)
+	yesterday := newProvider(t) // its clock is an hour behind that of the first time-stamp
+	early := withEtsiU(t, b, append(slices.Clip(parts[:3]), tokenElement("arcTst", yesterday.stamp(t, covered)))...)
+	trust := p.trusting()
+	trust.TimestampTrust = p.pool()
+	trust.TimestampTrust.AddCert(yesterday.ca.Certificate())
 	s := p.sealer()
 	ahead := s.forge(t, s.header(map[string]string{"iat": "1795186800"}), content, "") // three hours after noon
 	aheadImprint, err := jades.SignatureImprint(ahead)
 	must(t, err)
 	otherBytes := stamps(jades.Failed, jades.ReasonTimestampOther)
 	unread := stamps(jades.Failed, jades.ReasonTimestampUnread)
-	trust := p.trusting()
 	three := p.trusting()
 	three.At = noon.Add(3*year + year/4)
 	three.TimestampTrust = late.pool()
@@ -261,6 +268,8 @@ func TestTimestampFaults(t *testing.T) {
 		{"no list", with(element("sigTst", `[]`)), trust, jades.LevelT, jades.LevelB, results(unread, missed)},
 		{"garbage", with(tokenElement("sigTst", []byte("garbage"))), trust, jades.LevelT, jades.LevelB, results(unread, missed)},
 		{"a byte behind the token", with(tokenElement("sigTst", append(slices.Clip(good), 0))), trust, jades.LevelT, jades.LevelB, results(unread, missed)},
+		{"a forged signature", with(tokenElement("sigTst", append(slices.Clone(good[:len(good)-1]), good[len(good)-1]^1))), trust, jades.LevelT, jades.LevelB, results(stamps(jades.Failed, jades.ReasonTimestampForged), missed)},
+		{"older than what it covers", early, trust, jades.LevelLTA, jades.LevelB, results(stamps(jades.Failed, jades.ReasonTimestampOrder), missed)},
 		{"cut token", with(tokenElement("sigTst", good[:len(good)-1])), trust, jades.LevelT, jades.LevelB, results(unread, missed)},
 		{"an archive time-stamp as sigTst", with(tokenElement("sigTst", good), parts[1], parts[2], strings.Replace(parts[3], rawURL([]byte(`{"arcT`)), rawURL([]byte(`{"sigT`)), 1)), trust, jades.LevelLT, jades.LevelB, results(otherBytes, missed)},
 		{"after the end of the certificate", with(tokenElement("sigTst", afterExpiry)), three, jades.LevelT, jades.LevelB, results(expired, stamps(jades.Failed, jades.ReasonTimestampAfterExpiry), missed)},

@@ -44,6 +44,14 @@ func TestLevels(t *testing.T) {
 	if diff := cmp.Diff([]string{"sigTst", "xVals", "rVals", "arcTst", "tstVD", "arcTst"}, f.Signatures[0].Unsigned); diff != "" {
 		t.Errorf("etsiU (-want +got):\n%s", diff)
 	}
+	tokens, err := jades.Tokens(again)
+	must(t, err)
+	if len(tokens) != 3 || !tokens[0].Covers([]byte(wireOf(t, b).Signatures[0].Signature)) || !tokens[2].Time.Equal(p.now) {
+		t.Errorf("tokens %+v", tokens)
+	}
+	if _, err := jades.Tokens([]byte("x")); !errors.Is(err, jades.ErrAugment) {
+		t.Errorf("tokens of no file: %v", err)
+	}
 	proof := f.Verify(p.trusting()).Proofs[0]
 	if !proof.ProvenAt.Equal(noon.Add(time.Minute)) || len(proof.Chain) != 2 {
 		t.Errorf("proven at %s, chain of %d", proof.ProvenAt, len(proof.Chain))

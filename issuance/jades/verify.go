@@ -96,7 +96,7 @@ const (
 	ReasonRevokedSince     Reason = "revoked_since" // good: a time-stamp proves the seal older
 	ReasonRevokedUnproven  Reason = "revoked_unproven"
 	ReasonNoRevocationData Reason = "no_revocation_data"
-	ReasonStaleData        Reason = "revocation_data_too_old"
+	ReasonStaleData        Reason = "revocation_data_out_of_time"
 )
 
 // skew is how far the clocks of sealer and reader may differ.

@@ -280,7 +280,7 @@ func (e *examination) withdrawal(c, issuer *x509.Certificate) (f Finding, known 
 	case !s.revoked.IsZero():
 		set(Unknown, ReasonRevokedUnproven, "withdrawn on %s; the seal says it was made before, on %s, and no time-stamp proves it", stamp(s.revoked), stamp(at))
 	case !s.good:
-		set(Unknown, ReasonStaleData, "what the file has about it is of %s, too old for a seal of %s", stamp(s.newest), stamp(at))
+		set(Unknown, ReasonStaleData, "what the file has about it is of %s and says nothing about a seal of %s", stamp(s.newest), stamp(at))
 	default:
 		set(OK, ReasonFine, "not withdrawn, by data of %s", stamp(s.newest))
 	}

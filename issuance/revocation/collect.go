@@ -226,7 +226,7 @@ func (c *Collector) fetchOCSP(ctx context.Context, s source, cert, issuer *x509.
 	if err != nil {
 		return nil, err
 	}
-	if err := c.current(a.Statement, a.produced); err != nil {
+	if err := c.current(a.Statement); err != nil {
 		return nil, err
 	}
 	if a.Unknown {
@@ -292,7 +292,7 @@ func (c *Collector) fetchList(ctx context.Context, s source, issuer *x509.Certif
 	if statement.Until.IsZero() {
 		return nil, fmt.Errorf("%w: a list without nextUpdate", ErrMalformed)
 	}
-	if err := c.current(statement, statement.At); err != nil {
+	if err := c.current(statement); err != nil {
 		return nil, err
 	}
 	h := c.keep(statement, Evidence{CRLs: [][]byte{der}})
@@ -301,11 +301,11 @@ func (c *Collector) fetchList(ctx context.Context, s source, issuer *x509.Certif
 }
 
 // current says whether an answer is of the present.
-func (c *Collector) current(s Statement, produced time.Time) error {
+func (c *Collector) current(s Statement) error {
 	const withoutNext = 24 * time.Hour
 	now := c.Now()
 	switch {
-	case s.At.After(now.Add(skew)) || produced.After(now.Add(skew)):
+	case s.At.After(now.Add(skew)):
 		return fmt.Errorf("%w: they are from the future (%s); compare the clock of this machine", ErrStale, words(s.At))
 	case !s.Until.IsZero() && s.Until.Before(s.At):
 		return fmt.Errorf("%w: nextUpdate lies before thisUpdate", ErrMalformed)

@@ -140,7 +140,7 @@ func readEntry(entry cryptobyte.String) (when cryptobyte.String, reason int, err
 	for !extensions.Empty() {
 		critical := false
 		if !extensions.ReadASN1(&extension, tags.SEQUENCE) || !extension.ReadASN1(&id, tags.OBJECT_IDENTIFIER) ||
-			!extension.ReadOptionalASN1Boolean(&critical, tags.BOOLEAN, false) || !extension.ReadASN1(&value, tags.OCTET_STRING) {
+			(extension.PeekASN1Tag(tags.BOOLEAN) && !extension.ReadASN1Boolean(&critical)) || !extension.ReadASN1(&value, tags.OCTET_STRING) {
 			return nil, 0, errEntry()
 		}
 		switch {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"math/big"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -109,6 +110,16 @@ func TestLists(t *testing.T) {
 				l.Revoked = []listEntry{{big.NewInt(1), wallClock(), []pkix.Extension{{Id: idStrange, Critical: true, Value: []byte{5, 0}}}}}
 			}
 		}, want: revocation.ErrMalformed},
+		"critical reason of an entry": {change: func(stage) func(*tbsList) {
+			return func(l *tbsList) {
+				l.Revoked = []listEntry{{big.NewInt(1), wallClock(), []pkix.Extension{{Id: []int{2, 5, 29, 21}, Critical: true, Value: []byte{0x0a, 1, 1}}}}}
+			}
+		}},
+		"extension of an entry": {change: func(stage) func(*tbsList) {
+			return func(l *tbsList) {
+				l.Revoked = []listEntry{{big.NewInt(1), wallClock(), []pkix.Extension{{Id: idStrange, Value: []byte{5, 0}}}}}
+			}
+		}},
 		"unreadable reason": {change: func(stage) func(*tbsList) {
 			return func(l *tbsList) {
 				l.Revoked = []listEntry{{big.NewInt(1), wallClock(), []pkix.Extension{{Id: []int{2, 5, 29, 21}, Value: []byte{5, 0}}}}}
@@ -182,13 +193,52 @@ func TestListsOfOthers(t *testing.T) {
 		"with a byte too many":               {append(bytes.Clone(whole), 0), revocation.ErrMalformed},
 		"as text":                            {pem, revocation.ErrMalformed},
 		"nothing":                            {nil, revocation.ErrMalformed},
-		"huge":                               {make([]byte, revocation.MaxList+1), revocation.ErrMalformed},
 	} {
 		s.site.put(bytesOf(test.body))
 		if _, err := s.collect(t, s.site.collector()); !errors.Is(err, test.want) {
 			t.Errorf("%s: got %v, want %v", name, err, test.want)
 		}
 	}
+}
+
+// TestTooLong reads no further than it must.
+func TestTooLong(t *testing.T) {
+	t.Parallel()
+	s := newListStage(t, false)
+	whole := s.issuer.listing(t, nil)
+	s.site.put(bytesOf(append(whole, make([]byte, revocation.MaxList)...)))
+	_, err := s.collect(t, s.site.collector())
+	if !errors.Is(err, revocation.ErrMalformed) || !strings.Contains(err.Error(), "more than 8388608 bytes") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestHeldListOfOthers does not take a list that is held for a certificate that it does not
+// speak of, in an outage, too.
+func TestHeldListOfOthers(t *testing.T) {
+	t.Parallel()
+	s, ca := newListStage(t, false), newListStage(t, true)
+	s.site.put(bytesOf(s.issuer.listing(t, extension(idDistribution, true, scope{OnlyUsers: true}))))
+	other := s.issuer.issue(t, func(c *x509.Certificate) {
+		c.CRLDistributionPoints, c.IsCA, c.BasicConstraintsValid = s.leaf.CRLDistributionPoints, true, true
+	})
+	clock := &watch{at: wallClock()}
+	c := s.site.collector()
+	c.Now = clock.now
+	_, err := s.collect(t, c)
+	must(t, err)
+	ca.issuer, ca.leaf = s.issuer, other.cert
+	if _, err := ca.collect(t, c); !errors.Is(err, revocation.ErrUnknown) {
+		t.Errorf("while it is held: %v", err)
+	}
+	s.site.put(http.NotFound)
+	clock.pass(55 * time.Minute)
+	if _, err := ca.collect(t, c); !errors.Is(err, revocation.ErrUnreachable) {
+		t.Errorf("in an outage: %v", err)
+	}
+	e, err := s.collect(t, c)
+	must(t, err)
+	must(t, e.Status(s.leaf, s.issuer.cert, clock.now()))
 }
 
 // TestListTruncated cuts a list at every byte: none of that is evidence.

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -102,6 +104,35 @@ func TestRedirect(t *testing.T) {
 	c.HTTP = &client
 	if _, err := s.collect(t, c); !errors.Is(err, revocation.ErrUnreachable) || !strings.Contains(err.Error(), "not there") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestRedirectTraps offers a good answer where nothing may be fetched from.
+func TestRedirectTraps(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	der := answer(t, s.issuer, s.issuer, good(s.leaf))
+	dir := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(dir, "answer"), der, 0o600))
+	for name, to := range map[string]string{
+		"file":        "file:///answer",
+		"credentials": strings.Replace(s.site.url("/other"), "http://", "http://user:sesame@", 1),
+	} {
+		s.site.put(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/ocsp" {
+				http.Redirect(w, r, to, http.StatusSeeOther) // which makes a GET of it
+				return
+			}
+			_, _ = w.Write(der)
+		})
+		c := s.site.collector()
+		transport := new(http.Transport)
+		transport.RegisterProtocol("file", http.NewFileTransport(http.Dir(dir)))
+		c.HTTP = &http.Client{Transport: transport}
+		if _, err := s.collect(t, c); !errors.Is(err, revocation.ErrUnreachable) || strings.Contains(err.Error(), "sesame") {
+			t.Errorf("%s: got %v", name, err)
+		}
+		transport.CloseIdleConnections()
 	}
 }
 

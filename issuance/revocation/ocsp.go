@@ -18,7 +18,6 @@ import (
 // ocspAnswer is an OCSP response whose signature holds.
 type ocspAnswer struct {
 	Statement
-	produced  time.Time
 	responder *x509.Certificate // nil when the issuer signed by itself
 }
 
@@ -59,10 +58,7 @@ func readOCSP(der []byte, cert, issuer *x509.Certificate, known []*x509.Certific
 	if err := checkIDs(basic.Data.FullBytes, r, cert, issuer); err != nil {
 		return ocspAnswer{}, err
 	}
-	out := ocspAnswer{
-		Statement: Statement{At: r.ThisUpdate, Until: r.NextUpdate, Unknown: r.Status == ocsp.Unknown},
-		produced:  r.ProducedAt,
-	}
+	out := ocspAnswer{Statement: Statement{At: r.ThisUpdate, Until: r.NextUpdate, Unknown: r.Status == ocsp.Unknown}}
 	if r.Status == ocsp.Revoked {
 		if out.Revoked, out.Reason = r.RevokedAt, r.RevocationReason; out.Revoked.IsZero() {
 			return ocspAnswer{}, fmt.Errorf("%w: an OCSP answer without a status", ErrMalformed)

@@ -100,6 +100,12 @@ func TestOCSPAnswers(t *testing.T) {
 		"of another issuer's certificate": {func(t *testing.T, s stage) []byte {
 			return answer(t, newAuthority(t, "other"), s.issuer, good(s.leaf))
 		}, revocation.ErrUnknown},
+		"of an issuer of the same name with another key": {func(t *testing.T, s stage) []byte {
+			return answer(t, newAuthority(t, "issuer"), s.issuer, good(s.leaf))
+		}, revocation.ErrUnknown},
+		"of an issuer of another name with the same key": {func(t *testing.T, s stage) []byte {
+			return answer(t, authorityOf(t, "other", s.issuer.key), s.issuer, good(s.leaf))
+		}, revocation.ErrUnknown},
 		"by a stranger": {func(t *testing.T, s stage) []byte {
 			stranger := newAuthority(t, "issuer")
 			return answer(t, s.issuer, authority{stranger.key, s.issuer.cert}, good(s.leaf))
@@ -154,6 +160,28 @@ func TestOCSPAnswers(t *testing.T) {
 				t.Errorf("evidence, or an error without the host: %v", err)
 			}
 		})
+	}
+}
+
+// TestResponderInTime needs the responder's certificate to be valid when it answers, and
+// when the answer comes.
+func TestResponderInTime(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	ends := wallClock().Add(10 * time.Minute)
+	der := answer(t, s.issuer, s.issuer.responder(t, func(c *x509.Certificate) { c.NotAfter = ends }), good(s.leaf))
+	s.site.put(bytesOf(der))
+	for in, want := range map[time.Duration]error{-time.Minute: nil, time.Minute: revocation.ErrSignature} {
+		c := s.site.collector()
+		c.Now = func() time.Time { return ends.Add(in) }
+		if _, err := s.collect(t, c); !errors.Is(err, want) {
+			t.Errorf("%s after the end: %v", in, err)
+		}
+	}
+	must(t, revocation.Evidence{OCSP: [][]byte{der}}.Status(s.leaf, s.issuer.cert, ends.Add(time.Minute)))
+	expired := answer(t, s.issuer, s.issuer.responder(t, func(c *x509.Certificate) { c.NotAfter = wallClock().Add(-time.Hour) }), good(s.leaf))
+	if err := (revocation.Evidence{OCSP: [][]byte{expired}}).Status(s.leaf, s.issuer.cert, time.Now()); !errors.Is(err, revocation.ErrUnknown) {
+		t.Errorf("an answer of an expired responder: %v", err)
 	}
 }
 

@@ -80,7 +80,8 @@ func reason(r int) string {
 // skew is how far an issuer's clock and others may be apart; package jades allows as much.
 const skew = 5 * time.Minute
 
-// Evidence is a set of revocation data, each there once. The zero value is empty.
+// Evidence is a set of revocation data, each there once. The zero value is empty. The bytes
+// are shared with others who asked about the same certificates: do not change them.
 type Evidence struct {
 	// OCSP are OCSP responses (RFC 6960 section 4.2.1), CRLs certificate lists (RFC 5280
 	// section 5.1); DER.

@@ -136,7 +136,7 @@ func TestFaults(t *testing.T) {
 			r = newRig(t)
 			r.client.Authorities[0].URL += "?secret=sesame"
 			if test.faults.Slow > 0 {
-				r.client.Timeout = time.Second
+				r.client.Timeout = 3 * time.Second
 			}
 			r.ca.SetFaults(democa.Faults{TSA: test.faults})
 			token, err := r.client.Stamp(t.Context(), []byte("x"))

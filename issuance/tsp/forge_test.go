@@ -130,6 +130,7 @@ type forgery struct {
 	content    asn1.ObjectIdentifier
 	certs      []byte // the set's content
 	signers    int
+	opts       crypto.SignerOpts // of the signature
 	alter      func(*forgedData) // at the end
 }
 
@@ -160,7 +161,7 @@ func sha256Of(b []byte) []byte {
 
 func newForgery(tb testing.TB, by authority) *forgery {
 	tb.Helper()
-	f := &forgery{tb: tb, by: by, content: idTSTInfo, certs: by.cert.Raw, signers: 1}
+	f := &forgery{tb: tb, by: by, content: idTSTInfo, certs: by.cert.Raw, signers: 1, opts: crypto.SHA256}
 	f.info.Version, f.info.Policy, f.info.Serial, f.info.Nonce = 1, asn1.ObjectIdentifier{1, 2, 3}, big.NewInt(7), big.NewInt(99)
 	f.info.Imprint.Algorithm.Algorithm = idSHA256
 	f.info.Imprint.Digest = sha256Of([]byte("stamped"))
@@ -211,7 +212,7 @@ func (f *forgery) token() []byte {
 	signed, err := asn1.MarshalWithParams(f.attributes, "set")
 	must(f.tb, err)
 	if f.signer.Signature == nil {
-		f.signer.Signature, err = f.by.key.Sign(rand.Reader, sha256Of(signed), crypto.SHA256)
+		f.signer.Signature, err = f.by.key.Sign(rand.Reader, sha256Of(signed), f.opts)
 		must(f.tb, err)
 	}
 	implicit := append([]byte{0xa0}, signed[1:]...)

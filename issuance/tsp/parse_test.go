@@ -2,6 +2,7 @@ package tsp_test
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
@@ -84,16 +85,21 @@ func TestTokens(t *testing.T) {
 		"named by text":             {func(f *forgery) { f.set(idESSv2, "me") }, tsp.ErrMalformed},
 		"named by SHA-1":            {func(f *forgery) { f.set(idESSv2); f.set(idESS, essOf(sha1Of(f.by.cert.Raw))) }, nil},
 		"named by both":             {func(f *forgery) { f.set(idESS, essOf(sha1Of(f.by.cert.Raw))) }, nil},
+		"named by SHA-1 with another's serial number": {func(f *forgery) {
+			stranger := newAuthority(f.tb, nil, func(c *x509.Certificate) { c.SerialNumber = big.NewInt(43) })
+			f.set(idESSv2)
+			f.set(idESS, essWith(nil, sha1Of(f.by.cert.Raw), stranger.cert))
+		}, tsp.ErrSigner},
 		"named by both, SHA-1 lies": {func(f *forgery) { f.set(idESS, essOf(sha1Of(other.cert.Raw))) }, tsp.ErrSigner},
 		"named by a weak digest": {func(f *forgery) {
-			f.set(idESSv2, essWith(pkix.AlgorithmIdentifier{Algorithm: idSHA1}, sha1Of(f.by.cert.Raw), nil))
+			f.set(idESSv2, essWith(&pkix.AlgorithmIdentifier{Algorithm: idSHA1}, sha1Of(f.by.cert.Raw), nil))
 		}, tsp.ErrWeak},
 		"named with serial number": {func(f *forgery) {
-			f.set(idESSv2, essWith(pkix.AlgorithmIdentifier{Algorithm: idSHA256}, sha256Of(f.by.cert.Raw), f.by.cert))
+			f.set(idESSv2, essWith(&pkix.AlgorithmIdentifier{Algorithm: idSHA256}, sha256Of(f.by.cert.Raw), f.by.cert))
 		}, nil},
 		"named with another's serial number": {func(f *forgery) {
 			stranger := newAuthority(f.tb, nil, func(c *x509.Certificate) { c.SerialNumber = big.NewInt(43) })
-			f.set(idESSv2, essWith(pkix.AlgorithmIdentifier{Algorithm: idSHA256}, sha256Of(f.by.cert.Raw), stranger.cert))
+			f.set(idESSv2, essWith(&pkix.AlgorithmIdentifier{Algorithm: idSHA256}, sha256Of(f.by.cert.Raw), stranger.cert))
 		}, tsp.ErrSigner},
 	}
 	for name, test := range tests {
@@ -119,18 +125,22 @@ func keyID(id ...byte) asn1.RawValue {
 	return asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 0, Bytes: id}
 }
 
-// essWith is SigningCertificateV2 with all that it may have.
-func essWith(algorithm pkix.AlgorithmIdentifier, sum []byte, of *x509.Certificate) any {
+// essWith is SigningCertificateV2 with all that it may have, or SigningCertificate without
+// an algorithm.
+func essWith(algorithm *pkix.AlgorithmIdentifier, sum []byte, of *x509.Certificate) any {
 	type issuer struct {
 		Names  []asn1.RawValue
 		Serial *big.Int
 	}
 	type id struct {
-		Algorithm pkix.AlgorithmIdentifier
+		Algorithm pkix.AlgorithmIdentifier `asn1:"optional"`
 		Hash      []byte
 		Issuer    issuer `asn1:"optional"`
 	}
-	one := id{Algorithm: algorithm, Hash: sum}
+	one := id{Hash: sum}
+	if algorithm != nil {
+		one.Algorithm = *algorithm
+	}
 	if of != nil {
 		one.Issuer = issuer{[]asn1.RawValue{{Class: asn1.ClassContextSpecific, Tag: 4, IsCompound: true, Bytes: of.RawIssuer}}, of.SerialNumber}
 	}
@@ -186,6 +196,46 @@ func TestRSA(t *testing.T) {
 	} {
 		f := newForgery(t, by)
 		f.signer.Algorithm = test.algorithm
+		if _, err := tsp.Parse(f.token()); !errors.Is(err, test.want) {
+			t.Errorf("%s: got %v, want %v", name, err, test.want)
+		}
+	}
+}
+
+// TestPSS has RSASSA-PSS with what crypto/x509 verifies, and with parameters that it does not.
+func TestPSS(t *testing.T) {
+	t.Parallel()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	must(t, err)
+	by := newAuthority(t, key, nil)
+	type parameters struct {
+		Hash    pkix.AlgorithmIdentifier `asn1:"explicit,tag:0"`
+		MGF     pkix.AlgorithmIdentifier `asn1:"explicit,tag:1"`
+		Salt    int                      `asn1:"explicit,tag:2"`
+		Trailer int                      `asn1:"explicit,tag:3,optional,default:1"`
+	}
+	sha := func(id asn1.ObjectIdentifier) pkix.AlgorithmIdentifier {
+		return pkix.AlgorithmIdentifier{Algorithm: id}
+	}
+	mgf1 := asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 8}
+	mask := func(id asn1.ObjectIdentifier) pkix.AlgorithmIdentifier {
+		return pkix.AlgorithmIdentifier{Algorithm: mgf1, Parameters: rawOf(t, sha(id))}
+	}
+	for name, test := range map[string]struct {
+		p    parameters
+		want error
+	}{
+		"as usual":            {parameters{sha(idSHA256), mask(idSHA256), 32, 1}, nil},
+		"short salt":          {parameters{sha(idSHA256), mask(idSHA256), 20, 1}, tsp.ErrWeak},
+		"other mask digest":   {parameters{sha(idSHA256), mask(idSHA512), 32, 1}, tsp.ErrWeak},
+		"other mask":          {parameters{sha(idSHA256), pkix.AlgorithmIdentifier{Algorithm: idSHA256, Parameters: rawOf(t, sha(idSHA256))}, 32, 1}, tsp.ErrWeak},
+		"other trailer":       {parameters{sha(idSHA256), mask(idSHA256), 32, 2}, tsp.ErrWeak},
+		"SHA-512 in name":     {parameters{sha(idSHA512), mask(idSHA512), 64, 1}, tsp.ErrSignature},
+		"mask without digest": {parameters{sha(idSHA256), pkix.AlgorithmIdentifier{Algorithm: mgf1}, 32, 1}, tsp.ErrMalformed},
+	} {
+		f := newForgery(t, by)
+		f.opts = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA256}
+		f.signer.Algorithm = pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 10}, Parameters: rawOf(t, test.p)}
 		if _, err := tsp.Parse(f.token()); !errors.Is(err, test.want) {
 			t.Errorf("%s: got %v, want %v", name, err, test.want)
 		}

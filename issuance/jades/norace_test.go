@@ -1,0 +1,6 @@
+//go:build !race
+
+package jades_test
+
+// everyByte is the step of TestEveryByteOfEtsiU.
+const everyByte = 1
