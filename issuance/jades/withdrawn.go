@@ -162,7 +162,10 @@ func speaksOf(list *x509.RevocationList, c *x509.Certificate) bool {
 			if d.Indirect || d.Attributes || d.Reasons.BitLength > 0 || (d.OnlyUsers && c.IsCA) || (d.OnlyCAs && !c.IsCA) {
 				return false
 			}
-			named := func(uri string) bool { return bytes.Contains(d.Point.FullBytes, []byte(uri)) }
+			named := func(uri string) bool {
+				name, err := asn1.Marshal(asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 6, Bytes: []byte(uri)}) // the whole name, not a part of another
+				return err == nil && bytes.Contains(d.Point.FullBytes, name)
+			}
 			if len(d.Point.FullBytes) > 0 && !slices.ContainsFunc(c.CRLDistributionPoints, named) {
 				return false
 			}
