@@ -46,18 +46,76 @@ func newRawKey(uri string) (rawKey, error) {
 	return rawKey{module: module, slot: slot, id: u.ID}, err
 }
 
-// sign calls C_SignInit and C_Sign for the given time in so many sessions.
+// sign signs for the given time in so many sessions.
 func (k rawKey) sign(during time.Duration, sessions int) (rawRate, error) {
-	return measureRate(sessions, during, func(until time.Time) (int, error) { return signFor(k.module, k.slot, k.id, until) })
+	open, err := k.open(sessions)
+	if err != nil {
+		return rawRate{}, err
+	}
+	rate, err := measureRate(sessions, during, func(i int, until time.Time) (int, error) { return open[i].sign(until) })
+	return rate, errors.Join(err, closeAll(open))
+}
+
+// open opens sessions and looks the key up in each, once.
+func (k rawKey) open(sessions int) ([]rawSession, error) {
+	open := make([]rawSession, 0, sessions)
+	for range sessions {
+		s, err := k.openOne()
+		if err != nil {
+			return nil, errors.Join(err, closeAll(open))
+		}
+		open = append(open, s)
+	}
+	return open, nil
+}
+
+func (k rawKey) openOne() (rawSession, error) {
+	handle, err := k.module.OpenSession(k.slot, pkcs11.CKF_SERIAL_SESSION)
+	if err != nil {
+		return rawSession{}, fmt.Errorf("open session: %w", err)
+	}
+	s := rawSession{module: k.module, handle: handle}
+	if s.key, s.mechanism, s.input, err = privateKey(k.module, handle, k.id); err != nil {
+		return rawSession{}, errors.Join(err, k.module.CloseSession(handle))
+	}
+	return s, nil
+}
+
+func closeAll(open []rawSession) (err error) {
+	for _, s := range open {
+		err = errors.Join(err, s.module.CloseSession(s.handle))
+	}
+	return err
+}
+
+// rawSession calls C_SignInit and C_Sign.
+type rawSession struct {
+	module    *pkcs11.Ctx
+	handle    pkcs11.SessionHandle
+	key       pkcs11.ObjectHandle
+	mechanism []*pkcs11.Mechanism
+	input     []byte
+}
+
+func (s rawSession) sign(until time.Time) (n int, err error) {
+	for ; time.Now().Before(until); n++ {
+		if err := s.module.SignInit(s.handle, s.mechanism, s.key); err != nil {
+			return n, fmt.Errorf("sign init: %w", err)
+		}
+		if _, err := s.module.Sign(s.handle, s.input); err != nil {
+			return n, fmt.Errorf("sign: %w", err)
+		}
+	}
+	return n, nil
 }
 
 // measureRate runs so many of the same beside each other and counts what they have done.
-func measureRate(beside int, during time.Duration, do func(until time.Time) (int, error)) (rawRate, error) {
+func measureRate(beside int, during time.Duration, do func(i int, until time.Time) (int, error)) (rawRate, error) {
 	counts, failures := make([]int, beside), make([]error, beside)
 	begun, cpu := time.Now(), cpuTime()
 	var all sync.WaitGroup
 	for i := range beside {
-		all.Go(func() { counts[i], failures[i] = do(begun.Add(during)) })
+		all.Go(func() { counts[i], failures[i] = do(i, begun.Add(during)) })
 	}
 	all.Wait()
 	total := 0
@@ -86,27 +144,6 @@ func slotOf(module *pkcs11.Ctx, serial string) (uint, error) {
 		}
 	}
 	return 0, fmt.Errorf("no slot holds the token %s", serial)
-}
-
-func signFor(module *pkcs11.Ctx, slot uint, id []byte, until time.Time) (int, error) {
-	session, err := module.OpenSession(slot, pkcs11.CKF_SERIAL_SESSION)
-	if err != nil {
-		return 0, fmt.Errorf("open session: %w", err)
-	}
-	key, mechanism, input, err := privateKey(module, session, id)
-	if err != nil {
-		return 0, errors.Join(err, module.CloseSession(session))
-	}
-	n := 0
-	for ; time.Now().Before(until); n++ {
-		if err := module.SignInit(session, mechanism, key); err != nil {
-			return n, errors.Join(fmt.Errorf("sign init: %w", err), module.CloseSession(session))
-		}
-		if _, err := module.Sign(session, input); err != nil {
-			return n, errors.Join(fmt.Errorf("sign: %w", err), module.CloseSession(session))
-		}
-	}
-	return n, module.CloseSession(session)
 }
 
 func privateKey(module *pkcs11.Ctx, session pkcs11.SessionHandle, id []byte) (pkcs11.ObjectHandle, []*pkcs11.Mechanism, []byte, error) {
