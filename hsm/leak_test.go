@@ -58,14 +58,16 @@ func (s *sink) say(t *testing.T, values ...any) {
 
 // forms are the ways in which a PIN could be written without anybody meaning to.
 func forms(pin string) map[string]string {
-	numbers := strings.Trim(fmt.Sprintf("%d", []byte(pin)), "[]")
-	var escaped strings.Builder
+	var numbers, goBytes, escaped strings.Builder
 	for _, c := range []byte(pin) {
+		fmt.Fprintf(&numbers, "%d ", c)
+		fmt.Fprintf(&goBytes, "%#x, ", c)
 		fmt.Fprintf(&escaped, "%%%02X", c)
 	}
+	decimal := strings.TrimSpace(numbers.String())
 	return map[string]string{
 		"plain": pin, "hex": hex.EncodeToString([]byte(pin)), "spaced hex": fmt.Sprintf("% x", pin),
-		"bytes": numbers, "bytes of JSON": strings.ReplaceAll(numbers, " ", ","), "Go bytes": strings.Trim(fmt.Sprintf("%#v", []byte(pin)), "[]byte{}"),
+		"bytes": decimal, "bytes of JSON": strings.ReplaceAll(decimal, " ", ","), "Go bytes": strings.TrimSuffix(goBytes.String(), ", "),
 		"base64": base64.RawStdEncoding.EncodeToString([]byte(pin))[:len(pin)], "escaped": escaped.String(), "query": url.QueryEscape(pin),
 		"half of it": pin[:len(pin)/2+1],
 	}

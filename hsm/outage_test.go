@@ -3,6 +3,7 @@
 package hsm_test
 
 import (
+	"context"
 	"errors"
 	"os"
 	"strconv"
@@ -283,4 +284,54 @@ func TestCertificateEndsUnderLoad(t *testing.T) {
 	if got := word[logins].Load(); got != 1 {
 		t.Errorf("%d logins", got)
 	}
+}
+
+// A plug with a loose contact: the token comes and goes, and its login with it. It sees
+// logins that keep their distance, and works when it stays.
+func TestLooseContact(t *testing.T) {
+	made := makeToken(t, "loose", "p256")
+	word := faults(t)
+	begun := time.Now()
+	token := start(t, config(made.TokenURI))
+	token.await(t, hsm.StateReady)
+	for range 12 {
+		pull(t, word, made)
+		time.Sleep(20 * time.Millisecond) // two polls
+		word[pulled].Store(0)
+		time.Sleep(20 * time.Millisecond)
+	}
+	got, took := word[logins].Load(), time.Since(begun)
+	if got < 2 || got > mostLogins(took) {
+		t.Errorf("%d logins in %s", got, took)
+	}
+	until(t, "the token", func() bool { return token.Health().State == hsm.StateReady })
+	if err := token.sign(t); err != nil {
+		t.Error(err)
+	}
+}
+
+// A caller who has less patience than the token's driver is let go while the session still
+// hangs, and the other session goes on.
+func TestCallerLeavesAHangingSession(t *testing.T) {
+	word := faults(t)
+	token := start(t, config(makeToken(t, "leaves", "p256").TokenURI))
+	key, err := token.Key(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	word[hang].Store(1)
+	ctx, stop := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer stop()
+	if _, err := token.Sign(ctx, key.ID, nil); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v", err)
+	}
+	for range 10 {
+		if err := token.sign(t); err != nil {
+			t.Errorf("on the other session: %v", err)
+		}
+	}
+	if h := token.Health(); h.Signed != 10 || word[hang].Load() != 1 || word[finalizes].Load() != 0 {
+		t.Errorf("%d signatures, %d resets", h.Signed, word[finalizes].Load())
+	}
+	word[hang].Store(0)
 }

@@ -212,8 +212,7 @@ func (t *Token) snapshot() snapshot {
 // whenUsable calls try in a usable state until it says that it is done. It waits while the
 // state is a passing one, SignTimeout at most.
 func (t *Token) whenUsable(ctx context.Context, try func(snapshot) (bool, error)) error {
-	patience := time.NewTimer(t.cfg.SignTimeout)
-	defer patience.Stop()
+	var patience <-chan time.Time // begins with the first wait, which is rare
 	for {
 		now := t.snapshot()
 		switch {
@@ -225,11 +224,14 @@ func (t *Token) whenUsable(ctx context.Context, try func(snapshot) (bool, error)
 				return err
 			}
 		case now.State.transient():
+			if patience == nil {
+				patience = time.After(t.cfg.SignTimeout)
+			}
 			select {
 			case <-now.changed:
 			case <-ctx.Done():
 				return context.Cause(ctx)
-			case <-patience.C:
+			case <-patience:
 				return &PausedError{now.State, now.Reason}
 			}
 		default:

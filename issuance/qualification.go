@@ -5,12 +5,29 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sealsmith/sealsmith/issuance/jades"
 	"github.com/sealsmith/sealsmith/issuance/trustlist"
 )
 
 // Qualify says what a seal is by the trusted lists of the EU, as trustlist.Store does: leaf is
 // its certificate, chain are further certificates in any order, at is the time that counts.
 type Qualify func(leaf *x509.Certificate, chain []*x509.Certificate, at time.Time) trustlist.Qualification
+
+// look verifies the seal with those who are trusted now, or with those who were when it is
+// proven to have existed: an authority that ended later could still vouch for it then.
+func (o VerifyOptions) look(file jades.File) jades.Verification {
+	how := jades.VerifyOptions{Trust: o.Trust, TimestampTrust: o.TimestampTrust, At: o.Now}
+	found := file.Verify(how)
+	chained := !slices.ContainsFunc(found.Findings, func(f jades.Finding) bool { return f.Part == jades.PartChain && f.Outcome != jades.OK })
+	if chained || o.TrustAt == nil || len(found.Proofs) == 0 || found.Proofs[0].ProvenAt.IsZero() {
+		return found
+	}
+	if how.TimestampTrust == nil {
+		how.TimestampTrust = how.Trust
+	}
+	how.Trust = o.TrustAt(found.Proofs[0].ProvenAt)
+	return file.Verify(how)
+}
 
 // qualification asks the trusted lists. The time that counts is the one that a time-stamp
 // proves, else now: what the seal says of its own time proves nothing. A list speaks of

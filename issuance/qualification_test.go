@@ -15,14 +15,20 @@ import (
 	"github.com/sealsmith/sealsmith/issuance/trustlist/trustlisttest"
 )
 
-// listed imports lists on which the authority of a mint stands, in this state.
+// listed imports lists on which the authority of a mint stands: granted, and since 10 November
+// 2026 in another state when one is named.
 func listed(tb testing.TB, m mint, status string) *trustlist.Store {
+	tb.Helper()
+	return listedSince(tb, m, status, trustlisttest.Day(tb, "2026-11-10"))
+}
+
+func listedSince(tb testing.TB, m mint, status string, since time.Time) *trustlist.Store {
 	tb.Helper()
 	commission, dutch := trustlisttest.NewSigner(tb, "Commission", false), trustlisttest.NewSigner(tb, "Dutch", false)
 	issued, next := trustlisttest.Day(tb, "2026-11-01"), trustlisttest.Day(tb, "2028-05-01")
 	states := []trustlisttest.State{{Since: trustlisttest.Day(tb, "2024-01-01"), Status: "granted", Additional: []string{"ForeSeals"}}}
 	if status != "granted" {
-		states = append([]trustlisttest.State{{Since: trustlisttest.Day(tb, "2026-11-10"), Status: status}}, states...)
+		states = append([]trustlisttest.State{{Since: since, Status: status}}, states...)
 	}
 	lotl := trustlisttest.List{Territory: "EU", Sequence: 1, Issued: issued, NextUpdate: next, Pointers: []trustlisttest.Pointer{{Territory: "NL", Signers: []trustlisttest.Party{dutch}}}}
 	nl := trustlisttest.List{Territory: "NL", Sequence: 1, Issued: issued, NextUpdate: next, Services: []trustlisttest.Service{{
@@ -42,9 +48,9 @@ func listed(tb testing.TB, m mint, status string) *trustlist.Store {
 	return store
 }
 
-func anchors(s *trustlist.Store) *x509.CertPool {
+func anchors(s *trustlist.Store, at time.Time) *x509.CertPool {
 	pool := x509.NewCertPool()
-	for _, c := range s.Anchors() {
+	for _, c := range s.Anchors(at) {
 		pool.AddCert(c)
 	}
 	return pool
@@ -84,7 +90,7 @@ func TestQualification(t *testing.T) {
 	} {
 		opts := issuance.VerifyOptions{Now: c.now}
 		if c.lists != nil {
-			opts.Trust, opts.Qualify = anchors(c.lists), c.lists.Qualify
+			opts.Trust, opts.Qualify = anchors(c.lists, c.now), c.lists.Qualify
 		}
 		file := c.mint.seal(t, payload(t, nil), sealedAt)
 		if c.change != nil {
@@ -125,5 +131,37 @@ func TestQualifyIsAskedAboutNow(t *testing.T) {
 	}})
 	if asked != 1 {
 		t.Errorf("asked %d times", asked)
+	}
+}
+
+// TestQualifiedThen: a time-stamp proves that the seal is older than the end of its authority,
+// so both its trust and its qualification are those of then. Without proof they are not.
+func TestQualifiedThen(t *testing.T) {
+	t.Parallel()
+	p := newProver(t)
+	plain, stamped := p.seal(t, p.record(t), p.now), p.sealT(t)
+	for _, c := range []struct {
+		name    string
+		file    []byte
+		ended   time.Duration // of the authority, after sealing
+		trustAt bool
+		verdict issuance.Verdict
+		code    trustlist.Code
+	}{
+		{"stamped before the end", stamped, 10 * 24 * time.Hour, true, issuance.VerdictValid, trustlist.CodeAdvanced},
+		{"stamped after the end", stamped, -24 * time.Hour, true, issuance.VerdictNotValid, trustlist.CodeNotQualified},
+		{"not stamped", plain, 10 * 24 * time.Hour, true, issuance.VerdictNotValid, trustlist.CodeNotQualified},
+		{"nothing known of then", stamped, 10 * 24 * time.Hour, false, issuance.VerdictNotValid, trustlist.CodeUnknown},
+	} {
+		lists := listedSince(t, p.mint, "withdrawn", sealedAt.Add(c.ended))
+		now := sealedAt.Add(30 * 24 * time.Hour)
+		opts := issuance.VerifyOptions{Trust: anchors(lists, now), TimestampTrust: p.pool(), Qualify: lists.Qualify, Now: now}
+		if c.trustAt {
+			opts.TrustAt = func(at time.Time) *x509.CertPool { return anchors(lists, at) }
+		}
+		r := issuance.Verify(c.file, opts)
+		if q := r.Qualification; r.Verdict != c.verdict || q.Code != c.code {
+			t.Errorf("%s: %s %s, %s %q %q", c.name, r.Verdict, r.Reason, q.Code, q.Words, q.Reasons)
+		}
 	}
 }

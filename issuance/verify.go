@@ -154,6 +154,10 @@ type VerifyOptions struct {
 	Trust *x509.CertPool
 	// TimestampTrust holds the certificates that vouch for time-stamp authorities; nil means Trust.
 	TimestampTrust *x509.CertPool
+	// TrustAt returns the certificates that were trusted at an earlier time, nil for nobody. It is
+	// asked when nobody vouches for a seal now and a time-stamp proves that it is older; nil when
+	// nothing is known of earlier times.
+	TrustAt func(at time.Time) *x509.CertPool
 	// Qualify asks the trusted lists of the EU; nil when there are none.
 	Qualify Qualify
 	// Now is the present time.
@@ -169,7 +173,7 @@ func Verify(file []byte, opts VerifyOptions) Report {
 	if err != nil {
 		return r.unreadable(err)
 	}
-	found := sealed.Verify(jades.VerifyOptions{Trust: opts.Trust, TimestampTrust: opts.TimestampTrust, At: opts.Now})
+	found := opts.look(sealed)
 	e := examination{now: opts.Now, file: sealed, findings: found.Findings, proofs: found.Proofs}
 	e.leaf = sealed.Signatures[0].Leaf()
 	e.facts = hsm.InspectSeal(e.leaf)

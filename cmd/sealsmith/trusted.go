@@ -79,7 +79,10 @@ func (t *trusted) refresh(now time.Time) error {
 		return err
 	}
 	if t.fromListsValid = store.LOTL() != nil; t.fromListsValid {
-		t.fromLists = issuance.VerifyOptions{Trust: with(t.seals, store.Anchors()), TimestampTrust: with(t.stamps, store.TSAAnchors()), Qualify: store.Qualify}
+		t.fromLists = issuance.VerifyOptions{
+			Trust: with(t.seals, store.Anchors(now)), TimestampTrust: with(t.stamps, store.TSAAnchors()), Qualify: store.Qualify,
+			TrustAt: func(at time.Time) *x509.CertPool { return with(t.seals, store.Anchors(at)) },
+		}
 	}
 	return nil
 }

@@ -144,8 +144,11 @@ func subject(facts hsm.SealFacts, expected map[string]string) Finding {
 		f.Do = "sealsmith organisations add"
 	case !known:
 		f.Outcome = Fail
+		if len(expected) > 1 {
+			f.Outcome = Warn // as it is where an alliance seals for its members
+		}
 		f.Seen += "; the organisations here have " + identifiers(expected)
-		f.Do = "correct the identifier of the organisation, or use the token of the right one: a credential would name another issuer than its seal"
+		f.Do = "if the owner of this seal may seal on behalf of them, nothing: each credential says so. Else correct the identifier of the organisation, or use the token of the right one"
 	default:
 		f.Seen += ": that of " + name
 	}

@@ -107,6 +107,10 @@ func TestExamineCertificate(t *testing.T) {
 		})
 	}
 	cert, ca := issueChain(t, nil, func(c *x509.Certificate) { c.IssuingCertificateURL = []string{"http://ca.example/ca.cer"} })
+	ours := map[string]string{"NTRNL-12345678": "polder", "NTRNO-987654321": "fjord"}
+	found(t, ceremony.ExamineCertificate(cert, ceremony.Expected{Now: time.Now(), Identifiers: ours}), "organisation", ceremony.Fail, "no organizationIdentifier")
+	alliance, _ := issueChain(t, nil, identified("NTRBE-0123456789"))
+	found(t, ceremony.ExamineCertificate(alliance, ceremony.Expected{Now: time.Now(), Identifiers: ours}), "organisation", ceremony.Warn, "NTRNL-12345678 (polder), NTRNO-987654321 (fjord)")
 	_, stranger := issueChain(t, nil, func(*x509.Certificate) {}) // of the same name
 	found(t, ceremony.ExamineCertificate(cert, ceremony.Expected{Now: time.Now(), Issuers: []*x509.Certificate{stranger}}), "chain", ceremony.Warn, "is not here")
 	found(t, ceremony.ExamineCertificate(cert, ceremony.Expected{Now: ca.NotAfter.Add(time.Hour), Issuers: []*x509.Certificate{ca}}), "chain", ceremony.Fail, "Test CA ended")

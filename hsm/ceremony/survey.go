@@ -151,12 +151,20 @@ func (d Driver) Find(uri hsm.URI) []Slot {
 	return found
 }
 
+// name tells a token apart; one that was never initialised has neither label nor number.
+func (t Token) name() string {
+	if t.Label == "" && t.Serial == "" {
+		return "an empty token"
+	}
+	return fmt.Sprintf("%s (serial %s)", t.Label, t.Serial)
+}
+
 // tokens lists the tokens that are there, for a message.
 func (d Driver) tokens() string {
 	var names []string
 	for _, slot := range d.Slots {
 		if slot.Token != nil {
-			names = append(names, fmt.Sprintf("%s (serial %s)", slot.Token.Label, slot.Token.Serial))
+			names = append(names, slot.Token.name())
 		}
 	}
 	if len(names) == 0 {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -55,6 +56,20 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("%v: read again as\n%s\nafter\n%s", err, twice, text)
 		}
 	})
+}
+
+// TestAdmitComparesClaims: what was signed must be what a file was taken for.
+func TestAdmitComparesClaims(t *testing.T) {
+	t.Parallel()
+	list, signer := fuzzed(t)
+	c, err := peek(File{XML: list.Sign(t, signer)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.claimed.Territory = "EL"
+	if l, err := c.admit([]*x509.Certificate{signer.Certificate}); l != nil || !errors.Is(err, ErrSignature) {
+		t.Errorf("%v, %v", l, err)
+	}
 }
 
 // FuzzImport: without the key nobody gets anything in but what was signed.

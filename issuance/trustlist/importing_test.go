@@ -29,7 +29,7 @@ func TestImport(t *testing.T) {
 	if len(nl.Services) != 2 || nl.Others != 1 || nl.Services[1].Periods[1].Status != "granted" || len(nl.Notes) != 0 || !nl.Issued.Equal(day(t, "2026-11-01")) {
 		t.Errorf("Dutch list: %+v", nl)
 	}
-	anchors, stamps := s.Anchors(), s.TSAAnchors()
+	anchors, stamps := s.Anchors(w.now), s.TSAAnchors()
 	if len(anchors) != 2 || !anchors[0].Equal(w.greekCA.Certificate) || !anchors[1].Equal(w.ca.Certificate) || len(stamps) != 1 || !stamps[0].Equal(w.tsa.Certificate) {
 		t.Errorf("%d anchors, %d of time-stamps", len(anchors), len(stamps))
 	}
@@ -99,6 +99,13 @@ func TestImportRefuses(t *testing.T) {
 		"signed root as object": {strings.Replace(lieWith(lie, signature), "<ds:Object>", "<ds:Object>"+xml+"</ds:Object><ds:Object>", 1), trustlist.ErrSignature, ""},
 		"signature elsewhere":   {lieWith(lie, "<Wrapper>"+signed[strings.Index(signed, "<Trust"):]+"</Wrapper>"), trustlist.ErrSignature, "there is none"},
 		"refers to a part":      {string(trustlisttest.SignXML(t, xml, "#properties", w.dutch)), trustlist.ErrSignature, ""},
+		"signs only a part":     {string(trustlisttest.SignReferences(t, xml, w.dutch, trustlisttest.Properties())), trustlist.ErrSignature, "does not cover the root"},
+		"signs nothing":         {string(trustlisttest.SignReferences(t, xml, w.dutch)), trustlist.ErrSignature, "does not cover the root"},
+		"signs the root twice":  {string(trustlisttest.SignReferences(t, xml, w.dutch, trustlisttest.Whole("", xml), trustlisttest.Whole("#list", xml))), trustlist.ErrSignature, "refers to the root twice"},
+		"not enveloped":         {string(trustlisttest.SignReferences(t, xml, w.dutch, trustlisttest.Reference{Canonical: xml})), trustlist.ErrSignature, "not an enveloped signature"},
+		"other transform":       {string(trustlisttest.SignReferences(t, xml, w.dutch, trustlisttest.Reference{Transforms: []string{"http://www.w3.org/TR/1999/REC-xpath-19991116"}, Canonical: xml})), trustlist.ErrSignature, "is not what a trusted list may use"},
+		"other canonical form":  {string(trustlisttest.SignReferences(t, xml, w.dutch, trustlisttest.Reference{Transforms: []string{"http://www.w3.org/2000/09/xmldsig#enveloped-signature", "urn:form"}, Canonical: xml})), trustlist.ErrSignature, "urn:form"},
+		"part, two transforms":  {string(trustlisttest.SignReferences(t, xml, w.dutch, trustlisttest.Whole("", xml), trustlisttest.Reference{URI: "#properties", Transforms: []string{"a", "b"}})), trustlist.ErrSignature, "too many transforms"},
 		"refers to nothing":     {string(trustlisttest.SignXML(t, xml, "#nothing", w.dutch)), trustlist.ErrSignature, "not part of the signature"},
 		"another document":      {string(trustlisttest.SignXML(t, xml, "http://evil.example/", w.dutch)), trustlist.ErrSignature, "not part of the signature"},
 		"doubled Id":            {strings.Replace(signed, "<ds:KeyInfo>", `<ds:KeyInfo Id="properties">`, 1), trustlist.ErrSignature, "there twice"},
@@ -227,7 +234,7 @@ func TestSignerGone(t *testing.T) {
 	out := w.imports(t, path, nil, map[string][]byte{"lotl": next.Sign(t, w.commission)})
 	refused(t, out["the imported list of NL"], trustlist.ErrSigner, "until the present list of NL is imported")
 	s := w.load(t, path)
-	if !s.List("NL").SignerGone || len(s.Anchors()) != 1 || len(s.TSAAnchors()) != 0 {
+	if !s.List("NL").SignerGone || len(s.Anchors(w.now)) != 1 || len(s.TSAAnchors()) != 0 {
 		t.Error("the list still answers")
 	}
 	if q := s.Qualify(w.seal(t, full()...), nil, w.now); q.Code != trustlist.CodeUnknown || !strings.Contains(q.Words, "the trusted list of the Netherlands is not here") {
@@ -240,7 +247,7 @@ func TestSignerGone(t *testing.T) {
 	if out := w.imports(t, path, nil, map[string][]byte{"nl": fresh.Sign(t, successor)}); len(out) != 1 || out["nl"].Err != nil {
 		t.Errorf("%+v", out)
 	}
-	if s := w.load(t, path); s.List("NL").SignerGone || len(s.Anchors()) != 2 {
+	if s := w.load(t, path); s.List("NL").SignerGone || len(s.Anchors(w.now)) != 2 {
 		t.Error("the new list does not answer")
 	}
 }

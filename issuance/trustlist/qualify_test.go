@@ -119,7 +119,7 @@ func TestQualifyTimes(t *testing.T) {
 		}
 		standing := c.states[0].Status == "granted" && (len(c.states) == 1 || c.states[0].Since.After(c.states[1].Since))
 		standing = standing && len(c.states[0].Additional) > 0 && !strings.Contains(c.states[0].Extensions, `"true"`)
-		if got := len(s.Anchors()); (got == 1) != standing {
+		if got := len(s.Anchors(w.now)); (got == 1) != standing {
 			t.Errorf("%s: %d anchors", name, got)
 		}
 	}
@@ -135,14 +135,14 @@ func TestUnreadableState(t *testing.T) {
 	if q := s.Qualify(w.seal(t, full()...), nil, w.now); q.Code != trustlist.CodeUnknown || len(s.List("NL").Notes) != 1 {
 		t.Errorf("%+v, notes %v", q, s.List("NL").Notes)
 	}
-	if len(s.Anchors()) != 0 {
+	if len(s.Anchors(w.now)) != 0 {
 		t.Error("a service whose state is not known vouches for seals")
 	}
 	before := w.granted(t, nil)
 	before.States = append([]trustlisttest.State{{Since: day(t, "2026-06-01"), Status: "withdrawn"}}, before.States...)
 	xml = strings.Replace(w.nl(t, before).XML(), "<StatusStartingTime>2026-06-01T00:00:00Z", "<StatusStartingTime>lately", 1)
 	s, _ = w.store(t, trustlisttest.SignXML(t, xml, "", w.dutch))
-	if q := s.Qualify(w.seal(t, full()...), nil, w.now); q.Code != trustlist.CodeUnknown || len(s.Anchors()) != 0 {
+	if q := s.Qualify(w.seal(t, full()...), nil, w.now); q.Code != trustlist.CodeUnknown || len(s.Anchors(w.now)) != 0 {
 		t.Errorf("withdrawn at a time that cannot be read: %+v", q)
 	}
 	xml = strings.Replace(list.XML(), "2024-01-01T00:00:00Z", "2024-01-01T02:00:00", 1) // without a zone it is UTC
@@ -288,7 +288,7 @@ func TestStaleLists(t *testing.T) {
 			t.Errorf("%s: %s %q %q", c.name, q.Code, q.Words, q.Reasons)
 		}
 	}
-	if len(s.Anchors()) != 1 {
+	if len(s.Anchors(w.now)) != 1 {
 		t.Error("a stale list has no anchors")
 	}
 	if q := s.Qualify(other, nil, w.now); q.Code != trustlist.CodeUnknown {

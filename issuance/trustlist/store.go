@@ -109,14 +109,13 @@ func (s *Store) Lists() []*List {
 // List returns the national list of a territory (EL for Greece), or nil.
 func (s *Store) List(territory string) *List { return s.lists[territory] }
 
-// Anchors returns the certificates of all services that are in good standing now and issue
-// qualified certificates for seals or signatures. A service that was withdrawn vouches for
-// nobody any more; what it was, Qualify says.
-func (s *Store) Anchors() []*x509.Certificate {
-	now := s.now()
+// Anchors returns the certificates of all services that were in good standing at a time and
+// issued qualified certificates for seals or signatures. A service that was withdrawn vouches
+// for nobody any more; what it was, Qualify says.
+func (s *Store) Anchors(at time.Time) []*x509.Certificate {
 	return s.anchors(TypeCA, func(service *Service) bool {
-		p, ok := service.At(now)
-		return ok && len(p.Unsupported) == 0 && good(p.Status, now) && (slices.Contains(p.Additional, forSeals) || slices.Contains(p.Additional, "ForeSignatures"))
+		p, ok := service.At(at)
+		return ok && len(p.Unsupported) == 0 && good(p.Status, at) && (slices.Contains(p.Additional, forSeals) || slices.Contains(p.Additional, "ForeSignatures"))
 	})
 }
 

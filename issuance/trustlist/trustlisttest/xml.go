@@ -146,7 +146,7 @@ func (s Service) state(state State, identity string) string {
 }
 
 // Qualification is the extension that gives qualifiers to the certificates that meet the
-// criteria: elements as TS 119 612 has them, with the prefix e, or X for the form itself.
+// criteria: elements as TS 119 612 has them, with the prefix e.
 func Qualification(criteria string, names ...string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `<Extension Critical="true"><e:Qualifications xmlns:e="%s"><e:QualificationElement><e:Qualifiers>`, nsECC)
@@ -163,27 +163,52 @@ func (l List) Sign(tb testing.TB, by Party) []byte {
 	return SignXML(tb, l.XML(), "#list", by)
 }
 
+// Reference is what a signature says of one thing that it signs.
+type Reference struct {
+	URI        string
+	Transforms []string
+	Canonical  string // the bytes that the digest is of
+}
+
+const (
+	xades      = ` xmlns:x="http://uri.etsi.org/01903/v1.3.2#"`
+	declared   = ` xmlns:ds="` + nsDSig + `"`
+	properties = `<x:SignedProperties` + xades + ` Id="properties"><x:SignedSignatureProperties><x:SigningTime>2026-01-01T00:00:00Z</x:SigningTime></x:SignedSignatureProperties></x:SignedProperties>`
+)
+
+// Properties is the reference to the properties that every signature here has.
+func Properties() Reference { return Reference{"#properties", []string{exclusive}, properties} }
+
+// Whole is the reference to a root, as lists have it.
+func Whole(uri, root string) Reference {
+	return Reference{uri, []string{nsDSig + "enveloped-signature", exclusive}, root}
+}
+
 // SignXML signs a root that is in canonical form: uri is what the signature refers to. The
 // signature goes to the end of the root.
 func SignXML(tb testing.TB, root, uri string, by Party) []byte {
 	tb.Helper()
-	const declared = ` xmlns:ds="` + nsDSig + `"`
-	properties := fmt.Sprintf(`<x:SignedProperties xmlns:x="http://uri.etsi.org/01903/v1.3.2#" Id="properties"><x:SignedSignatureProperties><x:SigningTime>%s</x:SigningTime></x:SignedSignatureProperties></x:SignedProperties>`,
-		"2026-01-01T00:00:00Z")
-	method, _ := by.sign(tb, nil)
-	info := fmt.Sprintf(`<ds:CanonicalizationMethod Algorithm="%s"></ds:CanonicalizationMethod><ds:SignatureMethod Algorithm="%s"></ds:SignatureMethod>`, exclusive, method) +
-		reference(uri, `<ds:Transform Algorithm="`+nsDSig+`enveloped-signature"></ds:Transform><ds:Transform Algorithm="`+exclusive+`"></ds:Transform>`, root) +
-		reference("#properties", `<ds:Transform Algorithm="`+exclusive+`"></ds:Transform>`, properties)
-	_, value := by.sign(tb, []byte(`<ds:SignedInfo`+declared+`>`+info+`</ds:SignedInfo>`))
-	signature := `<ds:Signature` + declared + ` Id="signature"><ds:SignedInfo>` + info + `</ds:SignedInfo><ds:SignatureValue>` + encode(value) + `</ds:SignatureValue>` +
-		`<ds:KeyInfo><ds:X509Data><ds:X509Certificate>` + encode(by.Certificate.Raw) + `</ds:X509Certificate></ds:X509Data></ds:KeyInfo>` +
-		`<ds:Object><x:QualifyingProperties xmlns:x="http://uri.etsi.org/01903/v1.3.2#" Target="#signature">` + strings.Replace(properties, ` xmlns:x="http://uri.etsi.org/01903/v1.3.2#"`, "", 1) + `</x:QualifyingProperties></ds:Object></ds:Signature>`
-	end := strings.LastIndex(root, "</")
-	return []byte(`<?xml version="1.0" encoding="UTF-8"?>` + "\n" + root[:end] + signature + root[end:])
+	return SignReferences(tb, root, by, Whole(uri, root), Properties())
 }
 
-func reference(uri, transforms, canonical string) string {
-	sum := sha256.Sum256([]byte(canonical))
-	return fmt.Sprintf(`<ds:Reference URI="%s"><ds:Transforms>%s</ds:Transforms><ds:DigestMethod Algorithm="http://www.w3.org/2001/04/xmlenc#sha256"></ds:DigestMethod><ds:DigestValue>%s</ds:DigestValue></ds:Reference>`,
-		uri, transforms, encode(sum[:]))
+// SignReferences puts a signature of these references to the end of a root.
+func SignReferences(tb testing.TB, root string, by Party, references ...Reference) []byte {
+	tb.Helper()
+	method, _ := by.sign(tb, nil)
+	var info strings.Builder
+	fmt.Fprintf(&info, `<ds:CanonicalizationMethod Algorithm="%s"></ds:CanonicalizationMethod><ds:SignatureMethod Algorithm="%s"></ds:SignatureMethod>`, exclusive, method)
+	for _, r := range references {
+		fmt.Fprintf(&info, `<ds:Reference URI="%s"><ds:Transforms>`, r.URI)
+		for _, t := range r.Transforms {
+			fmt.Fprintf(&info, `<ds:Transform Algorithm="%s"></ds:Transform>`, t)
+		}
+		sum := sha256.Sum256([]byte(r.Canonical))
+		fmt.Fprintf(&info, `</ds:Transforms><ds:DigestMethod Algorithm="http://www.w3.org/2001/04/xmlenc#sha256"></ds:DigestMethod><ds:DigestValue>%s</ds:DigestValue></ds:Reference>`, encode(sum[:]))
+	}
+	_, value := by.sign(tb, []byte(`<ds:SignedInfo`+declared+`>`+info.String()+`</ds:SignedInfo>`))
+	signature := `<ds:Signature` + declared + ` Id="signature"><ds:SignedInfo>` + info.String() + `</ds:SignedInfo><ds:SignatureValue>` + encode(value) + `</ds:SignatureValue>` +
+		`<ds:KeyInfo><ds:X509Data><ds:X509Certificate>` + encode(by.Certificate.Raw) + `</ds:X509Certificate></ds:X509Data></ds:KeyInfo>` +
+		`<ds:Object><x:QualifyingProperties` + xades + ` Target="#signature">` + strings.Replace(properties, xades, "", 1) + `</x:QualifyingProperties></ds:Object></ds:Signature>`
+	end := strings.LastIndex(root, "</")
+	return []byte(`<?xml version="1.0" encoding="UTF-8"?>` + "\n" + root[:end] + signature + root[end:])
 }
