@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/sealsmith/sealsmith/issuance/revocation"
 	"github.com/sealsmith/sealsmith/issuance/tsp"
 )
 
@@ -42,7 +41,7 @@ type examination struct {
 	between  []*x509.Certificate // those that can stand in the middle of a chain
 	stamps   []stampState        // in the order in which they were made
 	many     bool                // there are more than are looked at
-	evidence revocation.Evidence
+	evidence evidence
 	tries    int // signatures checked so far
 	said     []said
 	pairs    []pair

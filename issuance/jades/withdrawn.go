@@ -55,8 +55,8 @@ func (e *examination) statements(c, issuer *x509.Certificate) []revocation.State
 		}
 	}
 	var out []revocation.Statement
-	if e.spend(len(e.evidence.OCSP) + len(e.evidence.CRLs)) {
-		out = e.evidence.Statements(c, issuer)
+	if about := e.evidence.about(c, issuer); e.spend(len(about.OCSP) + len(about.CRLs)) {
+		out = about.Statements(c, issuer)
 	}
 	e.said = append(e.said, said{c, issuer, out})
 	return out
