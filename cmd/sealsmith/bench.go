@@ -22,6 +22,7 @@ type benchCommand struct {
 	Postgres string        `help:"Measure launches on this PostgreSQL, too; a schema is made in it." placeholder:"ADDRESS"`
 	Signs    time.Duration `help:"How long to measure signatures, beside bare calls of C_Sign, with each kind of key and number of sessions; 0: not at all." default:"6s"`
 	Key      string        `help:"Key of the token: rsa3072, rsa2048 or p256." default:"rsa3072" enum:"rsa3072,rsa2048,p256"`
+	DSS      string        `help:"Seal with DSS, too: the folder with the compiled program of testdata/interop." name:"dss" placeholder:"FOLDER"`
 }
 
 // Run measures signatures, launches, and sealing.
@@ -58,8 +59,15 @@ func (b bench) seals(ctx context.Context, c benchCommand) error {
 	if c.Claims == 0 {
 		return nil
 	}
-	if err := b.sealing(ctx, c.Key, c.Claims); err != nil {
+	payload, err := b.sealing(ctx, c.Key, c.Claims)
+	if err != nil {
 		return fmt.Errorf("measure sealing: %w", err)
+	}
+	if c.DSS == "" {
+		return nil
+	}
+	if err := b.beside(ctx, c.DSS, payload); err != nil {
+		return fmt.Errorf("measure sealing beside DSS: %w", err)
 	}
 	return nil
 }
@@ -93,23 +101,27 @@ type sealLine struct {
 }
 
 // sealing confirms n claims while nothing seals, then lets a worker run and waits until
-// all are sealed: from the claim's row to the stored and verified seal.
-func (b bench) sealing(ctx context.Context, key string, n int) error {
+// all are sealed: from the claim's row to the stored and verified seal. It returns one of the
+// payloads that were sealed.
+func (b bench) sealing(ctx context.Context, key string, n int) (payload []byte, err error) {
 	s := b.settings("seal")
 	made, err := demotoken.Make(ctx, demotoken.Options{
 		Dir: b.tokens(), Organisation: allianceName, CommonName: allianceName + " eSeal (demo)",
 		OrganisationIdentifier: allianceIdentifier, Country: allianceCountry, KeyType: key, Now: time.Now, Rand: rand.Reader,
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	s.Token = made.TokenURI
 	a, err := newApp(ctx, s, newLogger(b.err.err, 4))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	err = b.sealAll(ctx, a, key, n)
-	return errors.Join(err, a.close())
+	if err == nil {
+		err = a.db.Get(ctx, &payload, `select payload from credentials limit 1`)
+	}
+	return payload, errors.Join(err, a.close())
 }
 
 func (b bench) sealAll(ctx context.Context, a *app, key string, n int) error {

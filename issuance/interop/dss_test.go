@@ -4,14 +4,18 @@ package interop_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -36,31 +40,58 @@ type question struct {
 	options []string
 }
 
-// askDSS runs the judge that `mvn compile` left in folder: one Java process for all questions,
-// answered in their order.
-func askDSS(tb testing.TB, folder string, questions []question) []judgement {
+// classPath is what `mvn compile` left in folder.
+func classPath(tb testing.TB, folder string) string {
 	tb.Helper()
 	libraries, err := os.ReadFile(filepath.Join(folder, "classpath"))
 	must(tb, err)
-	classes := filepath.Join(folder, "classes") + string(os.PathListSeparator) + strings.TrimSpace(string(libraries))
+	return filepath.Join(folder, "classes") + string(os.PathListSeparator) + strings.TrimSpace(string(libraries))
+}
+
+// askDSS shares the questions out to as many Java processes as there are processors, each of which
+// takes seconds to get going: several threads of one do not do, see Validate.serve.
+func askDSS(tb testing.TB, folder string, questions []question) []judgement {
+	tb.Helper()
+	classes := classPath(tb, folder)
+	n := min(runtime.NumCPU(), 4)
+	answers, errs := make([]judgement, len(questions)), make([]error, n)
+	var all sync.WaitGroup
+	for share := range n {
+		all.Go(func() { errs[share] = askShare(tb.Context(), classes, questions, answers, share, n) })
+	}
+	all.Wait()
+	must(tb, errors.Join(errs...))
+	return answers
+}
+
+// askShare answers every n-th question.
+func askShare(ctx context.Context, classes string, questions []question, answers []judgement, share, n int) error {
 	var lines strings.Builder
-	for _, q := range questions {
+	for i := share; i < len(questions); i += n {
+		q := questions[i]
 		lines.WriteString(strings.Join(append(slices.Clone(q.options), q.file), "\t") + "\n")
 	}
-	java := exec.CommandContext(tb.Context(), "java", "-XX:TieredStopAtLevel=1", "-cp", classes, "interop.Main", "serve")
+	// The first compiler is enough for a life of a minute.
+	java := exec.CommandContext(ctx, "java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", classes, "interop.Main", "serve")
 	java.Stdin, java.Stderr = strings.NewReader(lines.String()), os.Stderr
-	answers, err := java.Output()
-	must(tb, err)
-	var out []judgement
-	for line := range bytes.Lines(answers) {
-		var j judgement
-		must(tb, json.Unmarshal(line, &j))
-		out = append(out, j)
+	out, err := java.Output()
+	if err != nil {
+		return err
 	}
-	if len(out) != len(questions) {
-		tb.Fatalf("%d answers to %d questions", len(out), len(questions))
+	i := share
+	for line := range bytes.Lines(out) {
+		if i >= len(questions) {
+			return errors.New("more answers than questions")
+		}
+		if err := json.Unmarshal(line, &answers[i]); err != nil {
+			return err
+		}
+		i += n
 	}
-	return out
+	if i < len(questions) {
+		return fmt.Errorf("no answer about %s", questions[i].file)
+	}
+	return nil
 }
 
 // words are an opinion in one line each, for comparing and for the table.
@@ -172,7 +203,27 @@ func (j judgement) opinion() []string {
 	return j.Signatures[0].words()
 }
 
-// testDSS has every file judged in all situations, and every spoiled copy in the one that matters.
+// inTurns leaves all copies of the files that their owner sealed, and of each that was sealed by
+// mandate one, another part each time: DSS takes its time.
+func inTurns(copies []spoiled) []spoiled {
+	var out []spoiled
+	for turn := 0; len(copies) > 0; {
+		n := 1
+		for n < len(copies) && copies[n].of.name == copies[0].of.name {
+			n++
+		}
+		if copies[0].of.sealer.mandate.name == "own" {
+			out = append(out, copies[:n]...)
+		} else {
+			out = append(out, copies[turn%n])
+			turn++
+		}
+		copies = copies[n:]
+	}
+	return out
+}
+
+// testDSS has every file judged in all situations, and spoiled copies in the one that matters.
 func testDSS(t *testing.T, p *provider, folder string, files []sealed, copies []spoiled) {
 	var questions []question
 	for _, f := range files {
@@ -180,6 +231,7 @@ func testDSS(t *testing.T, p *provider, folder string, files []sealed, copies []
 			questions = append(questions, p.question(f.name, situation, situation == "online"))
 		}
 	}
+	copies = inTurns(copies)
 	for _, c := range copies {
 		questions = append(questions, p.question(c.name, c.of.situation(), false))
 	}

@@ -20,7 +20,8 @@ func TestInterop(t *testing.T) {
 	printer, err := pdf.NewPrinter()
 	must(t, err)
 	var files []sealed
-	for _, s := range p.sealers(t) {
+	sealers := p.sealers(t)
+	for _, s := range sealers {
 		files = append(files, p.ladder(t, s)...)
 		files = append(files, p.legacy(t, s)...)
 		files = append(files, p.papers(t, printer, s)...)
@@ -45,5 +46,6 @@ func TestInterop(t *testing.T) {
 		t.Log("SKIPPED: DSS")
 	} else {
 		t.Run("DSS", func(t *testing.T) { testDSS(t, p, folder, files, copies) })
+		t.Run("sealed by DSS", func(t *testing.T) { testReverse(t, p, folder, sealers) })
 	}
 }

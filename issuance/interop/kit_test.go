@@ -159,6 +159,7 @@ func kinds() []kind {
 type sealer struct {
 	kind    kind
 	mandate mandate
+	made    demotoken.Made
 	token   *hsm.Token
 	key     hsm.Key
 	payload []byte
@@ -194,7 +195,7 @@ func (p *provider) sealers(tb testing.TB) []sealer {
 			if key.Alg != k.alg {
 				tb.Fatalf("%s signs with %s", k.name, key.Alg)
 			}
-			s := sealer{kind: k, mandate: m, token: token, key: key, at: time.Now().UTC().Truncate(time.Second)}
+			s := sealer{kind: k, mandate: m, made: made, token: token, key: key, at: time.Now().UTC().Truncate(time.Second)}
 			s.payload = content(tb, renderer, hsm.InspectSeal(key.Chain[0]), s.at)
 			all = append(all, s)
 		}

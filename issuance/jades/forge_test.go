@@ -2,6 +2,7 @@ package jades_test
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
@@ -41,6 +42,13 @@ func (s sealer) header(change map[string]string) string {
 func thumbprint(c *x509.Certificate) string {
 	sum := sha256.Sum256(c.Raw)
 	return rawURL(sum[:])
+}
+
+// other is a reference to a certificate by another digest than SHA-256 (TS 119 182-1, 5.2.2.2).
+func other(digest string, c *x509.Certificate) map[string]string {
+	hash := map[string]crypto.Hash{"S256": crypto.SHA256, "S384": crypto.SHA384, "S512": crypto.SHA512}[digest].New()
+	hash.Write(c.Raw)
+	return map[string]string{"x5t#S256": "", "x5t#o": `{"digAlg":"` + digest + `","digVal":"` + rawURL(hash.Sum(nil)) + `"}`}
 }
 
 func certificates(chain ...*x509.Certificate) string {

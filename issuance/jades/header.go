@@ -1,7 +1,7 @@
 package jades
 
 import (
-	"crypto/sha256"
+	"crypto"
 	"crypto/subtle"
 	"crypto/x509"
 	"encoding/base64"
@@ -151,25 +151,55 @@ func decodeCertificate(text string) (*x509.Certificate, error) {
 }
 
 // readThumbprint wants exactly one reference to the certificate (TS 119 182-1, 6.3), and
-// that one to fit.
+// that one to fit: x5t#S256, or x5t#o for other digests (5.2.2.2), which DSS makes with SHA-512
+// unless told otherwise.
 func (s *Signature) readThumbprint(h map[string]json.RawMessage) {
-	for _, other := range []string{"x5t#o", "sigX5ts"} {
-		if _, ok := h[other]; ok {
-			s.problem(PartLevel, Unknown, ReasonNotBaseline, other+" is not known here")
-		}
+	raw, usual := h["x5t#S256"]
+	other, also := h["x5t#o"]
+	if _, list := h["sigX5ts"]; list {
+		s.problem(PartLevel, Unknown, ReasonNotBaseline, "sigX5ts is not known here")
 	}
-	raw, ok := h["x5t#S256"]
-	if !ok {
+	switch {
+	case usual && also:
+		s.problem(PartLevel, Unknown, ReasonNotBaseline, "x5t#S256 and x5t#o are both there")
+		s.compareThumbprint("x5t#S256", crypto.SHA256, str(raw))
+	case usual:
+		s.compareThumbprint("x5t#S256", crypto.SHA256, str(raw))
+	case also:
+		s.readOtherThumbprint(other)
+	default:
 		s.problem(PartLevel, Failed, ReasonNotBaseline, "x5t#S256 is missing")
+	}
+}
+
+func (s *Signature) readOtherThumbprint(raw json.RawMessage) {
+	var o struct {
+		Algorithm string `json:"digAlg"`
+		Value     string `json:"digVal"`
+	}
+	_ = json.Unmarshal(raw, &o) // what cannot be read names no digest
+	var hash crypto.Hash
+	switch o.Algorithm {
+	case "S384":
+		hash = crypto.SHA384
+	case "S512":
+		hash = crypto.SHA512
+	default: // SHA-256 has x5t#S256, and must not stand here
+		s.problem(PartLevel, Unknown, ReasonNotBaseline, fmt.Sprintf("x5t#o with the digest %.20q is not known here", o.Algorithm))
 		return
 	}
+	s.compareThumbprint("x5t#o", hash, o.Value)
+}
+
+func (s *Signature) compareThumbprint(name string, hash crypto.Hash, text string) {
 	if s.Leaf() == nil {
 		return
 	}
-	sum := sha256.Sum256(s.Leaf().Raw)
-	got, decoded := decodeURL(str(raw))
-	if !decoded || subtle.ConstantTimeCompare(sum[:], got) != 1 {
-		s.problem(PartCertificate, Failed, ReasonThumbprint, "x5t#S256 is not the fingerprint of the first certificate in x5c")
+	sum := hash.New()
+	sum.Write(s.Leaf().Raw)
+	got, decoded := decodeURL(text)
+	if !decoded || subtle.ConstantTimeCompare(sum.Sum(nil), got) != 1 {
+		s.problem(PartCertificate, Failed, ReasonThumbprint, name+" is not the fingerprint of the first certificate in x5c")
 	}
 }
 

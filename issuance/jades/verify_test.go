@@ -145,7 +145,12 @@ func TestVerifyHeader(t *testing.T) {
 		{"sigT with a zone", forge(map[string]string{"iat": "", "sigT": `"2025-07-01T00:00:00+02:00"`}), results(noTime, notBaseline)},
 		{"sigT without a time of day", forge(map[string]string{"iat": "", "sigT": `"2025-07-01"`}), results(noTime, notBaseline)},
 		{"thumbprint missing", with("x5t#S256", ""), results(notBaseline)},
-		{"thumbprint in another way", with("x5t#o", "{}"), results(result{jades.PartLevel, jades.Unknown, jades.ReasonNotBaseline})},
+		{"thumbprint by SHA-512", forge(other("S512", s.key.Chain[0])), nil},
+		{"thumbprint by SHA-384", forge(other("S384", s.key.Chain[0])), nil},
+		{"thumbprint by SHA-512 of the root", forge(other("S512", s.root.cert)), results(result{jades.PartCertificate, jades.Failed, jades.ReasonThumbprint})},
+		{"thumbprint by SHA-256 in the place of others", forge(other("S256", s.key.Chain[0])), results(result{jades.PartLevel, jades.Unknown, jades.ReasonNotBaseline})},
+		{"thumbprint as a list", forge(map[string]string{"x5t#S256": "", "x5t#o": "[]"}), results(result{jades.PartLevel, jades.Unknown, jades.ReasonNotBaseline})},
+		{"thumbprint in two ways", with("x5t#o", "{}"), results(result{jades.PartLevel, jades.Unknown, jades.ReasonNotBaseline})},
 		{"content time-stamp without a token", with("adoTst", "{}"), results(result{jades.PartTimestamps, jades.Failed, jades.ReasonTimestampUnread})},
 	})
 }

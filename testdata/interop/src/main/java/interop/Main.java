@@ -18,7 +18,7 @@ public final class Main {
                       --pages: how many of a PDF are compared as pictures, before the seal and after
              serve    the words of such a call on each line of the standard input, separated by tabs
              bench --module LIBRARY --slot NUMBER --pin-file FILE --alias LABEL --alg RS256|ES256
-                   --payload FILE --warm-up SECONDS --seconds SECONDS [--keep FILE]
+                   --payload FILE --warm-up SEALS --seconds SECONDS [--keep FILE]
       """;
 
   private Main() {}
