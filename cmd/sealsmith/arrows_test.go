@@ -18,18 +18,19 @@ const module = "github.com/sealsmith/sealsmith"
 // arrows says which trees of ours a tree may import beside itself. The longest name that
 // fits a package counts. README.md draws the same picture.
 var arrows = map[string][]string{
-	"migrations":     {},
-	"hsm":            {},
-	"lti":            {"migrations"},
-	"lti/fetch":      {},
-	"lti/demolms":    {}, // a peer: a mistake of ours must not be its mistake too
-	"templates":      {"migrations"},
-	"grading":        {"lti", "templates", "migrations"},
-	"issuance":       {"grading", "templates", "hsm", "lti/fetch", "migrations"},
-	"issuance/elm":   {"templates", "hsm", "issuance/internal"},
-	"issuance/jades": {"issuance/tsp"},
-	"issuance/tsp":   {},
-	"cmd":            {"migrations", "hsm", "lti", "templates", "grading", "issuance"},
+	"migrations":          {},
+	"hsm":                 {},
+	"lti":                 {"migrations"},
+	"lti/fetch":           {},
+	"lti/demolms":         {}, // a peer: a mistake of ours must not be its mistake too
+	"templates":           {"migrations"},
+	"grading":             {"lti", "templates", "migrations"},
+	"issuance":            {"grading", "templates", "hsm", "lti/fetch", "migrations"},
+	"issuance/elm":        {"templates", "hsm", "issuance/internal"},
+	"issuance/jades":      {"issuance/tsp", "issuance/revocation"},
+	"issuance/tsp":        {},
+	"issuance/revocation": {},
+	"cmd":                 {"migrations", "hsm", "lti", "templates", "grading", "issuance"},
 }
 
 // scaffolding is for tests, and what the demo needs of it for the demo.

@@ -9,7 +9,7 @@ import (
 func (e *examination) prepare() {
 	e.certs = slices.Concat(e.sig.Chain, e.sig.values.Certificates)
 	e.between = slices.DeleteFunc(slices.Clone(e.certs), selfSigned)
-	e.ocsp = slices.DeleteFunc(slices.Clone(e.sig.values.OCSP), func(der []byte) bool { return !harmless(der) })
+	e.evidence = e.evidenceOf(e.sig.values)
 	e.collect()
 	e.judge()
 }

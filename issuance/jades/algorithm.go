@@ -108,7 +108,7 @@ func verify(alg string, public crypto.PublicKey, signature []byte, input ...[]by
 // waits: a million bits of RSA fit into a time-stamp token and take minutes.
 func excessive(public crypto.PublicKey) bool {
 	k, ok := public.(*rsa.PublicKey)
-	return ok && k.N.BitLen() > maxRSA
+	return ok && (k.N.BitLen() > maxRSA || (k.N.BitLen() > 4096 && k.E > 65537)) // the usual exponent
 }
 
 // maySeal says whether alg is one that Seal makes.

@@ -70,6 +70,20 @@ func TestLevels(t *testing.T) {
 	}
 }
 
+// TestRenewedForYears: each renewal adds answers and one more authority, and all of them count.
+func TestRenewedForYears(t *testing.T) {
+	t.Parallel()
+	p := newProvider(t)
+	file := p.toLTA(t, p.toLT(t, p.toT(t, p.levelB(t))))
+	for range 14 {
+		p.later(year / 2)
+		file = p.toLT(t, file)
+		p.ca.SetBaseURL("http://ca.example") // the next authority
+		file = p.toLTA(t, file)
+	}
+	checkJudged(t, []judged{{"after seven years", file, p.trusting(), jades.LevelLTA, jades.LevelLTA, nil}})
+}
+
 // checkAdded wants every byte of before in after, with one piece put in between.
 func checkAdded(t *testing.T, before, after []byte) {
 	t.Helper()

@@ -33,21 +33,20 @@ func (s *stampState) set(o Outcome, r Reason, format string, args ...any) {
 
 // examination is one seal while it is looked at.
 type examination struct {
-	sig     Signature
-	payload []byte
-	opts    VerifyOptions
-	fits    bool                // the signature fits
-	certs   []*x509.Certificate // all that came along
-	between []*x509.Certificate // those that can stand in the middle of a chain
-	stamps  []stampState        // in the order in which they were made
-	many    bool                // there are more than are looked at
-	ocsp    [][]byte            // OCSP responses that may be looked at
-	lists   []*x509.RevocationList
-	tries   int // signatures checked so far
-	said    []said
-	pairs   []pair
-	chain   []*x509.Certificate
-	proven  time.Time
+	sig      Signature
+	payload  []byte
+	opts     VerifyOptions
+	fits     bool                // the signature fits
+	certs    []*x509.Certificate // all that came along
+	between  []*x509.Certificate // those that can stand in the middle of a chain
+	stamps   []stampState        // in the order in which they were made
+	many     bool                // there are more than are looked at
+	evidence evidence
+	tries    int // signatures checked so far
+	said     []said
+	pairs    []pair
+	chain    []*x509.Certificate
+	proven   time.Time
 }
 
 // collect reads all time-stamps and compares each with the bytes it must cover. It judges no authority.

@@ -3,12 +3,10 @@ package jades
 import (
 	"bytes"
 	"crypto/x509"
-	"encoding/asn1"
 	"fmt"
-	"slices"
 	"time"
 
-	"golang.org/x/crypto/ocsp"
+	"github.com/sealsmith/sealsmith/issuance/revocation"
 )
 
 // standing is what the revocation data in a file say about one certificate.
@@ -19,172 +17,53 @@ type standing struct {
 	newest  time.Time // of what was found
 }
 
-// mark is one statement: at was is known; until when nothing newer was to be expected.
-type mark struct {
-	at, until, revoked time.Time
-}
-
 // standing asks all data about c, a certificate of issuer, for the time at. What is said after
 // the end of c does not count as good: authorities forget certificates that have ended.
 func (e *examination) standing(c, issuer *x509.Certificate, at time.Time) standing {
 	var out standing
-	for _, m := range e.marks(c, issuer) {
-		if m.at.After(e.opts.At.Add(skew)) {
-			continue // from the future
+	for _, s := range e.statements(c, issuer) {
+		if s.Unknown || s.At.After(e.opts.At.Add(skew)) {
+			continue // says nothing, or comes from the future
 		}
 		out.found = true
-		if m.at.After(out.newest) {
-			out.newest = m.at
+		if s.At.After(out.newest) {
+			out.newest = s.At
 		}
-		if !m.revoked.IsZero() {
-			if out.revoked.IsZero() || m.revoked.Before(out.revoked) {
-				out.revoked = m.revoked
+		if !s.Revoked.IsZero() {
+			if out.revoked.IsZero() || s.Revoked.Before(out.revoked) {
+				out.revoked = s.Revoked
 			}
 			continue
 		}
-		current := !m.at.Add(skew).Before(at) || m.until.After(at)
-		out.good = out.good || (current && !m.at.After(c.NotAfter))
+		current := !s.At.Add(skew).Before(at) || s.Until.After(at)
+		out.good = out.good || (current && !s.At.After(c.NotAfter))
 	}
 	return out
 }
 
 // said keeps what was found out about one certificate, for that costs signature checks.
 type said struct {
-	c, issuer *x509.Certificate
-	marks     []mark
+	c, issuer  *x509.Certificate
+	statements []revocation.Statement
 }
 
-func (e *examination) marks(c, issuer *x509.Certificate) []mark {
+// statements are what the data in the file say of c and prove, whenever that was.
+func (e *examination) statements(c, issuer *x509.Certificate) []revocation.Statement {
 	for _, s := range e.said {
 		if s.c.Equal(c) && s.issuer.Equal(issuer) {
-			return s.marks
+			return s.statements
 		}
 	}
-	out := slices.Concat(e.answers(c, issuer), e.listed(c, issuer))
+	var out []revocation.Statement
+	if about := e.evidence.about(c, issuer); e.spend(len(about.OCSP) + len(about.CRLs)) {
+		out = about.Statements(c, issuer)
+	}
 	e.said = append(e.said, said{c, issuer, out})
 	return out
 }
 
-// answers are the OCSP responses about c: signed by issuer, or by a responder that issuer
-// certified for this and that was in its time (RFC 6960, 4.2.2.2).
-func (e *examination) answers(c, issuer *x509.Certificate) []mark {
-	var out []mark
-	for _, der := range e.ocsp {
-		if !e.spend() {
-			break
-		}
-		r, err := ocsp.ParseResponseForCert(der, c, nil)
-		if err != nil || r.Status == ocsp.Unknown || !names(r, issuer) || !e.answered(r, issuer) {
-			continue
-		}
-		m := mark{at: r.ThisUpdate, until: r.NextUpdate}
-		if r.Status == ocsp.Revoked {
-			m.revoked = r.RevokedAt
-		}
-		out = append(out, m)
-	}
-	return out
-}
-
-// answered says whether issuer, or a responder for it, signed r. The library has compared the
-// signature with a certificate that came inside.
-func (e *examination) answered(r *ocsp.Response, issuer *x509.Certificate) bool {
-	if inside := r.Certificate; inside != nil {
-		return sameKey(inside, issuer) || e.delegated(inside, r, issuer)
-	}
-	if r.CheckSignatureFrom(issuer) == nil {
-		return true
-	}
-	return slices.ContainsFunc(e.certs, func(c *x509.Certificate) bool {
-		return e.delegated(c, r, issuer) && e.spend() && r.CheckSignatureFrom(c) == nil
-	})
-}
-
-// delegated says whether issuer certified c to answer for it at the time of r.
-func (e *examination) delegated(c *x509.Certificate, r *ocsp.Response, issuer *x509.Certificate) bool {
-	return slices.Contains(c.ExtKeyUsage, x509.ExtKeyUsageOCSPSigning) && within(c, r.ProducedAt) && e.issued(c, issuer)
-}
-
-func sameKey(a, b *x509.Certificate) bool {
-	return bytes.Equal(a.RawSubject, b.RawSubject) && bytes.Equal(a.RawSubjectPublicKeyInfo, b.RawSubjectPublicKeyInfo)
-}
-
 func within(c *x509.Certificate, at time.Time) bool {
 	return !at.Before(c.NotBefore) && !at.After(c.NotAfter)
-}
-
-// listed are the lists (RFC 5280, 5) of issuer that speak about c.
-func (e *examination) listed(c, issuer *x509.Certificate) []mark {
-	if e.lists == nil && len(e.sig.values.CRLs) > 0 {
-		e.lists = []*x509.RevocationList{}
-		for _, der := range e.sig.values.CRLs {
-			if list, err := x509.ParseRevocationList(der); err == nil {
-				e.lists = append(e.lists, list)
-			}
-		}
-	}
-	var out []mark
-	for _, list := range e.lists {
-		if !bytes.Equal(list.RawIssuer, issuer.RawSubject) || !speaksOf(list, c) || !e.spend() || list.CheckSignatureFrom(issuer) != nil {
-			continue
-		}
-		m := mark{at: list.ThisUpdate, until: list.NextUpdate}
-		for _, entry := range list.RevokedCertificateEntries {
-			if entry.SerialNumber.Cmp(c.SerialNumber) == 0 {
-				m.revoked = entry.RevocationTime
-			}
-		}
-		out = append(out, m)
-	}
-	return out
-}
-
-// distribution is the extension issuingDistributionPoint (RFC 5280, 5.2.5).
-type distribution struct {
-	Point      asn1.RawValue  `asn1:"optional,tag:0"`
-	OnlyUsers  bool           `asn1:"optional,tag:1"`
-	OnlyCAs    bool           `asn1:"optional,tag:2"`
-	Reasons    asn1.BitString `asn1:"optional,tag:3"`
-	Indirect   bool           `asn1:"optional,tag:4"`
-	Attributes bool           `asn1:"optional,tag:5"`
-}
-
-// speaksOf says whether a list is complete for certificates like c: no delta, not for some
-// reasons only, not the part of another distribution point.
-func speaksOf(list *x509.RevocationList, c *x509.Certificate) bool {
-	for _, ext := range list.Extensions {
-		switch {
-		case ext.Id.Equal(asn1.ObjectIdentifier{2, 5, 29, 28}):
-			var d distribution
-			if rest, err := asn1.Unmarshal(ext.Value, &d); err != nil || len(rest) > 0 {
-				return false
-			}
-			if d.Indirect || d.Attributes || d.Reasons.BitLength > 0 || (d.OnlyUsers && c.IsCA) || (d.OnlyCAs && !c.IsCA) {
-				return false
-			}
-			named := func(uri string) bool {
-				name, err := asn1.Marshal(asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 6, Bytes: []byte(uri)}) // the whole name, not a part of another
-				return err == nil && bytes.Contains(d.Point.FullBytes, name)
-			}
-			if len(d.Point.FullBytes) > 0 && !slices.ContainsFunc(c.CRLDistributionPoints, named) {
-				return false
-			}
-		case ext.Critical:
-			return false
-		}
-	}
-	return true
-}
-
-// shortLived says whether the certificate asks not to be asked about: validity assured for a
-// short term (EN 319 412-1, 5.2), or a responder without check (RFC 6960, 4.2.2.2.1).
-func shortLived(c *x509.Certificate) bool {
-	for _, ext := range c.Extensions {
-		if ext.Id.Equal(asn1.ObjectIdentifier{0, 4, 0, 194121, 2, 1}) || ext.Id.Equal(asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 48, 1, 5}) {
-			return true
-		}
-	}
-	return false
 }
 
 // revoked says when c was withdrawn, if that was before by.
@@ -250,7 +129,7 @@ func (e *examination) withdrawn(claimed Level) (found []Finding, complete bool) 
 // authority.
 func (e *examination) known(s stampState) bool {
 	for i, c := range s.chain[:max(len(s.chain)-1, 0)] {
-		if !shortLived(c) && !e.standing(c, s.chain[i+1], s.token.Time).found {
+		if !revocation.ShortLived(c) && !e.standing(c, s.chain[i+1], s.token.Time).found {
 			return false
 		}
 	}
@@ -264,7 +143,7 @@ func (e *examination) withdrawal(c, issuer *x509.Certificate) (f Finding, known 
 	set := func(o Outcome, r Reason, format string, args ...any) {
 		f = Finding{Part: PartRevocation, Outcome: o, Reason: r, Words: c.Subject.String() + ": " + fmt.Sprintf(format, args...)}
 	}
-	if shortLived(c) {
+	if revocation.ShortLived(c) {
 		set(OK, ReasonFine, "is made for so short a time that it is never withdrawn")
 		return f, true
 	}
