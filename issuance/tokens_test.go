@@ -1,9 +1,15 @@
 package issuance_test
 
 import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/sealsmith/sealsmith/issuance"
+	"github.com/sealsmith/sealsmith/issuance/jades"
 	"github.com/sealsmith/sealsmith/templates"
 )
 
@@ -95,6 +101,31 @@ func TestGoal(t *testing.T) {
 		check(t, o.templates.SetSeal(t.Context(), o.org.ID, templates.SealPolicy{Level: templates.SealT}, "operator"))
 		if got := seal("c"); got != templates.SealT || goals() != 2 {
 			t.Errorf("the organisation's goal is %s", got)
+		}
+	})
+}
+
+// An organisation whose readers are old has the time of its seals in sigT.
+func TestLegacyTime(t *testing.T) {
+	each(t, func(t *testing.T, o *office) {
+		w := o.worker(t)
+		for _, legacy := range []bool{false, true} {
+			check(t, o.templates.SetSeal(t.Context(), o.org.ID, templates.SealPolicy{LegacyTime: legacy}, "operator"))
+			c := o.claim(t, fmt.Sprint("legacy-", legacy))
+			check(t, w.Seal(t.Context(), c.ID))
+			cred := o.sealed(t, c)
+			file, err := jades.Parse(cred.Sealed)
+			check(t, err)
+			if got := file.Signatures[0].SealedAt; !got.Equal(o.clock.Now().Truncate(time.Second)) {
+				t.Errorf("sealed at %s", got)
+			}
+			var sealed struct{ Signatures []struct{ Protected string } }
+			check(t, json.Unmarshal(cred.Sealed, &sealed))
+			text, err := base64.RawURLEncoding.DecodeString(sealed.Signatures[0].Protected)
+			check(t, err)
+			if old, now := strings.Contains(string(text), `"sigT"`), strings.Contains(string(text), `"iat"`); old != legacy || now == legacy {
+				t.Errorf("legacy %t: the header is %s", legacy, text)
+			}
 		}
 	})
 }
