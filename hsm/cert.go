@@ -95,15 +95,21 @@ func listsESeal(der []byte) bool {
 	return false
 }
 
-// sealProblem says why a certificate cannot seal at a time, in the words of Health, or
-// nothing when it can.
-func sealProblem(cert *x509.Certificate, now time.Time) string {
+// problem says why a certificate cannot serve at a time, in the words of Health, or nothing
+// when it can. A seal is a commitment to content: its certificate wants contentCommitment
+// (EN 319 412-2 section 4.3.2). Keys for something else sign data of protocols, and their
+// certificates have digitalSignature.
+func (u URI) problem(cert *x509.Certificate, now time.Time) string {
+	may, word := x509.KeyUsageContentCommitment, "contentCommitment, once called nonRepudiation: order an eSeal certificate"
+	if u.Purpose != "" && u.Purpose != purposeSeal {
+		may, word = may|x509.KeyUsageDigitalSignature, "digitalSignature"
+	}
 	const day = "2 January 2006"
 	switch {
 	case cert.IsCA:
 		return fmt.Sprintf("the certificate %s is a CA's; a seal needs an end-entity certificate", cert.Subject.CommonName)
-	case cert.KeyUsage != 0 && cert.KeyUsage&(x509.KeyUsageContentCommitment|x509.KeyUsageDigitalSignature) == 0:
-		return fmt.Sprintf("the certificate %s may not be used for signatures (key usage)", cert.Subject.CommonName)
+	case cert.KeyUsage != 0 && cert.KeyUsage&may == 0:
+		return fmt.Sprintf("the key usage of the certificate %s lacks %s", cert.Subject.CommonName, word)
 	case now.After(cert.NotAfter):
 		return fmt.Sprintf("the seal certificate ended on %s; put the renewed certificate on the token", cert.NotAfter.UTC().Format(day))
 	case now.Before(cert.NotBefore):

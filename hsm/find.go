@@ -220,7 +220,7 @@ func (f *finder) certificateOf(key candidate, certs []storedCert) (*sealKey, str
 	})
 	problem := ""
 	for _, c := range certs {
-		if bad := sealProblem(c.cert, f.now); bad != "" {
+		if bad := f.uri.problem(c.cert, f.now); bad != "" {
 			problem = bad
 			continue
 		}

@@ -140,10 +140,11 @@ func TestTwoTokensMatch(t *testing.T) {
 
 // object is a case of TestObjects.
 type object struct {
-	name   string
-	change func(*testing.T, *cryptoki.Session, *pkcs11.Ctx) error
-	id     []byte // in the URI
-	want   hsm.State
+	name    string
+	change  func(*testing.T, *cryptoki.Session, *pkcs11.Ctx) error
+	id      []byte // in the URI
+	purpose string // in the URI
+	want    hsm.State
 }
 
 // otherID is the CKA_ID of the keys that the cases add.
@@ -231,10 +232,14 @@ func certificateCases() []object {
 			id:     otherID, want: hsm.StateCertInvalid,
 		},
 		{
-			// Not as it should be, which the doctor says; readers of seals take it.
 			name:   "certificate for logins",
 			change: withCert(otherID, func(cert *x509.Certificate) { cert.KeyUsage = x509.KeyUsageDigitalSignature }),
-			id:     otherID, want: hsm.StateReady,
+			id:     otherID, want: hsm.StateCertInvalid,
+		},
+		{
+			name:   "certificate for wallet formats",
+			change: withCert(otherID, func(cert *x509.Certificate) { cert.KeyUsage = x509.KeyUsageDigitalSignature }),
+			id:     otherID, purpose: "wallet", want: hsm.StateReady,
 		},
 		{
 			name: "certificate for seals and logins",
@@ -277,7 +282,12 @@ func TestObjects(t *testing.T) {
 			t.Parallel()
 			made := makeToken(t, unique("obj"), "p256")
 			onToken(t, made, func(s *cryptoki.Session, c *pkcs11.Ctx) error { return test.change(t, s, c) })
-			token := start(t, config(uriWithID(t, made, test.id)))
+			uri, err := hsm.ParseURI(uriWithID(t, made, test.id))
+			if err != nil {
+				t.Fatal(err)
+			}
+			uri.Purpose = test.purpose
+			token := start(t, config(uri.Unredacted()))
 			token.await(t, test.want)
 			if h := token.Health(); h.Logins != 1 {
 				t.Errorf("%d logins", h.Logins)

@@ -130,10 +130,7 @@ func (s scheme) verify(pub crypto.PublicKey, input, sig []byte) bool {
 		if s.alg == algPS256 {
 			return rsa.VerifyPSS(key, crypto.SHA256, s.digest(input), sig, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}) == nil
 		}
-		if key.N.BitLen() <= libraryFast {
-			return rsa.VerifyPKCS1v15(key, crypto.SHA256, s.digest(input), sig) == nil
-		}
-		return verifyPKCS1(key, slices.Concat(digestInfoSHA256, s.digest(input)), sig)
+		return rsa.VerifyPKCS1v15(key, crypto.SHA256, s.digest(input), sig) == nil
 	case *ecdsa.PublicKey:
 		size := (key.Curve.Params().BitSize + 7) / 8
 		if len(sig) != 2*size {

@@ -264,7 +264,7 @@ func (s *supervisor) serve(ctx context.Context, key *sealKey) error {
 			if key.succeeded(t.cfg.Now()) {
 				return s.renew("the renewed certificate takes over now")
 			}
-			if problem := sealProblem(key.Chain[0], t.cfg.Now()); problem != "" {
+			if problem := t.uri.problem(key.Chain[0], t.cfg.Now()); problem != "" {
 				t.become(StateCertInvalid, problem)
 				return &stateError{StateCertInvalid, problem}
 			}

@@ -217,7 +217,7 @@ func (t *Token) whenUsable(ctx context.Context, try func(snapshot) (bool, error)
 		now := t.snapshot()
 		switch {
 		case now.State.usable() && now.conn != nil:
-			if problem := sealProblem(now.conn.key.Chain[0], t.cfg.Now()); problem != "" {
+			if problem := t.uri.problem(now.conn.key.Chain[0], t.cfg.Now()); problem != "" {
 				return &PausedError{StateCertInvalid, problem}
 			}
 			if done, err := try(now); done || err != nil {

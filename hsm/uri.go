@@ -20,6 +20,9 @@ const maxURI = 4096
 
 // URI names a token, a key on it, the driver and the PIN file (RFC 7512). Empty fields
 // were not given; all given ones must match exactly.
+// purposeSeal is x-purpose of a key that seals.
+const purposeSeal = "seal"
+
 type URI struct {
 	Token        string // token: the token's label
 	Serial       string // serial: its serial number
@@ -34,7 +37,7 @@ type URI struct {
 	Algorithm    string   // x-algorithm: RS256 or PS256 for an RSA key; empty chooses, see Config
 	Sessions     int      // x-sessions: see Config.Sessions; 0 was not given
 	InitReserved string   // x-init-reserved: pReserved of C_Initialize, which NSS softokn needs
-	Purpose      string   // x-purpose: what the key is for, in words of who configures; empty: to seal
+	Purpose      string   // x-purpose: what the key is for, in words of who configures; empty or "seal": to seal
 	For          []string // x-for: whom the key serves, in words of who configures; empty: everybody
 }
 
