@@ -74,13 +74,13 @@ func refusal(err error) string {
 	code, _ := errors.AsType[pkcs11.Error](err)
 	switch code {
 	case pkcs11.CKR_PIN_INCORRECT:
-		return "the token says that the PIN is wrong; put the right PIN into the PIN file"
+		return "the token says that the PIN is wrong; put the right one into the PIN file, or give it by sealsmith token unseal"
 	case pkcs11.CKR_PIN_LOCKED:
 		return "the token has locked its PIN; unlock it with the PUK or ask who issued the token"
 	case pkcs11.CKR_PIN_EXPIRED:
-		return "the PIN has expired; set a new one with the vendor's tool and put it into the PIN file"
+		return "the PIN has expired; set a new one with the vendor's tool and put it into the PIN file, or give it by sealsmith token unseal"
 	case pkcs11.CKR_PIN_LEN_RANGE, pkcs11.CKR_PIN_INVALID:
-		return "the token says that the PIN has a wrong length or form; put the right PIN into the PIN file"
+		return "the token says that the PIN has a wrong length or form; put the right one into the PIN file, or give it by sealsmith token unseal"
 	case pkcs11.CKR_USER_PIN_NOT_INITIALIZED:
 		return "the token has no user PIN yet; set one with the vendor's tool"
 	}

@@ -135,6 +135,12 @@ func (p *PDFs) Kept(ctx context.Context, organisationID, credentialID string) (o
 	if err := p.InForce(ctx, organisationID, credentialID); err != nil {
 		return PDF{}, false, err
 	}
+	return p.Stored(ctx, organisationID, credentialID)
+}
+
+// Stored returns what is kept, also of a credential that is not in force any more: for people
+// who ask what is kept about them.
+func (p *PDFs) Stored(ctx context.Context, organisationID, credentialID string) (out PDF, made bool, err error) {
 	err = p.deps.DB.Get(ctx, &out, `select file, key_id, level, made_at from credential_pdfs where organisation_id = ? and credential_id = ?`, organisationID, credentialID)
 	if errors.Is(err, sql.ErrNoRows) {
 		return PDF{}, false, nil

@@ -33,7 +33,7 @@ var headlines = map[string]headline{
 
 	"certificate.unknown_issuer": {
 		"Issuer not known here. The file is unchanged, but we cannot say who sealed it.",
-		"This is common for test seals and for issuers from elsewhere; it is not a sign of fraud by itself. " + askIssuer + " If you trust the authority behind the seal, name its certificate as trusted: --trust FILE for the command, SEALSMITH_TRUST for a server.",
+		"This is common for test seals and for issuers from elsewhere; it is not a sign of fraud by itself. " + askIssuer + " If you trust the authority behind the seal, name its certificate as trusted: --trust FILE for the command, SEALSMITH_TRUST for a server. Authorities on the trusted lists of the EU are trusted when these are imported: sealsmith trust import.",
 	},
 	"certificate.no_trust": {
 		"Issuer not known here. The file is unchanged, but nobody you trust vouches for the seal.",

@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"maps"
 	"mime"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/sealsmith/sealsmith/grading"
 	"github.com/sealsmith/sealsmith/issuance/pdf"
+	"github.com/sealsmith/sealsmith/lti"
 	"github.com/sealsmith/sealsmith/templates"
 )
 
@@ -224,4 +226,34 @@ func TestNoPDFWithoutAnActivity(t *testing.T) {
 	l := w.polder.launch("learner-1", roleLearner)
 	l.Custom = map[string]string{grading.CustomKey: "gone"}
 	want(t, w.enter(l).get("certificate.pdf"), http.StatusNotFound)
+}
+
+// Whoever asks what is kept about them gets the certificate too, when one was made.
+func TestPrivacyNamesThePDF(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	holder, _ := w.sealed()
+	l := w.polder.launch("learner-1", roleLearner)
+	l.MessageType = lti.MessageDataPrivacy
+	own := w.enter(l)
+	kept := func() []byte {
+		var doc struct {
+			Claims []struct {
+				PDF []byte `json:"certificate_pdf"`
+			}
+		}
+		must(t, json.Unmarshal(own.get("privacy.json").Body.Bytes(), &doc))
+		if len(doc.Claims) != 1 {
+			t.Fatalf("%d claims", len(doc.Claims))
+		}
+		return doc.Claims[0].PDF
+	}
+	if got := kept(); got != nil {
+		t.Errorf("a PDF of %d bytes before one was made", len(got))
+	}
+	made := holder.get("certificate.pdf")
+	want(t, made, http.StatusOK)
+	if got := kept(); !bytes.Equal(got, made.Body.Bytes()) {
+		t.Errorf("%d bytes are shown, %d are kept", len(got), made.Body.Len())
+	}
 }

@@ -60,6 +60,7 @@ type keptClaim struct {
 	FamilyName string    `json:"family_name"`
 	Consent    time.Time `json:"consent_at,omitzero"`
 	Credential string    `json:"credential,omitempty"` // the sealed file, or what waits to be sealed
+	PDF        []byte    `json:"certificate_pdf,omitempty"`
 }
 
 // about is the person asked about: the one in the message, or who asks.
@@ -141,6 +142,11 @@ func (s *Web) privacyFile(w http.ResponseWriter, r *http.Request, v *visit) erro
 			return err
 		}
 		kept.Credential = cmp.Or(string(credential.Sealed), string(credential.Payload))
+		pdf, _, err := s.deps.PDFs.Stored(r.Context(), v.organisation.ID, credential.ID)
+		if err != nil {
+			return err
+		}
+		kept.PDF = pdf.File
 		doc.Claims = append(doc.Claims, kept)
 	}
 	body, err := json.MarshalIndent(doc, "", "  ")
