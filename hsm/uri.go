@@ -18,11 +18,11 @@ var ErrURI = errors.New("not a usable pkcs11 URI")
 // maxURI bounds what is parsed; real URIs have some 200 characters.
 const maxURI = 4096
 
-// URI names a token, a key on it, the driver and the PIN file (RFC 7512). Empty fields
-// were not given; all given ones must match exactly.
 // purposeSeal is x-purpose of a key that seals.
 const purposeSeal = "seal"
 
+// URI names a token, a key on it, the driver and the PIN file (RFC 7512). Empty fields
+// were not given; all given ones must match exactly.
 type URI struct {
 	Token        string // token: the token's label
 	Serial       string // serial: its serial number
