@@ -26,7 +26,7 @@ func plan(ctx context.Context, tx *sqldb.Tx, cred Credential, now time.Time) err
 // ProofLoad is how many sealed credentials wait for what is to be added to them.
 type ProofLoad struct {
 	Waiting   int
-	LastError string // of the one that has waited longest, in words; empty when none has failed
+	LastError string // of the one that has waited longest, in words, renewals included; empty when none has failed
 }
 
 // Proofs counts the credentials of an organisation that have not reached their level.
@@ -37,7 +37,7 @@ func (d *Desk) Proofs(ctx context.Context, organisationID string) (ProofLoad, er
 		return ProofLoad{}, fmt.Errorf("count proofs: %w", err)
 	}
 	var words []string
-	err = d.db.Select(ctx, &words, `select last_error from credential_proofs where organisation_id = ? and level <> goal and last_error <> '' order by updated_at limit 1`, organisationID)
+	err = d.db.Select(ctx, &words, `select last_error from credential_proofs where organisation_id = ? and last_error <> '' order by updated_at limit 1`, organisationID)
 	if err != nil {
 		return ProofLoad{}, fmt.Errorf("read why proofs wait: %w", err)
 	}

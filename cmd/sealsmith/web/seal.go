@@ -20,7 +20,7 @@ type sealPage struct {
 type proofsNotice struct {
 	Level   string // that new credentials reach
 	Waiting int
-	Trouble string // of the oldest one that waits
+	Trouble string // of the oldest one that waits or could not be renewed
 }
 
 func (s *Web) seal(w http.ResponseWriter, r *http.Request, v *visit) error {

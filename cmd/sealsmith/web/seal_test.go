@@ -50,8 +50,13 @@ func sealShots(t *testing.T) []shot {
 	open("seal")
 	w.waitingProof(t, "time-stamping authority tsa.example: the time-stamping authority cannot be reached")
 	open("seal-proofs-wait")
+	stamps := w.stamps
 	w.change(func(w *world) { w.stamps = nil })
 	open("seal-no-authority")
+	w.change(func(w *world) { w.stamps = stamps })
+	_, err := w.db.Exec(t.Context(), `update credential_proofs set level = goal`)
+	must(t, err)
+	open("seal-renewal")
 	return all
 }
 
@@ -74,6 +79,7 @@ func TestSealPage(t *testing.T) {
 			"tsa.example", "Answers", "Does not answer", "no answer within 10s", "Your credentials reach JAdES level B-LTA", "No credential waits for it",
 		},
 		"seal-proofs-wait":  {"One sealed credential waits for it. They are valid meanwhile.", "Last trouble: time-stamping authority tsa.example"},
+		"seal-renewal":      {"An older time-stamp could not be renewed yet. Last trouble: time-stamping authority tsa.example"},
 		"seal-no-authority": {"One sealed credential waits for time-stamps, and no time-stamping authority is set up any more"},
 	}
 	for _, s := range sealShots(t) {

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"encoding/json"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// TestQueue looks at what waits, and puts back into the queue what has stopped, as an operator
+// does beside a running server.
+func TestQueue(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	if out := succeed(t, r.settings, "queue", "list"); !strings.Contains(out, "Nothing waits for the seal.") {
+		t.Errorf("an empty queue: %s", out)
+	}
+	r.serve(t, "SEALSMITH_TOKEN=")
+	r.claimable(t)
+	r.claimPaused(t, "no seal token is set up on this server")
+	var listed struct{ Claims []queuedClaim }
+	list := func(args ...string) []queuedClaim {
+		must(t, json.Unmarshal([]byte(succeed(t, r.settings, append([]string{"queue", "list", "--json"}, args...)...)), &listed))
+		return listed.Claims
+	}
+	all := list()
+	if len(all) != 1 || all[0].State != "queued" || all[0].NextTry.IsZero() || all[0].Since.IsZero() {
+		t.Fatalf("waiting: %+v", all)
+	}
+	id := all[0].ID
+	if code, _, trouble := sealsmith(t, r.settings, "queue", "retry", id); code != 1 || !strings.Contains(trouble, "has not failed") {
+		t.Errorf("retry of what waits: exit %d, %s", code, trouble)
+	}
+	_, err := r.db.Exec(t.Context(), `update claims set state = 'failed', attempts = 12, last_error = 'the page image is too large' where id = ?`, id)
+	must(t, err)
+	if got := list("--state", "queued"); len(got) != 0 {
+		t.Errorf("queued: %+v", got)
+	}
+	if out := succeed(t, r.settings, "queue", "show", id); !strings.Contains(out, "failed") || !strings.Contains(out, "the page image is too large") {
+		t.Errorf("show: %s", out)
+	}
+	if out := succeed(t, r.settings, "queue", "list", "--state", "failed"); !strings.Contains(out, id) || !strings.Contains(out, "the page image is too large") {
+		t.Errorf("list: %s", out)
+	}
+	for _, wrong := range []struct {
+		code int
+		says string
+		args []string
+	}{
+		{1, "say what to retry", []string{"queue", "retry"}},
+		{1, "claim nobody", []string{"queue", "retry", "nobody"}},
+		{1, "claim nobody", []string{"queue", "show", "nobody"}},
+		{2, "--state", []string{"queue", "list", "--state", "sealed"}},
+	} {
+		if code, _, trouble := sealsmith(t, r.settings, wrong.args...); code != wrong.code || !strings.Contains(trouble, wrong.says) {
+			t.Errorf("%v: exit %d, %s", wrong.args, code, trouble)
+		}
+	}
+	if out := succeed(t, r.settings, "queue", "retry", "--failed", "--proofs"); !strings.Contains(out, "1 claims are in the queue again.") || !strings.Contains(out, "0 sealed credentials") {
+		t.Errorf("retry: %s", out)
+	}
+	r.server.end(t, syscall.SIGTERM)
+	r.serve(t)
+	r.untilReady(t, "ready")
+	r.untilSealed(t)
+	if got := list(); len(got) != 0 {
+		t.Errorf("after sealing: %+v", got)
+	}
+}
