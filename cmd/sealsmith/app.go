@@ -122,7 +122,7 @@ func readTrust(file string) (*x509.CertPool, error) {
 
 // openRedis makes the client; it connects when it is first used, and again after a loss.
 func (a *app) openRedis() error {
-	options := &redis.UniversalOptions{MaxRetries: 1, DialTimeout: 2 * time.Second}
+	options := &redis.UniversalOptions{MaxRetries: 1, DialTimeout: 2 * time.Second, ContextTimeoutEnabled: true}
 	switch address := a.settings.Redis; {
 	case address == "":
 		child, err := newRedisChild(filepath.Join(a.settings.dir(), "redis"), a.logger)
