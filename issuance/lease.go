@@ -18,10 +18,11 @@ import (
 // or its former lease must have ended. ErrNotFound means that there is nothing to do.
 func (w *Worker) lease(ctx context.Context, claimID string) (Claim, error) {
 	now := sqldb.UTC(w.Now())
-	token, err := w.random(16)
+	token, err := w.random(16 - nameBytes)
 	if err != nil {
 		return Claim{}, err
 	}
+	token = w.name() + token
 	var c Claim
 	err = w.DB.InTx(ctx, func(tx *sqldb.Tx) error {
 		return tx.Get(ctx, &c, `update claims set state = ?, lease_token = ?, lease_until = ?, attempts = attempts + 1, updated_at = ?

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -34,7 +35,7 @@ type Sealer interface {
 // Job is one id that the queue handed out, to be returned by Done.
 type Job struct {
 	ID      string // of the claim
-	Receipt string // the queue's own mark
+	Receipt string // the queue's own mark; empty for a job that is in no queue
 }
 
 // Jobs is the workers' side of the queue.
@@ -67,6 +68,10 @@ type Worker struct {
 	Step func(name string) error
 	// Level is the level of the seal for organisations that name none.
 	Level templates.SealLevel
+
+	named   sync.Once
+	id      string      // see name
+	refused atomic.Bool // the last sweep could not ask or fill the queue
 }
 
 // staleIntent is the age after which an unsealed intent gets a new date.
@@ -99,20 +104,31 @@ func (w *Worker) Run(ctx context.Context) {
 }
 
 // feed hands jobs out while a token can seal. While none can, nothing is taken from the
-// queue, so that no claim uses up its attempts.
+// queue, so that no claim uses up its attempts. While the queue cannot be used, or takes no
+// jobs, they come from the rows.
 func (w *Worker) feed(ctx context.Context, jobs chan<- Job) {
+	away := false
+	var last []Job // from the rows
 	for ctx.Err() == nil {
 		if !w.usable() {
 			pause(ctx, usablePoll)
 			continue
 		}
 		batch, err := w.Jobs.Next(ctx, max(w.Parallel, 1), 2*time.Second)
-		if err != nil {
-			if ctx.Err() == nil {
-				w.Logger.WarnContext(ctx, "queue not reached, sealing waits for it", "err", err)
+		if ctx.Err() == nil && away != (err != nil) {
+			away = err != nil
+			w.Logger.WarnContext(ctx, "sealing goes on from the database while the queue is away", "away", away, "err", err)
+		}
+		if err != nil || len(batch) == 0 && w.refused.Load() {
+			batch, err = w.direct(ctx)
+			batch = without(batch, last)
+			last = batch
+			if err != nil && ctx.Err() == nil {
+				w.Logger.WarnContext(ctx, "neither queue nor database reached, sealing waits", "err", err)
 			}
-			pause(ctx, time.Second)
-			continue
+			if len(batch) == 0 {
+				pause(ctx, time.Second)
+			}
 		}
 		for _, job := range batch {
 			select {
@@ -158,8 +174,9 @@ func pause(ctx context.Context, d time.Duration) {
 // long queue is not doubled; a double would die at the lease.
 func (w *Worker) sweep(ctx context.Context) {
 	for ctx.Err() == nil {
-		if err := w.SweepOnce(ctx); err != nil && ctx.Err() == nil {
-			w.Logger.WarnContext(ctx, "sweep not done", "err", err)
+		err := w.SweepOnce(ctx)
+		if before := w.refused.Swap(err != nil); err != nil && !before && ctx.Err() == nil {
+			w.Logger.WarnContext(ctx, "sweep not done, it is tried again", "err", err)
 		}
 		pause(ctx, w.Sweep)
 	}
@@ -186,6 +203,9 @@ func (w *Worker) do(ctx context.Context, job Job) {
 	work := context.WithoutCancel(ctx)
 	if err := w.Seal(work, job.ID); err != nil {
 		w.Logger.WarnContext(work, "claim not sealed", "claim_id", job.ID, "err", err)
+	}
+	if job.Receipt == "" {
+		return
 	}
 	if err := w.Jobs.Done(work, job); err != nil {
 		w.Logger.WarnContext(work, "job not taken out of the queue", "claim_id", job.ID, "err", err)

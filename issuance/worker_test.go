@@ -267,22 +267,6 @@ func TestRunPaused(t *testing.T) {
 	})
 }
 
-func TestRunWithoutQueue(t *testing.T) {
-	running(t, func(t *testing.T, o *office, stop func()) {
-		o.queue.Break(errors.New("connection refused"))
-		all := o.claims(t, 5)
-		time.Sleep(time.Hour)
-		for _, c := range all {
-			o.wantState(t, c, issuance.Queued)
-		}
-		o.queue.Break(nil)
-		time.Sleep(3 * time.Minute) // the sweeper comes once a minute
-		synctest.Wait()
-		stop()
-		o.count(t, all)
-	})
-}
-
 // A queue that lost everything is filled again from the rows; a token that breaks for a
 // while costs attempts, not credentials.
 func TestRunHeals(t *testing.T) {

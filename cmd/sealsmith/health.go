@@ -28,13 +28,14 @@ func (a *app) sealing(slug string) web.SealingStatus {
 		}
 	}
 	status.Detail = strings.Join(reasons, "; ")
-	switch err := a.queue.Ping(ctx); {
-	case err != nil:
-		status.Paused, status.Reason, status.Detail = true, "the waiting list is not reachable", "Redis does not answer: "+err.Error()
+	queue := a.queue.Ping(ctx)
+	switch {
 	case len(tokens) == 0:
 		status.Paused, status.Reason, status.Detail = true, "no seal token is set up on this server", noTokenWords
 	case !pool.Usable():
 		status.Paused, status.Reason = true, "the seal token cannot be used at the moment"
+	case queue != nil:
+		status.Slow, status.Reason, status.Detail = true, "the waiting list is not reachable", "Redis cannot be used: "+queue.Error()
 	}
 	return status
 }
@@ -96,11 +97,16 @@ func renewal(days int, successor bool) string {
 }
 
 // ready lists the parts of the server for /readyz. Only the database makes the server
-// unready: without Redis or the token it still serves pages and loses nothing.
+// unready: without Redis it seals more slowly, without the token it
+// still serves pages and loses nothing.
 func (a *app) ready(ctx context.Context) []web.Component {
 	parts := []web.Component{part("database", a.db.Ping(ctx), "answers")}
 	parts[0].Required = true
-	parts = append(parts, part("redis", a.queue.Ping(ctx), "answers"))
+	redis := part("redis", a.queue.Ping(ctx), "answers")
+	if !redis.OK {
+		redis.Words = "cannot be used, sealing goes on slowly from the database: " + redis.Words
+	}
+	parts = append(parts, redis)
 	tokens := a.tokens("")
 	if len(tokens) == 0 {
 		parts = append(parts, web.Component{Name: "token", Words: "sealing is paused: " + noTokenWords})

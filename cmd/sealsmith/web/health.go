@@ -42,7 +42,7 @@ func eta(waiting int, sealing SealingStatus) string {
 const readyWait = 3 * time.Second
 
 // readyz says whether pages can be served. Only a part that is required and away makes it
-// 503. A token or a Redis that is away pauses sealing and loses nothing, so the server
+// 503. A token that is away pauses sealing and a Redis slows it, nothing is lost, so the server
 // stays ready and says "degraded": taking it out of service would hide the pages that
 // explain the pause.
 func (s *Web) readyz(w http.ResponseWriter, r *http.Request) error {

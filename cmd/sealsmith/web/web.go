@@ -69,7 +69,8 @@ type LTI interface {
 // SealingStatus says whether credentials are being sealed.
 type SealingStatus struct {
 	Paused bool
-	Reason string // for everybody, the end of the sentence "Sealing is paused: …"; empty unless paused
+	Slow   bool   // not paused, but slower than it could be
+	Reason string // for everybody, the end of the sentence "Sealing is paused: …" or "… goes on slowly: …"; else empty
 	Detail string // for administrators: what to do
 	// Issuer is what the seal certificate says of itself; zero while no token was seen.
 	Issuer hsm.SealFacts
