@@ -12,7 +12,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
@@ -122,9 +121,8 @@ func readTrust(file string) (*x509.CertPool, error) {
 
 // openRedis makes the client; it connects when it is first used, and again after a loss.
 func (a *app) openRedis() error {
-	options := &redis.UniversalOptions{MaxRetries: 1, DialTimeout: 2 * time.Second, ContextTimeoutEnabled: true}
-	switch address := a.settings.Redis; {
-	case address == "":
+	address := a.settings.Redis
+	if address == "" {
 		child, err := newRedisChild(filepath.Join(a.settings.dir(), "redis"), a.logger)
 		if err != nil {
 			return err
@@ -133,17 +131,11 @@ func (a *app) openRedis() error {
 		if err != nil {
 			return err
 		}
-		a.child = child
-		options.Addrs = []string{socket}
-	case strings.HasPrefix(address, "unix:"):
-		options.Addrs = []string{strings.TrimPrefix(strings.TrimPrefix(address, "unix:"), "//")}
-	default:
-		single, err := redis.ParseURL(address)
-		if err != nil {
-			return fmt.Errorf("--redis must be redis://…, rediss://… or unix:PATH: %w", err)
-		}
-		options.Addrs, options.DB, options.TLSConfig = []string{single.Addr}, single.DB, single.TLSConfig
-		options.Username, options.Password = single.Username, single.Password
+		a.child, address = child, "unix:"+socket
+	}
+	options, err := redisqueue.Options(address)
+	if err != nil {
+		return fmt.Errorf("--redis: %w", err)
 	}
 	redis.SetLogger(redisLog{a.logger})
 	a.redis = redis.NewUniversalClient(options)

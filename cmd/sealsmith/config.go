@@ -21,7 +21,7 @@ type Settings struct {
 	Listen    string `help:"Address to listen on." env:"SEALSMITH_LISTEN" default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
 	PublicURL string `help:"Address under which browsers reach the server; https outside of development. Default: http://localhost and the port of --listen." env:"SEALSMITH_PUBLIC_URL" placeholder:"URL"`
 	Database  string `help:"sqlite:PATH or postgres://… Default: sqlite: in --dir." env:"SEALSMITH_DATABASE" placeholder:"ADDRESS"`
-	Redis     string `help:"redis://… or unix:PATH. Empty: a redis-server of our own, in --dir." env:"SEALSMITH_REDIS" placeholder:"ADDRESS"`
+	Redis     string `help:"redis://…, unix:PATH, redis+sentinel://HOST,HOST/MASTER or redis+cluster://HOST,HOST; rediss… for TLS. Empty: a redis-server of our own, in --dir." env:"SEALSMITH_REDIS" placeholder:"ADDRESS"`
 	Token     string `help:"The eSeal token as PKCS#11 URI (RFC 7512) with module-path and pin-source; several, separated by blanks, share the work or serve by x-for the organisations named. Empty: sealing is paused." env:"SEALSMITH_TOKEN" placeholder:"URI"`
 	Trust     string `help:"PEM file with the certificates of the authorities that the verification page trusts." env:"SEALSMITH_TRUST" placeholder:"FILE" type:"path"`
 	TSA       string `help:"Addresses of time-stamping authorities (RFC 3161), separated by blanks; the second is asked when the first does not answer. With one, credentials are proven for later years (JAdES B-LTA). User and password may stand in the address." env:"SEALSMITH_TSA" placeholder:"URL" name:"tsa"`

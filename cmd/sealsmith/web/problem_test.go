@@ -34,6 +34,7 @@ var unreachable = map[string]string{
 	"lti.ErrInvitationUsed":          "becomes a refusal of the registration",
 	"lti.ErrInvitationExpired":       "becomes a refusal of the registration",
 	"migrations/sqldb.ErrAddress":    "for the operator's command",
+	"issuance/redisqueue.ErrAddress": "for the operator's command",
 	"migrations/sqldb.ErrNewer":      "for the operator's command",
 	"migrations/sqldb.ErrOlder":      "for the operator's command",
 	"hsm.PausedError":                "is hsm.ErrPaused",
