@@ -37,7 +37,8 @@ const (
 // is left out is 6379, of a Sentinel 26379; a database that is left out is 0, and a Cluster
 // has no other. It fails with ErrAddress.
 func Options(address string) (*redis.UniversalOptions, error) {
-	o := &redis.UniversalOptions{MaxRetries: 1, DialTimeout: AnswerWithin, ContextTimeoutEnabled: true}
+	// Who calls goes on without a Redis that is away, so it is not dialled again and again.
+	o := &redis.UniversalOptions{MaxRetries: 1, DialTimeout: AnswerWithin, DialerRetries: 1, ContextTimeoutEnabled: true}
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
 		o.Addrs = []string{strings.TrimPrefix(path, "//")}
 		if o.Addrs[0] == "" {
