@@ -235,7 +235,8 @@ func TestAuditRewritten(t *testing.T) {
 	})
 }
 
-// TestAuditChainers has four writers and three chainers at once, one of which keeps dying.
+// TestAuditChainers has four writers and three chainers at once, one of which keeps dying, and
+// somebody who verifies meanwhile.
 func TestAuditChainers(t *testing.T) {
 	t.Parallel()
 	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
@@ -268,6 +269,13 @@ func TestAuditChainers(t *testing.T) {
 				}
 			})
 		}
+		chainers.Go(func() {
+			for ctx.Err() == nil {
+				if r, err := db.VerifyAudit(t.Context(), ""); err != nil || !r.Whole {
+					t.Errorf("while it is written: %+v, break %+v, %v", r, r.Break, err)
+				}
+			}
+		})
 		writers.Wait()
 		stop()
 		chainers.Wait()
@@ -395,8 +403,8 @@ func TestAuditOddText(t *testing.T) {
 	})
 }
 
-// TestAuditOnlyReader: a database that cannot be read is an error and no verdict.
-func TestAuditOnlyReader(t *testing.T) {
+// TestAuditNoDatabase: a database that cannot be read is an error and no verdict.
+func TestAuditNoDatabase(t *testing.T) {
 	t.Parallel()
 	db, err := sqldb.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "empty.db"))
 	if err != nil {
