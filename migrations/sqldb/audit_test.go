@@ -242,16 +242,19 @@ func TestAuditChainers(t *testing.T) {
 	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
 		ctx, stop := context.WithCancel(t.Context())
 		var chainers, writers sync.WaitGroup
-		died := 0
+		killed := errors.New("killed")
 		for i := range 3 {
 			c := newChainer(db)
 			if i == 0 {
-				c.Step = func() error {
-					died++
-					return errors.New("killed")
-				}
+				c.Step = func() error { return killed }
 			}
-			chainers.Go(func() { c.Run(ctx) })
+			chainers.Go(func() {
+				for ctx.Err() == nil { // the head is waited for; nobody is refused
+					if _, err := c.Link(t.Context()); err != nil && !errors.Is(err, killed) {
+						t.Error(err)
+					}
+				}
+			})
 		}
 		for w := range 4 {
 			writers.Go(func() {
@@ -281,11 +284,35 @@ func TestAuditChainers(t *testing.T) {
 		chainers.Wait()
 		linkAll(t, db)
 		whole(t, db, 360)
-		t.Logf("killed %d times", died)
 	})
 }
 
 var errRolledBack = errors.New("rolled back")
+
+// TestAuditRun links by itself, goes on after an error, and ends.
+func TestAuditRun(t *testing.T) {
+	t.Parallel()
+	db := sqldbtest.SQLite(t)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	steps := 0
+	c := newChainer(db)
+	c.Step = func() error {
+		if steps++; steps == 1 {
+			return errors.New("disk full")
+		}
+		if steps == 4 {
+			stop() // after the last batch: 500, 500, 200
+		}
+		return nil
+	}
+	happen(t, db, 1200)
+	c.Run(ctx)
+	// The last batch was being committed when the context ended: whole or not at all.
+	if r := verify(t, db, ""); !r.Whole || steps != 4 || r.Links+r.NotLinked != 1200 || r.Links < 1000 {
+		t.Errorf("after %d steps: %+v", steps, r)
+	}
+}
 
 // TestAuditKilled dies between the links and their commit, and after each batch.
 func TestAuditKilled(t *testing.T) {
