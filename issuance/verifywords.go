@@ -17,7 +17,7 @@ type headline struct{ headline, next string }
 
 const (
 	askOriginal  = "Ask the holder for the original file or for the link to it. Opening and saving a sealed file in an editor is enough to break its seal."
-	askWithdrawn = "Do not rely on it. The file is as it was sealed; what it says holds no more. " + askIssuer
+	askWithdrawn = "Do not rely on it. " + askIssuer
 	askIssuer    = "Ask the organisation that awarded it, by an address that you found yourself and not in the file."
 )
 
