@@ -12,7 +12,7 @@ import (
 )
 
 // ErrReason is for a withdrawal without a reason that everybody can be told.
-var ErrReason = errors.New("the reason has to be one of the list, with words of at most 500 letters when it is “other”")
+var ErrReason = errors.New("the reason has to be awarded_in_error, wrong_person, wrong_content, misconduct, holder_request or other; words may have 500 letters, and “other” needs some")
 
 // Act is what is done to a sealed credential as a whole.
 type Act string
@@ -75,6 +75,13 @@ type Withdrawal struct {
 }
 
 const withdrawalWords = 500 // letters
+
+// Check returns ErrReason when act cannot be done with these words and this reason, for
+// whoever wants to know before doing anything.
+func (w Withdrawal) Check(act Act) error {
+	_, err := w.clean(act)
+	return err
+}
 
 // clean returns w in the form in which it is kept, or ErrReason.
 func (w Withdrawal) clean(act Act) (Withdrawal, error) {
