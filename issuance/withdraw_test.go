@@ -238,6 +238,36 @@ func TestRevokeWhileSealing(t *testing.T) {
 	})
 }
 
+// Somebody who revokes as early as possible, over and over, meets the worker at every step:
+// the credential is sealed once and revoked once.
+func TestRevokeRacesTheWorker(t *testing.T) {
+	each(t, func(t *testing.T, o *office) {
+		c := o.claim(t, "noor")
+		var sealed error
+		var worker sync.WaitGroup
+		worker.Go(func() { sealed = o.worker(t).Seal(t.Context(), c.ID) })
+		for done := false; !done && t.Context().Err() == nil; {
+			intent, err := o.desk.Credential(t.Context(), o.org.ID, c.ID)
+			if errors.Is(err, issuance.ErrNotFound) {
+				continue
+			}
+			check(t, err)
+			_, err = o.desk.Revoke(t.Context(), o.order(intent))
+			if done = err == nil; !done {
+				wantRefused(t, err, "it is not sealed yet")
+			}
+		}
+		worker.Wait()
+		check(t, sealed)
+		o.wantState(t, c, issuance.Revoked)
+		cred, err := o.desk.Credential(t.Context(), o.org.ID, c.ID)
+		check(t, err)
+		if n := o.audits(t, "credential revoked", c.ID); n != 1 || !cred.SealedAt.Valid || len(cred.Sealed) == 0 || o.token.count() != 1 {
+			t.Errorf("%d revoked, sealed %v, %d signatures", n, cred.SealedAt, o.token.count())
+		}
+	})
+}
+
 func TestFindAndList(t *testing.T) {
 	each(t, func(t *testing.T, o *office) {
 		_, good := o.held(t, "good")

@@ -88,7 +88,6 @@ type standingRow struct {
 	At             sql.NullTime `db:"at"`
 }
 
-//nolint:gosec // G101: a query, no secret
 const standingFrom = `select k.id, k.organisation_id, k.claim_id, k.link, k.payload_sha256, k.sealed_at, c.state, c.updated_at,
 	coalesce(w.number, 0) as number, coalesce(w.kind, '') as kind, coalesce(w.reason, '') as reason, coalesce(w.words, '') as words, w.at
 	from credentials k join claims c on c.id = k.claim_id and c.organisation_id = k.organisation_id
@@ -130,7 +129,7 @@ func (d *Desk) Standing(ctx context.Context, credentialID string) (Standing, err
 // by its id, by the id as it is in the file, or by the address of its public page. It fails
 // with ErrNotFound.
 func (d *Desk) Find(ctx context.Context, organisationID, name string) (Standing, error) {
-	name = strings.TrimPrefix(strings.TrimSpace(name), credentialURN)
+	name = strings.TrimPrefix(strings.TrimSpace(name), urn)
 	name = strings.TrimRight(name, "/")
 	link := name[strings.LastIndex(name, "/")+1:]
 	return standing(ctx, d.db, `k.organisation_id = ? and (k.id = ? or k.link = ?)`, organisationID, strings.ToLower(name), link)

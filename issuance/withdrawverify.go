@@ -12,8 +12,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// credentialURN is how a credential is named in its file: this, and its UUID.
-const credentialURN = "urn:credential:"
+// urn is how a credential is named in its file: this, and its UUID.
+const urn = "urn:credential:"
 
 // Ask adds to a report what the file cannot say: whether the credential was withdrawn, when it
 // is one of this database. It must be the credential itself, by every byte that is sealed: a
@@ -23,7 +23,7 @@ func (d *Desk) Ask(ctx context.Context, r Report) (Report, error) {
 	if r.Content == nil {
 		return r, nil
 	}
-	id, ours := strings.CutPrefix(r.Content.ID, credentialURN)
+	id, ours := strings.CutPrefix(r.Content.ID, urn)
 	if !ours {
 		return r, nil
 	}
@@ -64,7 +64,7 @@ func (s Standing) answer(at time.Time) Answer {
 // statusAddress is where programs ask how a credential stands, made from the address of its
 // public page; empty when the file does not look like one of a server like this one.
 func statusAddress(credentialID, page string) string {
-	id, found := strings.CutPrefix(credentialID, credentialURN)
+	id, found := strings.CutPrefix(credentialID, urn)
 	if parsed, err := uuid.Parse(id); !found || err != nil || parsed.String() != id {
 		return ""
 	}

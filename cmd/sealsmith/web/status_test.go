@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/sealsmith/sealsmith/issuance"
+	"github.com/sealsmith/sealsmith/lti"
 )
 
 // onlyCredential is the one that the world has sealed.
@@ -163,5 +164,34 @@ func TestWithdrawnEverywhere(t *testing.T) {
 	silent(t, got, "looked up on this server")
 	if body := got.Body.String(); strings.Contains(body, "withdrawn on") {
 		t.Error("another server knows what it cannot know")
+	}
+}
+
+// Whoever asks what is kept about them gets the withdrawals too, with the words about them
+// and without who wrote them.
+func TestPrivacyNamesWithdrawals(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.sealed()
+	l := w.polder.launch("learner-1", roleLearner)
+	l.MessageType = lti.MessageDataPrivacy
+	own := w.enter(l)
+	silent(t, own.get("privacy.json"), "withdrawals")
+	w.suspend("The exam is looked at again.")
+	w.reinstate()
+	got := own.get("privacy.json")
+	want(t, got, http.StatusOK)
+	silent(t, got, "operator-7")
+	var doc struct {
+		Claims []struct {
+			Withdrawals []struct{ Act, Reason, Words string }
+		}
+	}
+	must(t, json.Unmarshal(got.Body.Bytes(), &doc))
+	if len(doc.Claims) != 1 || len(doc.Claims[0].Withdrawals) != 2 {
+		t.Fatalf("%+v", doc)
+	}
+	if first, second := doc.Claims[0].Withdrawals[0], doc.Claims[0].Withdrawals[1]; first.Act != "suspended" || first.Words != "The exam is looked at again." || second.Act != "reinstated" || second.Reason != "" {
+		t.Errorf("%+v", doc)
 	}
 }
