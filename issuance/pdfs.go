@@ -32,6 +32,9 @@ var (
 	// ErrWithdrawn says that the credential was revoked or replaced: no PDF of it is given
 	// out, also when one was made before.
 	ErrWithdrawn = errors.New("the credential is not in force any more")
+	// ErrSuspended says that the credential is not in force now and may be again: no PDF of it
+	// is given out until then.
+	ErrSuspended = errors.New("the credential is suspended")
 	// ErrOtherSeal says that the token belongs to another legal person than the one that
 	// sealed the credential. Its key must not vouch for what somebody else has sealed.
 	ErrOtherSeal = errors.New("the credential was sealed by another organisation than the one whose seal is here now")
@@ -116,15 +119,13 @@ func NewPDFs(d PDFDeps) *PDFs {
 // InForce tells whether a PDF of the credential is given out: nil, ErrNotFound when there is
 // no such credential or it is not sealed yet, or ErrWithdrawn.
 func (p *PDFs) InForce(ctx context.Context, organisationID, credentialID string) error {
-	var state State
-	err := p.deps.DB.Get(ctx, &state, `select c.state from credentials k join claims c on c.id = k.claim_id and c.organisation_id = k.organisation_id
-		where k.organisation_id = ? and k.id = ? and k.sealed_at is not null`, organisationID, credentialID)
+	now, err := standing(ctx, p.deps.DB, `k.organisation_id = ? and k.id = ? and k.sealed_at is not null`, organisationID, credentialID)
 	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		return ErrNotFound
 	case err != nil:
-		return fmt.Errorf("read the state of a credential: %w", err)
-	case state == Revoked || state == Replaced:
+		return err
+	case now.InForce == StandsSuspended:
+		return ErrSuspended
+	case now.Withdrawn():
 		return ErrWithdrawn
 	}
 	return nil

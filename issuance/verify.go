@@ -74,7 +74,8 @@ type SealReport struct {
 // Report is the result of Verify.
 type Report struct {
 	Verdict Verdict `json:"verdict"`
-	// Reason is a stable code for the headline, for example genuine, changed, unknown_issuer, expired.
+	// Reason is a stable code for the headline, for example genuine, changed, unknown_issuer, expired,
+	// and after Desk.Ask revoked or suspended.
 	Reason   string   `json:"reason"`
 	Headline string   `json:"headline"`
 	Next     string   `json:"next"` // what to do now, in a sentence; empty when there is nothing to do
@@ -90,6 +91,8 @@ type Report struct {
 	// SHA256 of the whole file, hexadecimal.
 	SHA256    string    `json:"sha256"`
 	CheckedAt time.Time `json:"checked_at"`
+
+	payload string // hex SHA-256 of what is sealed, for Desk.Ask
 }
 
 // Failed says whether something in the file is wrong, as opposed to not confirmed.
@@ -173,6 +176,7 @@ func Verify(file []byte, opts VerifyOptions) Report {
 	if err != nil {
 		return r.unreadable(err)
 	}
+	r.payload = digest(sealed.Payload)
 	found := opts.look(sealed)
 	e := examination{now: opts.Now, file: sealed, findings: found.Findings, proofs: found.Proofs}
 	e.leaf = sealed.Signatures[0].Leaf()
@@ -240,7 +244,7 @@ func unreadableReason(err error) string {
 // it is without.
 func (r *Report) conclude() {
 	for _, outcome := range []Outcome{OutcomeFailed, OutcomeUnknown} {
-		for _, id := range []string{"seal", "certificate", "issuer", "format", "dates", "content", "timestamps"} {
+		for _, id := range []string{"seal", "certificate", "issuer", "format", "revocation", "dates", "content", "timestamps"} {
 			for _, c := range r.Checks {
 				if c.ID == id && c.Outcome == outcome && (id != "timestamps" || outcome == OutcomeFailed) {
 					r.Verdict, r.Reason = VerdictNotValid, c.Reason

@@ -324,7 +324,8 @@ func (e *examination) says() Answer {
 	return e.check("content", OutcomeOK, "fine")
 }
 
-// revocation is never checked: European Digital Credentials have no way to say it in the file.
+// revocation is never checked here: European Digital Credentials have no way to say it in the
+// file. Desk.Ask knows of those that are kept in its database.
 func (e *examination) revocation() Answer {
 	if len(e.envelope.Status) > 0 {
 		c := e.check("revocation", OutcomeNotChecked, "status_not_read")
@@ -332,6 +333,11 @@ func (e *examination) revocation() Answer {
 		return c
 	}
 	if e.content != nil && e.content.VerifyURL != "" {
+		if address := statusAddress(e.content.ID, e.content.VerifyURL); address != "" {
+			c := e.check("revocation", OutcomeNotChecked, "no_status_but_address", address)
+			c.Details = []string{e.content.VerifyURL, address}
+			return c
+		}
 		c := e.check("revocation", OutcomeNotChecked, "no_status_but_page")
 		c.Details = []string{e.content.VerifyURL}
 		return c

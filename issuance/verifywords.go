@@ -16,8 +16,9 @@ var titles = map[string]string{
 type headline struct{ headline, next string }
 
 const (
-	askOriginal = "Ask the holder for the original file or for the link to it. Opening and saving a sealed file in an editor is enough to break its seal."
-	askIssuer   = "Ask the organisation that awarded it, by an address that you found yourself and not in the file."
+	askOriginal  = "Ask the holder for the original file or for the link to it. Opening and saving a sealed file in an editor is enough to break its seal."
+	askWithdrawn = "Do not rely on it. " + askIssuer
+	askIssuer    = "Ask the organisation that awarded it, by an address that you found yourself and not in the file."
 )
 
 // headlines by reason, most by check and reason. They never use the words of signatures.
@@ -60,7 +61,11 @@ var headlines = map[string]headline{
 	"format.failed":  {"This file is sealed, but it is not a European Digital Credential.", askIssuer},
 	"format.unknown": {"This file is sealed, but it follows a model that is not known here.", askIssuer},
 
-	"dates.expired":          {"This credential is genuine, but it has expired.", "Ask the holder whether there is a newer one."},
+	"dates.expired":        {"This credential is genuine, but it has expired.", "Ask the holder whether there is a newer one."},
+	"revocation.revoked":   {"This credential was withdrawn on %s by %s.", askWithdrawn},
+	"revocation.suspended": {"This credential is suspended since %s by %s.", "Do not rely on it while that is so: it may come back, or be withdrawn for good. " + askIssuer},
+	"revocation.replaced":  {"This credential was replaced on %s by %s.", "Ask the holder for the one that holds now."},
+
 	"dates.not_in_force":     {"This credential is not in force yet.", "Check it again on the day it names."},
 	"dates.issued_in_future": {"This credential carries a date in the future.", "Check the clock of this machine. " + askIssuer},
 	"dates.failed":           {"The dates of this credential do not fit its seal.", "Do not rely on it. " + askIssuer},
@@ -183,9 +188,14 @@ var checkWords = map[string]string{ //nolint:gosec // G101 takes sentences about
 	"content.no_learner":       "The credential does not say whose it is.",
 	"content.no_awarding_body": "The credential does not say who awarded it.",
 
-	"revocation.no_status":          "The file carries no status, so it cannot say whether it was withdrawn. The organisation that awarded it can.",
-	"revocation.no_status_but_page": "The file carries no status, so it cannot say whether it was withdrawn. The page that it names can; look there.",
-	"revocation.status_not_read":    "The file names a status that this version does not read, so it may have been withdrawn. The organisation that awarded it can say.",
+	"revocation.no_status":             "The file carries no status, so it cannot say whether it was withdrawn. The organisation that awarded it can.",
+	"revocation.no_status_but_page":    "The file carries no status, so it cannot say whether it was withdrawn. The page that it names can; look there.",
+	"revocation.no_status_but_address": "The file carries no status, so it cannot say whether it was withdrawn. The page that it names can; programs ask %s",
+	"revocation.in_force":              "It was not withdrawn: this server keeps it, and was asked on %s.",
+	"revocation.suspended":             "It is suspended since %s: it does not count until that is lifted.",
+	"revocation.revoked":               "It was withdrawn for good on %s.",
+	"revocation.replaced":              "On %s another credential took its place.",
+	"revocation.status_not_read":       "The file names a status that this version does not read, so it may have been withdrawn. The organisation that awarded it can say.",
 
 	"timestamps.fine":                          "A time-stamp proves when the seal existed.",
 	"timestamps.timestamps_unread":             "Something was added to the file after sealing that cannot be read. It does not touch what was sealed.",

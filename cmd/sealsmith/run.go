@@ -36,7 +36,9 @@ type cli struct {
 	Templates     templatesCommand     `cmd:"" help:"Micro-credential templates."`
 	Keys          keysCommand          `cmd:"" help:"The LTI signing keys of the tool, and the key file that seals them."`
 	Token         tokenCommand         `cmd:"" help:"The eSeal token."`
+	Credentials   credentialsCommand   `cmd:"" help:"Sealed credentials, and how to withdraw them."`
 	Queue         queueCommand         `cmd:"" help:"What waits for the seal, and what has stopped."`
+	Audit         auditCommand         `cmd:"" help:"The audit trail: who did what to which claim, key and template."`
 	TrustLists    trustCommand         `cmd:"" name:"trust" help:"The trusted lists of the EU, which say whether a seal is qualified."`
 	Bench         benchCommand         `cmd:"" help:"Measure launches and sealing on this machine; JSON lines."`
 	Migrate       migrateCommand       `cmd:"" help:"Bring the database schema up to date."`

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"strings"
@@ -22,7 +23,10 @@ type credentialPage struct {
 	Link                string // the public page
 	QR                  *qrCode
 	Steps               []event
-	Withdrawn           string // word on the band: WITHDRAWN or REPLACED; empty: in force
+	Withdrawn           string // word on the band: WITHDRAWN, SUSPENDED or REPLACED; empty: in force
+	Suspended           bool   // it may come back
+	Since               time.Time
+	Because             string // why, in sentences; may be empty
 }
 
 // qrCode is drawn as one path, one unit per module, with the quiet zone in Box.
@@ -43,15 +47,17 @@ func (s *Web) showCredential(w http.ResponseWriter, r *http.Request, v *visit, c
 		Name: strings.TrimSpace(c.GivenName + " " + c.FamilyName), Claim: c.ID, Email: v.organisation.Email, SealedAt: credential.SealedAt.Time,
 		Bytes: len(credential.Sealed), Link: s.deps.PublicURL.JoinPath("c", credential.Link).String(),
 	}
-	switch c.State {
-	case issuance.Revoked:
-		page.Withdrawn = "WITHDRAWN"
-	case issuance.Replaced:
-		page.Withdrawn = "REPLACED"
-	default: // in force
+	now, err := s.deps.Desk.Standing(r.Context(), credential.ID)
+	if err != nil {
+		return err
+	}
+	page.Withdrawn, page.Suspended = band(now.InForce), now.InForce == issuance.StandsSuspended
+	if page.Withdrawn == "" {
 		if page.QR, err = newQRCode(page.Link); err != nil {
 			return err
 		}
+	} else {
+		page.Since, page.Because = now.Since, now.Because()
 	}
 	page.Steps = []event{
 		{Kind: "ok", Icon: "check", Title: "Claimed by you", State: "done", Words: moment(c.ConsentAt.Time)},
@@ -59,6 +65,10 @@ func (s *Web) showCredential(w http.ResponseWriter, r *http.Request, v *visit, c
 	}
 	if c.State == issuance.Delivered {
 		page.Steps = append(page.Steps, event{Kind: "ok", Icon: "down", Title: "Saved by you", State: "done", Words: moment(c.UpdatedAt)})
+	}
+	if page.Withdrawn != "" {
+		title := map[issuance.InForce]string{issuance.StandsSuspended: "Suspended", issuance.StandsReplaced: "Replaced"}[now.InForce]
+		page.Steps = append(page.Steps, event{Kind: "warn", Icon: "alert", Title: cmp.Or(title, "Withdrawn"), State: "not in force", Words: moment(now.Since)})
 	}
 	return s.show(w, r, http.StatusOK, view{name: "credential", frame: v.frame(), page: &page})
 }

@@ -61,6 +61,15 @@ type keptClaim struct {
 	Consent    time.Time `json:"consent_at,omitzero"`
 	Credential string    `json:"credential,omitempty"` // the sealed file, or what waits to be sealed
 	PDF        []byte    `json:"certificate_pdf,omitempty"`
+
+	Withdrawals []keptWithdrawal `json:"withdrawals,omitempty"`
+}
+
+type keptWithdrawal struct {
+	Act    issuance.Act    `json:"act"`
+	At     time.Time       `json:"at"`
+	Reason issuance.Reason `json:"reason,omitempty"`
+	Words  string          `json:"words,omitempty"`
 }
 
 // about is the person asked about: the one in the message, or who asks.
@@ -133,20 +142,10 @@ func (s *Web) privacyFile(w http.ResponseWriter, r *http.Request, v *visit) erro
 		})
 	}
 	for _, c := range claims {
-		kept := keptClaim{ID: c.ID, Attachment: c.AttachmentID, State: string(c.State), GivenName: c.GivenName, FamilyName: c.FamilyName}
-		if c.ConsentAt.Valid {
-			kept.Consent = c.ConsentAt.Time.UTC()
-		}
-		credential, err := s.deps.Desk.Credential(r.Context(), v.organisation.ID, c.ID)
-		if err != nil && !errors.Is(err, issuance.ErrNotFound) {
-			return err
-		}
-		kept.Credential = cmp.Or(string(credential.Sealed), string(credential.Payload))
-		pdf, _, err := s.deps.PDFs.Stored(r.Context(), v.organisation.ID, credential.ID)
+		kept, err := s.keptOf(r.Context(), c)
 		if err != nil {
 			return err
 		}
-		kept.PDF = pdf.File
 		doc.Claims = append(doc.Claims, kept)
 	}
 	body, err := json.MarshalIndent(doc, "", "  ")
@@ -157,4 +156,30 @@ func (s *Web) privacyFile(w http.ResponseWriter, r *http.Request, v *visit) erro
 	w.Header().Set("Content-Disposition", `attachment; filename="kept.json"`)
 	_, err = w.Write(append(body, '\n'))
 	return s.gone(r, err)
+}
+
+// keptOf is all that is kept with a claim.
+func (s *Web) keptOf(ctx context.Context, c issuance.Claim) (keptClaim, error) {
+	kept := keptClaim{ID: c.ID, Attachment: c.AttachmentID, State: string(c.State), GivenName: c.GivenName, FamilyName: c.FamilyName}
+	if c.ConsentAt.Valid {
+		kept.Consent = c.ConsentAt.Time.UTC()
+	}
+	credential, err := s.deps.Desk.Credential(ctx, c.OrganisationID, c.ID)
+	if errors.Is(err, issuance.ErrNotFound) {
+		return kept, nil
+	}
+	if err != nil {
+		return kept, err
+	}
+	kept.Credential = cmp.Or(string(credential.Sealed), string(credential.Payload))
+	pdf, _, err := s.deps.PDFs.Stored(ctx, c.OrganisationID, credential.ID)
+	if err != nil {
+		return kept, err
+	}
+	kept.PDF = pdf.File
+	done, err := s.deps.Desk.Withdrawals(ctx, c.OrganisationID, credential.ID)
+	for _, w := range done {
+		kept.Withdrawals = append(kept.Withdrawals, keptWithdrawal{Act: w.Act, At: w.At.UTC(), Reason: w.Reason, Words: w.Words})
+	}
+	return kept, err
 }

@@ -82,6 +82,8 @@ func sentinels() []sentinel {
 		{issuance.ErrSpent, "internal"},
 		{issuance.ErrPDFLater, "pdf-later"}, // before its causes
 		{issuance.ErrWithdrawn, "withdrawn"},
+		{issuance.ErrSuspended, "suspended"},
+		{issuance.ErrReason, "form"},
 		{issuance.ErrOtherSeal, "no-pdf"},
 		{issuance.ErrRecord, "internal"},
 

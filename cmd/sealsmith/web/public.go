@@ -13,7 +13,8 @@ import (
 )
 
 // public is the page behind the link and the QR code of one credential. It verifies the
-// sealed bytes at each visit, as if somebody had uploaded them.
+// sealed bytes at each visit, as if somebody had uploaded them, and asks whether the
+// credential was withdrawn.
 func (s *Web) public(w http.ResponseWriter, r *http.Request) error {
 	credential, err := s.deps.Desk.Published(r.Context(), mux.Vars(r)["link"])
 	if err != nil {
@@ -23,7 +24,10 @@ func (s *Web) public(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	report := s.deps.Verify(credential.Sealed)
+	report, err := s.verified(r.Context(), credential.Sealed)
+	if err != nil {
+		return err
+	}
 	w.Header().Set("X-Robots-Tag", "noindex") // a link that was shared is not published to the world
 	if wantsJSON(r) {
 		return s.json(w, r, http.StatusOK, "application/json", report)
@@ -33,14 +37,16 @@ func (s *Web) public(w http.ResponseWriter, r *http.Request) error {
 	switch err := s.deps.PDFs.InForce(r.Context(), credential.OrganisationID, credential.ID); {
 	case err == nil:
 		page.Printed = true
-	case !errors.Is(err, issuance.ErrWithdrawn):
+	case !errors.Is(err, issuance.ErrWithdrawn) && !errors.Is(err, issuance.ErrSuspended):
 		return err
 	}
 	f := Frame{Home: "/", Nav: checkAnother(), Organisation: masthead(organisation, "")}
 	return s.show(w, r, http.StatusOK, view{name: "result", frame: f, page: &page})
 }
 
-// publicFile hands out the sealed bytes.
+// publicFile hands out the sealed bytes, also of what was withdrawn: the file is evidence of
+// what was awarded, whoever has it has it already, and the page that leads here says what it
+// is worth.
 func (s *Web) publicFile(w http.ResponseWriter, r *http.Request) error {
 	credential, err := s.deps.Desk.Published(r.Context(), mux.Vars(r)["link"])
 	if err != nil {

@@ -9,13 +9,16 @@ import (
 )
 
 // resultPage says what came of checking a file. Tone is ok, unknown (nothing wrong, not
-// confirmed), bad or unreadable.
+// confirmed), withdrawn, bad or unreadable.
 type resultPage struct {
 	Tone, Headline, Next                     string
 	File                                     string // as it was uploaded
 	Link                                     string // of a credential of ours, empty for uploads
 	Bytes                                    int
-	Printed                                  bool // a PDF is given out
+	Printed                                  bool   // a PDF is given out
+	Band                                     string // word on the seal of a withdrawn credential
+	Withdrawn                                string // why, in sentences
+	Asked                                    bool   // the credential is ours, and was looked up
 	Title, Learner, AwardingBody, IssuerName string
 	Number, Fingerprint                      string
 	Qualified                                string // that it is qualified or based on a qualified certificate, in words; else empty
@@ -39,6 +42,9 @@ func (s *Web) resultPage(r issuance.Report) resultPage {
 	}
 	for _, c := range r.Checks {
 		p.Checks = append(p.Checks, checkEvent(c))
+		if c.ID == "revocation" && c.Outcome != issuance.OutcomeNotChecked {
+			p.Asked, p.Withdrawn, p.Band = true, c.Words, band(issuance.InForce(c.Reason))
+		}
 		if q := r.Qualification; q != nil && c.ID == "certificate" {
 			p.Checks = append(p.Checks, qualificationEvent(*q))
 			if qualified(*q) {
@@ -107,11 +113,27 @@ func tone(r issuance.Report) string {
 		return "ok"
 	case r.Verdict == issuance.VerdictUnreadable:
 		return "unreadable"
+	case band(issuance.InForce(r.Reason)) != "":
+		return "withdrawn"
 	case r.Failed():
 		return "bad"
 	default:
 		return "unknown"
 	}
+}
+
+// band is the word on the seal of a credential that does not count now, else empty.
+func band(standing issuance.InForce) string {
+	switch standing {
+	case issuance.StandsRevoked:
+		return "WITHDRAWN"
+	case issuance.StandsSuspended:
+		return "SUSPENDED"
+	case issuance.StandsReplaced:
+		return "REPLACED"
+	case issuance.StandsInForce:
+	}
+	return ""
 }
 
 // checkEvent never leaves a bare tick: the title says what was asked, the words what came

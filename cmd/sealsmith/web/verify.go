@@ -1,11 +1,14 @@
 package web
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"mime/multipart"
 	"net/http"
+
+	"github.com/sealsmith/sealsmith/issuance"
 )
 
 // verifyPage asks for a file. Trouble says why the last one could not be taken: missing,
@@ -30,13 +33,22 @@ func (s *Web) verify(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return s.refuseUpload(w, r, err)
 	}
-	report := s.deps.Verify(file)
+	report, err := s.verified(r.Context(), file)
+	if err != nil {
+		return err
+	}
 	if wantsJSON(r) {
 		return s.json(w, r, http.StatusOK, "application/json", report)
 	}
 	page := s.resultPage(report)
 	page.File = name
 	return s.show(w, r, http.StatusOK, view{name: "result", frame: Frame{Home: "/", Nav: checkAnother()}, page: &page})
+}
+
+// verified is what the file says of itself, and what is known here: whether a credential of
+// ours was withdrawn.
+func (s *Web) verified(ctx context.Context, file []byte) (issuance.Report, error) {
+	return s.deps.Desk.Ask(ctx, s.deps.Verify(file))
 }
 
 func checkAnother() []NavItem { return []NavItem{{Word: "Check another", Href: "/verify"}} }

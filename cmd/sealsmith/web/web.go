@@ -176,6 +176,7 @@ func (s *Web) routes(r *mux.Router) {
 	get("/c/{link}", s.public)
 	get("/c/{link}/credential.jsonld", s.publicFile)
 	get("/c/{link}/certificate.pdf", s.publicPDF)
+	get("/status/{id}", s.status)
 	get("/brand/{slug}.css", s.brand)
 	get("/static/{version}/{path:.+}", s.static)
 	get("/favicon.ico", s.favicon)

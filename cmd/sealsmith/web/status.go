@@ -1,0 +1,41 @@
+package web
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/gorilla/mux"
+
+	"github.com/sealsmith/sealsmith/issuance"
+)
+
+// statusDocument says to a program how a credential stands. It tells nothing about people:
+// the words that staff wrote are for the pages.
+type statusDocument struct {
+	ID       string           `json:"id"` // as in the sealed file
+	Standing issuance.InForce `json:"standing"`
+	Since    time.Time        `json:"since"`
+	Reason   issuance.Reason  `json:"reason,omitempty"`
+}
+
+// statusAge is how long an answer may be kept by whoever asked, and by caches on the way: a
+// withdrawal is known everywhere a minute later.
+const statusAge = "public, max-age=60"
+
+// status answers programs that have a sealed file and its id. Nothing in the file leads here,
+// because European Digital Credentials have no place for it. Anybody may ask from anywhere;
+// it is one indexed read, of no more than is told.
+func (s *Web) status(w http.ResponseWriter, r *http.Request) error {
+	r.Header.Set("Accept", "application/json") // refusals too are for programs
+	h := w.Header()
+	h.Set("Access-Control-Allow-Origin", "*")
+	h.Set("X-Robots-Tag", "noindex")
+	now, err := s.deps.Desk.Standing(r.Context(), mux.Vars(r)["id"])
+	if err != nil {
+		return err
+	}
+	h.Set("Cache-Control", statusAge)
+	return s.json(w, r, http.StatusOK, "application/json", statusDocument{
+		ID: "urn:credential:" + now.CredentialID, Standing: now.InForce, Since: now.Since, Reason: now.Reason,
+	})
+}
