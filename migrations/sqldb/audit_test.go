@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -372,6 +373,33 @@ func TestAuditLateCommit(t *testing.T) {
 	})
 }
 
+// undo takes back all migrations of a folder from one on, the last one first.
+func undo(t *testing.T, db *sqldb.DB, folder, from string) {
+	t.Helper()
+	files, err := migrations.Files.ReadDir(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range slices.Backward(files) {
+		if file.Name() < from {
+			break
+		}
+		script, err := migrations.Files.ReadFile(folder + "/" + file.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, down, ok := strings.Cut(string(script), "-- +goose Down")
+		if !ok {
+			t.Fatalf("%s has no way down", file.Name())
+		}
+		for statement := range strings.SplitSeq(strings.TrimSpace(down), ";") {
+			if _, err := db.Exec(t.Context(), statement); statement != "" && err != nil {
+				t.Fatalf("%s: %v", statement, err)
+			}
+		}
+	}
+}
+
 // TestAuditMigrates finds rows that were written before there was a chain.
 func TestAuditMigrates(t *testing.T) {
 	t.Parallel()
@@ -380,19 +408,7 @@ func TestAuditMigrates(t *testing.T) {
 		if db.Embedded() {
 			folder = "sqlite"
 		}
-		script, err := migrations.Files.ReadFile(folder + "/00004_audit_chain.sql")
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, down, ok := strings.Cut(string(script), "-- +goose Down")
-		if !ok {
-			t.Fatal("the migration has no way down")
-		}
-		for statement := range strings.SplitSeq(strings.TrimSpace(down), ";") {
-			if _, err := db.Exec(t.Context(), statement); statement != "" && err != nil {
-				t.Fatalf("%s: %v", statement, err)
-			}
-		}
+		undo(t, db, folder, "00004")
 		if _, err := db.Exec(t.Context(), `delete from goose_db_version where version_id >= 4`); err != nil {
 			t.Fatal(err)
 		}
