@@ -16,7 +16,7 @@ demo: ## Show the whole life of a micro-credential on real parts. ARGS=--once en
 	@bin/sealsmith demo $(ARGS)
 
 test: ## Run all tests on SQLite, PostgreSQL, Redis, SoftHSM, Chromium and Firefox.
-	@.ci/packages gcc libc6-dev softhsm2 libnss3 libnss3-tools p11-kit p11-kit-modules redis-server postgresql chromium firefox-esr
+	@.ci/packages gcc libc6-dev softhsm2 libnss3 libnss3-tools p11-kit p11-kit-modules redis-server redis-tools postgresql chromium firefox-esr openssl poppler-utils qpdf
 	@.ci/with-postgres go test -timeout 20m ./...
 
 build: ## Build bin/sealsmith.
