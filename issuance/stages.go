@@ -25,7 +25,7 @@ func (p *Preserver) stage(ctx context.Context, row proof) (proof, error) {
 	switch row.Level {
 	case templates.SealB:
 		row.Level = templates.SealT
-		row.File, err = p.stamp(ctx, row.File)
+		row.File, err = p.stamp(ctx, row.File, jades.SignatureImprint, jades.AddTimestamp)
 	case templates.SealT:
 		row.Level = templates.SealLT
 		row.File, err = p.complete(ctx, row.File)
@@ -35,7 +35,7 @@ func (p *Preserver) stage(ctx context.Context, row proof) (proof, error) {
 		}
 		row.Level = templates.SealLTA
 		if err == nil {
-			row.File, err = p.archive(ctx, row.File)
+			row.File, err = p.stamp(ctx, row.File, jades.ArchiveImprint, jades.AddArchive)
 		}
 	}
 	if err != nil {
@@ -45,17 +45,17 @@ func (p *Preserver) stage(ctx context.Context, row proof) (proof, error) {
 	return row, err
 }
 
-// stamp adds the time-stamp of the signature.
-func (p *Preserver) stamp(ctx context.Context, file []byte) ([]byte, error) {
-	imprint, err := jades.SignatureImprint(file)
+// stamp adds a time-stamp: add puts it in, over the bytes that imprint says.
+func (p *Preserver) stamp(ctx context.Context, file []byte, imprint func([]byte) ([]byte, error), add func(file, der []byte) ([]byte, error)) ([]byte, error) {
+	data, err := imprint(file)
 	if err != nil {
 		return nil, err
 	}
-	token, err := p.Stamps.Stamp(ctx, imprint)
+	token, err := p.Stamps.Stamp(ctx, data)
 	if err != nil {
 		return nil, err
 	}
-	return jades.AddTimestamp(file, token.Raw)
+	return add(file, token.Raw)
 }
 
 // complete adds certificates and revocation data of the seal and of its time-stamp.
@@ -109,27 +109,11 @@ func (p *Preserver) standing(ctx context.Context, chain []*x509.Certificate, at 
 		return revocation.Evidence{}, err
 	}
 	for i, c := range chain[:len(chain)-1] {
-		if revocation.ShortLived(c) {
-			continue
-		}
 		if err := evidence.Status(c, chain[i+1], at); err != nil {
 			return revocation.Evidence{}, err
 		}
 	}
 	return evidence, nil
-}
-
-// archive adds a time-stamp over everything.
-func (p *Preserver) archive(ctx context.Context, file []byte) ([]byte, error) {
-	imprint, err := jades.ArchiveImprint(file)
-	if err != nil {
-		return nil, err
-	}
-	token, err := p.Stamps.Stamp(ctx, imprint)
-	if err != nil {
-		return nil, err
-	}
-	return jades.AddArchive(file, token.Raw)
 }
 
 // freshen adds what proves the last archive time-stamp, while its authority can be asked,
