@@ -41,6 +41,7 @@ type cli struct {
 	Audit         auditCommand         `cmd:"" help:"The audit trail: who did what to which claim, key and template."`
 	TrustLists    trustCommand         `cmd:"" name:"trust" help:"The trusted lists of the EU, which say whether a seal is qualified."`
 	Bench         benchCommand         `cmd:"" help:"Measure launches and sealing on this machine; JSON lines."`
+	Crashrun      crashCommand         `cmd:"" help:"Issue credentials while processes are killed, and count what came of it; for developers."`
 	Migrate       migrateCommand       `cmd:"" help:"Bring the database schema up to date."`
 	Version       versionCommand       `cmd:"" help:"Print the version."`
 }
