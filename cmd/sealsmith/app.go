@@ -30,8 +30,9 @@ import (
 // Learners do not wait for it: a launch reads their own result.
 const gradeInterval = 10 * time.Minute
 
-// leaseTime is how long a claim is with a worker that has died.
-const leaseTime = 2 * time.Minute
+// leaseTime is how long a claim is with a worker that has died; one that lives renews its
+// leases.
+const leaseTime = 20 * time.Second
 
 // app is the program as a value: every part, wired. Tests and the demo start it on a
 // free port.
@@ -163,8 +164,8 @@ func (l redisLog) Printf(ctx context.Context, format string, v ...any) {
 func (a *app) worker() *issuance.Worker {
 	return &issuance.Worker{
 		DB: a.db, Templates: a.templates, Jobs: a.queue, Sealer: a.seals.everybody, Own: a.seals.sealers(),
-		Pages: a.pages, PublicURL: a.public, Parallel: a.seals.sessions() + 1, Lease: leaseTime, Sweep: 2 * time.Second, Now: time.Now, Logger: a.logger,
-		Level: a.level(),
+		Pages: a.pages, PublicURL: a.public, Parallel: a.seals.sessions() + 1, Lease: leaseTime, Sweep: time.Second, Now: time.Now, Logger: a.logger,
+		Level: a.level(), Clock: a.db.Clock,
 	}
 }
 

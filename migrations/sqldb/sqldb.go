@@ -112,6 +112,20 @@ func (db *DB) Close() error {
 // Ping reports whether the database answers, for readiness.
 func (db *DB) Ping(ctx context.Context) error { return db.reader.PingContext(ctx) }
 
+// Clock returns the time by the clock of the database: of its machine, when that is another one.
+func (db *DB) Clock(ctx context.Context) (time.Time, error) {
+	var at time.Time
+	if db.postgres {
+		err := db.Get(ctx, &at, `select clock_timestamp()`)
+		return at.UTC(), err
+	}
+	var text string
+	if err := db.Get(ctx, &text, `select strftime('%Y-%m-%dT%H:%M:%fZ', 'now')`); err != nil {
+		return at, err
+	}
+	return time.Parse(time.RFC3339Nano, text)
+}
+
 // Get implements Queryer on the read pool.
 func (db *DB) Get(ctx context.Context, dest any, query string, args ...any) error {
 	return db.reader.GetContext(ctx, dest, db.reader.Rebind(query), args...)
