@@ -35,6 +35,9 @@ func (w *Worker) hold(ctx context.Context, c Claim) (letGo func()) {
 				return
 			case <-ticker.C:
 			}
+			if w.onTime(ctx) != nil {
+				continue // the end of the lease would be wrong
+			}
 			if err := w.renew(ctx, c); errors.Is(err, errLeaseLost) {
 				w.Logger.WarnContext(ctx, "another worker has taken the claim over", "claim_id", c.ID)
 				return

@@ -221,7 +221,7 @@ func (w *Worker) Seal(ctx context.Context, claimID string) error {
 		return err
 	}
 	next, at := w.afterwards(c, err)
-	if errors.Is(err, hsm.ErrPaused) || errors.Is(err, errNoRoom) {
+	if errors.Is(err, hsm.ErrPaused) || errors.Is(err, errNoRoom) || errors.Is(err, errClock) {
 		c.Attempts-- // not the claim's fault
 	}
 	return errors.Join(err, w.release(ctx, c, next, at, err.Error()))
@@ -243,6 +243,9 @@ func (w *Worker) attempt(ctx context.Context, c Claim) (err error) {
 func (w *Worker) afterwards(c Claim, err error) (State, time.Time) {
 	if errors.Is(err, hsm.ErrPaused) {
 		return Queued, w.Now()
+	}
+	if errors.Is(err, errClock) {
+		return Queued, c.NotBefore // what time it is others know
 	}
 	if errors.Is(err, errNoRoom) {
 		return Queued, w.Now().Add(noRoomPause)
@@ -303,6 +306,9 @@ func (w *Worker) seal(ctx context.Context, c Claim) error {
 	}
 	if !cred.SealedAt.Valid {
 		if err := w.step("sign"); err != nil {
+			return err
+		}
+		if err := w.onTime(ctx); err != nil { // the seal says when it was made
 			return err
 		}
 		payload, err := checked.spend()
