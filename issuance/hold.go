@@ -65,10 +65,10 @@ func (w *Worker) renew(ctx context.Context, c Claim) error {
 	return nil
 }
 
-// maxSkew is how far the clock of a worker may be from the database's. Leases and dates of issue
+// MaxSkew is how far the clock of a worker may be from the database's. Leases and dates of issue
 // are made by it: one that is far ahead takes claims from others and seals dates that are still
 // to come; one that is far behind finds nothing due.
-const maxSkew = 5 * time.Second
+const MaxSkew = 5 * time.Second
 
 // errClock says that this machine must not seal now.
 var errClock = errors.New("the clock of this machine is wrong")
@@ -83,7 +83,7 @@ func (w *Worker) onTime(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	wrong := off.Abs() > maxSkew
+	wrong := off.Abs() > MaxSkew
 	if w.skewed.Swap(wrong) != wrong && ctx.Err() == nil {
 		w.Logger.ErrorContext(ctx, "the clock of this machine differs from the database's; while it does this worker seals nothing: let NTP set it", "wrong", wrong, "ahead", off.Round(time.Millisecond).String())
 	}

@@ -68,7 +68,7 @@ type Worker struct {
 	Now       func() time.Time // the clock
 	Logger    *slog.Logger
 	// Clock is the clock that all workers share, the database's: while Now differs from it by
-	// more than maxSkew nothing is sealed. nil: there is one machine.
+	// more than MaxSkew nothing is sealed. nil: there is one machine.
 	Clock func(ctx context.Context) (time.Time, error)
 	// Step, when set, is called before each step with its name; an error ends the attempt
 	// there as kill -9 would. Tests kill workers with it.

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -55,6 +56,8 @@ type app struct {
 	pdfs      *issuance.PDFs
 	trusted   *trusted
 	proofs    *proofs // nil: nothing is added to seals
+	drain     time.Duration
+	stopping  atomic.Bool // told to stop; /readyz says so for as long as drain
 }
 
 // newApp opens the database and wires what every long-running command shares. Nothing

@@ -210,13 +210,7 @@ func (p *crowd) atDesk(ctx context.Context, a *app, i int) error {
 // byPage comes from the LMS with a browser of their own, and claims unless that is done.
 func (p *crowd) byPage(ctx context.Context, i int) error {
 	j := &journey{demo: p.journey.demo, browser: newBrowser(), activity: p.journey.activity}
-	if err := j.as(ctx, pageLearner(i), j.activity); err != nil {
-		return err
-	}
-	if err := j.browser.frame(ctx); err != nil {
-		return err
-	}
-	if err := j.settle(ctx); err != nil {
+	if err := j.enter(ctx, pageLearner(i)); err != nil {
 		return err
 	}
 	err := j.browser.submit(ctx, "Claim my micro-credential", nil)
