@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/sha256"
-	"database/sql"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -30,13 +29,37 @@ func (c crashCount) clean(claims int) bool {
 	return c.Sealed == claims && c.Rows == claims && c.AuditWhole && c.Lost+c.Twice+c.VerifyFailed+c.IntentChanged == 0
 }
 
-// issued is one claim with what the audit trail says of its first intent.
+// issuedClaim is one claim with the first intent that the audit trail tells of.
 type issuedClaim struct {
-	ID             string         `db:"id"`
-	OrganisationID string         `db:"organisation_id"`
-	Name           string         `db:"name"`
-	Begun          sql.NullString `db:"begun"` // "credential ID sha256 HASH"
-	Intents        int            `db:"intents"`
+	ID             string `db:"id"`
+	OrganisationID string `db:"organisation_id"`
+	Name           string `db:"name"`
+
+	begun []string // "credential ID sha256 HASH"
+}
+
+// issuedClaims lists the claims that learners have confirmed.
+func (r *crash) issuedClaims(ctx context.Context) ([]issuedClaim, error) {
+	var claims []issuedClaim
+	err := r.app.db.Select(ctx, &claims, `select id, organisation_id, given_name || ' ' || family_name as name from claims where consent_at is not null order by id`)
+	if err != nil {
+		return nil, err
+	}
+	var intents []struct {
+		Subject string `db:"subject"`
+		Detail  string `db:"detail"`
+	}
+	if err := r.app.db.Select(ctx, &intents, `select subject, detail from audit where action = 'sealing begun' order by id`); err != nil {
+		return nil, err
+	}
+	begun := map[string][]string{}
+	for _, i := range intents {
+		begun[i.Subject] = append(begun[i.Subject], i.Detail)
+	}
+	for i := range claims {
+		claims[i].begun = begun[claims[i].ID]
+	}
+	return claims, nil
 }
 
 // count reads every sealed file: whose it is, whether it verifies, and whether it is what was
@@ -46,11 +69,7 @@ func (r *crash) count(ctx context.Context) (crashCount, error) {
 	if err := r.linked(ctx); err != nil {
 		return out, err
 	}
-	var claims []issuedClaim
-	err := r.app.db.Select(ctx, &claims, `select c.id, c.organisation_id, c.given_name || ' ' || c.family_name as name,
-		(select a.detail from audit a where a.subject = c.id and a.action = 'sealing begun' order by a.id limit 1) as begun,
-		(select count(*) from audit a where a.subject = c.id and a.action = 'sealing begun') as intents
-		from claims c where c.consent_at is not null order by c.id`)
+	claims, err := r.issuedClaims(ctx)
 	if err != nil {
 		return out, err
 	}
@@ -101,7 +120,7 @@ func intended(claim issuedClaim, cred issuance.Credential, report issuance.Repor
 		return false
 	}
 	want := fmt.Sprintf("credential %s sha256 %s", strings.TrimPrefix(report.Content.ID, "urn:credential:"), digest(file.Payload))
-	return claim.Intents == 1 && claim.Begun.String == want && report.Content.IssuedAt.Equal(cred.IssuedAt)
+	return len(claim.begun) == 1 && claim.begun[0] == want && report.Content.IssuedAt.Equal(cred.IssuedAt)
 }
 
 func digest(b []byte) string {
