@@ -70,8 +70,26 @@ func (w *Worker) renew(ctx context.Context, c Claim) error {
 // to come; one that is far behind finds nothing due.
 const MaxSkew = 5 * time.Second
 
-// errClock says that this machine must not seal now.
-var errClock = errors.New("the clock of this machine is wrong")
+// errUnfit says that this process must not seal now, whatever the claim.
+var errUnfit = errors.New("nothing is sealed here now")
+
+// fit tells whether this process may seal: its clock is right, and the database is the one that
+// it has sealed for.
+func (w *Worker) fit(ctx context.Context) error {
+	if err := w.onTime(ctx); err != nil {
+		return err
+	}
+	return w.current(ctx)
+}
+
+// ready is asked last before the key is touched: the seal says when it was made, and the
+// credential is noted outside of the database.
+func (w *Worker) ready(ctx context.Context, c Claim, cred Credential) error {
+	if err := w.onTime(ctx); err != nil {
+		return err
+	}
+	return w.note(c, cred)
+}
 
 // onTime compares the clock with the database's. When that does not answer, nothing is known
 // against the clock, and nothing can be leased either.
@@ -88,7 +106,7 @@ func (w *Worker) onTime(ctx context.Context) error {
 		w.Logger.ErrorContext(ctx, "the clock of this machine differs from the database's; while it does this worker seals nothing: let NTP set it", "wrong", wrong, "ahead", off.Round(time.Millisecond).String())
 	}
 	if wrong {
-		return fmt.Errorf("%w: it is %s ahead of the database's", errClock, off.Round(time.Millisecond))
+		return fmt.Errorf("%w: the clock of this machine is %s ahead of the database's", errUnfit, off.Round(time.Millisecond))
 	}
 	return nil
 }

@@ -28,7 +28,7 @@ const busyPause = 100 * time.Millisecond
 // push, a lost Redis, a passed back-off or a dead worker.
 func (w *Worker) relay(ctx context.Context) {
 	for ctx.Err() == nil {
-		if w.skewed.Load() { // what is due others know better
+		if w.skewed.Load() || w.older.Load() { // what is due others know better
 			pause(ctx, w.Sweep)
 			continue
 		}

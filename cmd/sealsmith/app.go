@@ -168,7 +168,7 @@ func (a *app) worker() *issuance.Worker {
 	return &issuance.Worker{
 		DB: a.db, Templates: a.templates, Jobs: a.queue, Sealer: a.seals.everybody, Own: a.seals.sealers(),
 		Pages: a.pages, PublicURL: a.public, Parallel: a.seals.sessions() + 1, Lease: leaseTime, Sweep: time.Second, Now: time.Now, Logger: a.logger,
-		Level: a.level(), Clock: a.db.Clock,
+		Level: a.level(), Clock: a.db.Clock, Book: a.settings.book(),
 	}
 }
 

@@ -107,7 +107,7 @@ func (a *app) ready(ctx context.Context) []web.Component {
 	if a.stopping.Load() {
 		parts = append(parts, web.Component{Name: "server", Words: "was told to stop and takes the last requests", Required: true})
 	}
-	parts = append(parts, a.clock(ctx))
+	parts = append(parts, a.clock(ctx), a.sameDatabase(ctx))
 	redis := part("redis", a.queue.Ping(ctx), "answers")
 	if !redis.OK {
 		redis.Words = "cannot be used, sealing goes on slowly from the database: " + redis.Words
@@ -137,6 +137,14 @@ func (a *app) clock(ctx context.Context) web.Component {
 		return web.Component{Name: "clock", Words: "is wrong or cannot be compared: " + err.Error()}
 	}
 	return web.Component{Name: "clock", OK: true, Words: "is the database's"}
+}
+
+// sameDatabase compares the database with the seal book of this machine.
+func (a *app) sameDatabase(ctx context.Context) web.Component {
+	if err := issuance.Known(ctx, a.db, *a.settings.book()); err != nil {
+		return web.Component{Name: "seal book", Words: err.Error()}
+	}
+	return web.Component{Name: "seal book", OK: true, Words: "what was sealed here is in the database"}
 }
 
 func part(name string, err error, words string) web.Component {
