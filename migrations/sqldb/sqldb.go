@@ -140,7 +140,7 @@ func (db *DB) Select(ctx context.Context, dest any, query string, args ...any) e
 func (db *DB) Exec(ctx context.Context, query string, args ...any) (int64, error) {
 	res, err := db.writer.ExecContext(ctx, db.writer.Rebind(query), args...)
 	if err != nil {
-		return 0, err
+		return 0, advised(err)
 	}
 	return res.RowsAffected()
 }
@@ -155,14 +155,14 @@ func (db *DB) InTx(ctx context.Context, do func(tx *Tx) error) error {
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
-	if err := do(&Tx{tx}); err != nil {
+	if err := advised(do(&Tx{tx})); err != nil {
 		if back := tx.Rollback(); back != nil && !errors.Is(back, sql.ErrTxDone) {
 			return errors.Join(err, fmt.Errorf("roll back: %w", back))
 		}
 		return err
 	}
 	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("commit: %w", err)
+		return advised(fmt.Errorf("commit: %w", err))
 	}
 	return nil
 }
