@@ -104,7 +104,7 @@ func newClassPage(version templates.Version, a grading.Attachment, standing []gr
 			page.Waiting++
 		case issuance.Sealed, issuance.Delivered:
 			page.Sealed++
-		case issuance.Revoked, issuance.Replaced:
+		case issuance.Revoked:
 		}
 		page.Learners = append(page.Learners, row)
 	}

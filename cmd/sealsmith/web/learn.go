@@ -64,7 +64,7 @@ func (s *Web) learn(w http.ResponseWriter, r *http.Request, v *visit) error {
 		}
 	case issuance.Queued, issuance.Sealing, issuance.Failed:
 		return s.showSealing(w, r, v, at.claim)
-	case issuance.Sealed, issuance.Delivered, issuance.Revoked, issuance.Replaced:
+	case issuance.Sealed, issuance.Delivered, issuance.Revoked:
 		return s.showCredential(w, r, v, at.claim)
 	}
 	return s.showProgress(w, r, v, at)
