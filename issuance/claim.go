@@ -81,6 +81,9 @@ const credentialFrom = `select k.id, k.organisation_id, k.claim_id, k.issued_at,
 // people who have one name only.
 type Name struct{ Given, Family string }
 
+// Full is the given name followed by the family name, or the only one there is.
+func (n Name) Full() string { return strings.TrimSpace(n.Given + " " + n.Family) }
+
 // Clean returns the name with outer and doubled spaces removed, or ErrName.
 func (n Name) Clean() (Name, error) {
 	out := Name{Given: strings.Join(strings.Fields(n.Given), " "), Family: strings.Join(strings.Fields(n.Family), " ")}

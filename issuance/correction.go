@@ -172,6 +172,23 @@ func (d *Desk) Propose(ctx context.Context, p Proposal) (out Correction, err err
 	return out, nil
 }
 
+// MayPropose returns nil when by may ask for another name in the credential of a claim now, else
+// what Propose would say.
+func (d *Desk) MayPropose(ctx context.Context, organisationID, claimID, by string) error {
+	claim, err := d.byID(ctx, d.db, organisationID, claimID)
+	if err != nil {
+		return err
+	}
+	now, err := newestStanding(ctx, d.db, organisationID, claimID)
+	if err != nil {
+		return err
+	}
+	if err := correctable(claim, now); err != nil {
+		return err
+	}
+	return mayAsk(ctx, d.db, Correction{OrganisationID: organisationID, ClaimID: claimID, AskedBy: by, AskedAt: sqldb.UTC(d.now())})
+}
+
 func (d *Desk) propose(ctx context.Context, tx *sqldb.Tx, p Proposal) (Correction, error) {
 	name, err := p.Name.Clean()
 	if err != nil {
@@ -197,7 +214,7 @@ func (d *Desk) propose(ctx context.Context, tx *sqldb.Tx, p Proposal) (Correctio
 	if same(c.Old(), name) {
 		return Correction{}, refused{"the credential has this name already"}
 	}
-	if err := d.mayAsk(ctx, tx, c); err != nil {
+	if err := mayAsk(ctx, tx, c); err != nil {
 		return Correction{}, err
 	}
 	_, err = tx.Exec(ctx, `insert into corrections (`+correctionNames+`) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', '', '', '', null, null, 0, '')`,
@@ -219,11 +236,16 @@ func (d *Desk) hold(ctx context.Context, tx *sqldb.Tx, organisationID, claimID s
 	if err != nil {
 		return c, Standing{}, err
 	}
-	now, err := standing(ctx, tx, standsFor, organisationID, claimID)
+	now, err := newestStanding(ctx, tx, organisationID, claimID)
+	return c, now, err
+}
+
+func newestStanding(ctx context.Context, q sqldb.Queryer, organisationID, claimID string) (Standing, error) {
+	now, err := standing(ctx, q, standsFor, organisationID, claimID)
 	if errors.Is(err, ErrNotFound) {
 		err = refused{"it is not sealed yet; what is wrong can be corrected afterwards"}
 	}
-	return c, now, err
+	return now, err
 }
 
 // correctable says in words why the name in a credential cannot be corrected now.
@@ -238,9 +260,9 @@ func correctable(c Claim, now Standing) error {
 }
 
 // mayAsk refuses a second correction at the same time, and learners who ask too often.
-func (d *Desk) mayAsk(ctx context.Context, tx *sqldb.Tx, c Correction) error {
+func mayAsk(ctx context.Context, q sqldb.Queryer, c Correction) error {
 	var asked []Correction
-	err := tx.Select(ctx, &asked, `select `+correctionNames+` from corrections where organisation_id = ? and claim_id = ? and (asked_at > ? or state in ('asked', 'confirmed')) order by asked_at, id`,
+	err := q.Select(ctx, &asked, `select `+correctionNames+` from corrections where organisation_id = ? and claim_id = ? and (asked_at > ? or state in ('asked', 'confirmed')) order by asked_at, id`,
 		c.OrganisationID, c.ClaimID, c.AskedAt.Add(-askPeriod))
 	if err != nil {
 		return fmt.Errorf("read earlier corrections: %w", err)

@@ -51,6 +51,14 @@ type Successor struct {
 	Link         string // name of the public page; empty: not to be told to everybody
 }
 
+// URN is the id of the credential as it stands in its file; empty when there is none.
+func (s Successor) URN() string {
+	if s.CredentialID == "" {
+		return ""
+	}
+	return urn + s.CredentialID
+}
+
 // Withdrawn reports whether the credential does not count now.
 func (s Standing) Withdrawn() bool { return s.InForce != StandsInForce }
 

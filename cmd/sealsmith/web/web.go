@@ -204,6 +204,9 @@ func (s *Web) routes(r *mux.Router) {
 	get("/s/{sid}/state", s.visit(learner, s.state))
 	get("/s/{sid}/credential.jsonld", s.visit(learner, s.ownFile))
 	get("/s/{sid}/certificate.pdf", s.visit(learner, s.ownPDF))
+	get("/s/{sid}/name", s.visit(learner, s.name))
+	post("/s/{sid}/name", s.visit(learner, s.propose))
+	post("/s/{sid}/name/back", s.visit(learner, s.takeBack))
 
 	// Whoever asks what is kept about somebody.
 	get("/s/{sid}/privacy", s.visit(privacy, s.privacy))
@@ -216,6 +219,7 @@ func (s *Web) routes(r *mux.Router) {
 	get("/s/{sid}/templates/{id}", s.visit(admin, s.templateEdit))
 	post("/s/{sid}/templates/{id}", s.visit(admin, s.templateSave))
 	get("/s/{sid}/seal", s.visit(admin, s.seal))
+	s.correctionRoutes(get, post)
 	s.connectionRoutes(get, post)
 }
 
