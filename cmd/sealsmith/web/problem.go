@@ -84,6 +84,11 @@ func sentinels() []sentinel {
 		{issuance.ErrWithdrawn, "withdrawn"},
 		{issuance.ErrSuspended, "suspended"},
 		{issuance.ErrReason, "form"},
+		{issuance.ErrSecondPerson, "second-person"},
+		{issuance.ErrSamePerson, "same-person"},
+		{issuance.ErrNobody, "form"},
+		{issuance.ErrCount, "moved-on"},
+		{issuance.ErrSelection, "form"},
 		{issuance.ErrOtherSeal, "no-pdf"},
 		{issuance.ErrRecord, "internal"},
 
