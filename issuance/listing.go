@@ -142,25 +142,25 @@ func after(s string) (key, id string) {
 
 // listed reads credentials of the organisation in the order of ids.
 func (d *Desk) listed(ctx context.Context, organisationID string, ids []string) ([]Listed, error) {
-	if len(ids) == 0 {
-		return nil, nil
-	}
-	args := []any{organisationID}
-	for _, id := range ids {
-		args = append(args, id)
-	}
-	var rows []struct {
+	type listedRow struct {
 		standingRow
 		GivenName  string `db:"given_name"`
 		FamilyName string `db:"family_name"`
 	}
-	err := d.db.Select(ctx, &rows, `select `+standingColumns+`, c.given_name, c.family_name`+standingJoin+` where k.organisation_id = ? and k.id in (`+marks(len(ids))+`)`, args...)
-	if err != nil {
-		return nil, fmt.Errorf("read credentials of a list: %w", err)
-	}
-	byID := make(map[string]Listed, len(rows))
-	for _, row := range rows {
-		byID[row.ID] = Listed{Standing: row.standing(), Name: strings.TrimSpace(row.GivenName + " " + row.FamilyName)}
+	byID := make(map[string]Listed, len(ids))
+	for some := range slices.Chunk(ids, selectChunk) {
+		args := []any{organisationID}
+		for _, id := range some {
+			args = append(args, id)
+		}
+		var rows []listedRow
+		err := d.db.Select(ctx, &rows, `select `+standingColumns+`, c.given_name, c.family_name`+standingJoin+` where k.organisation_id = ? and k.id in (`+marks(len(some))+`)`, args...)
+		if err != nil {
+			return nil, fmt.Errorf("read credentials of a list: %w", err)
+		}
+		for _, row := range rows {
+			byID[row.ID] = Listed{Standing: row.standing(), Name: strings.TrimSpace(row.GivenName + " " + row.FamilyName)}
+		}
 	}
 	out := make([]Listed, 0, len(ids))
 	for _, id := range ids {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -59,9 +60,7 @@ func (s Selection) where(do func(condition string, args []any) error) error {
 	if len(s.IDs) == 0 {
 		return do(condition, args)
 	}
-	for rest := s.IDs; len(rest) > 0; {
-		some := rest[:min(len(rest), selectChunk)]
-		rest = rest[len(some):]
+	for some := range slices.Chunk(s.IDs, selectChunk) {
 		all := append([]any{}, args...)
 		for _, id := range some {
 			all = append(all, id)

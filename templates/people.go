@@ -3,6 +3,7 @@ package templates
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/sealsmith/sealsmith/migrations/sqldb"
@@ -17,9 +18,7 @@ func RevokingTakesTwo(ctx context.Context, q sqldb.Queryer, organisationID strin
 		return o.SecondPerson, err
 	}
 	const most = 500 // names in one query
-	for len(versionIDs) > 0 {
-		some := versionIDs[:min(len(versionIDs), most)]
-		versionIDs = versionIDs[len(some):]
+	for some := range slices.Chunk(versionIDs, most) {
 		args := []any{organisationID}
 		for _, id := range some {
 			args = append(args, id)
