@@ -25,6 +25,7 @@ type classPage struct {
 	Learners               []classRow
 	Ready, Waiting, Sealed int
 	Withdrawn              int    // sealed, and not in force now
+	Cohort                 cohort // while somebody waits
 	Tabs                   tabs   // of a teacher who is an administrator, too
 	Unnamed                string // why the platform does not tell names, in words; empty: it was not asked, or it does
 	Marked                 bool   // the platform is told who has claimed
@@ -87,10 +88,17 @@ func (s *Web) showClass(w http.ResponseWriter, r *http.Request, v *visit, a grad
 	if v.launch.IsAdmin() {
 		page.Tabs = tabs{At: v.path(""), Class: true, Current: "class"}
 	}
-	if page.Sealing, err = s.sealingNotice(ctx, v.organisation.Slug); err != nil {
+	if page.Sealing, err = s.sealingNotice(ctx, v.organisation); err != nil {
 		return err
 	}
-	return s.show(w, r, http.StatusOK, view{name: "class", frame: v.frame(), page: &page})
+	f := v.frame()
+	if page.Waiting > 0 {
+		if page.Cohort, err = s.cohort(ctx, v, a.ID); err != nil {
+			return err
+		}
+		f.Script, f.Refresh = liveScript, cohortSeconds
+	}
+	return s.show(w, r, http.StatusOK, view{name: "class", frame: f, page: &page})
 }
 
 // heldClaim is a claim with how its credential stands, when that does not count now.

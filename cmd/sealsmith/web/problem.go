@@ -89,6 +89,7 @@ func sentinels() []sentinel {
 		{issuance.ErrNobody, "form"},
 		{issuance.ErrCount, "moved-on"},
 		{issuance.ErrSelection, "form"},
+		{issuance.ErrWords, "form"},
 		{issuance.ErrOtherSeal, "no-pdf"},
 		{issuance.ErrRecord, "internal"},
 
