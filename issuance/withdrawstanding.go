@@ -48,6 +48,10 @@ type Standing struct {
 // Withdrawn reports whether the credential does not count now.
 func (s Standing) Withdrawn() bool { return s.InForce != StandsInForce }
 
+// HidesPerson reports whether nobody is to be told by us whose name is in the credential: it
+// does not count, because it was awarded to the wrong person.
+func (s Standing) HidesPerson() bool { return s.Withdrawn() && s.Reason == ReasonWrongPerson }
+
 // May returns nil when act may be done to the credential now, else ErrState in words that fit.
 func (s Standing) May(act Act) error {
 	since := " since " + day(s.Since)

@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/sealsmith/sealsmith/issuance/elm"
 )
 
 // urn is how a credential is named in its file: this, and its UUID.
@@ -47,6 +50,18 @@ func (d *Desk) Ask(ctx context.Context, r Report) (Report, error) {
 		r.Headline = fmt.Sprintf(r.Headline, day(now.Since), orUnnamed(r.Content.AwardingBody))
 	}
 	return r, nil
+}
+
+// Nameless returns the report without whose credential it is, for Standing.HidesPerson.
+func (r Report) Nameless() Report {
+	if r.Content == nil {
+		return r
+	}
+	c := *r.Content
+	c.Learner, c.Pages = "", nil
+	c.Elements = slices.DeleteFunc(slices.Clone(c.Elements), func(e elm.Element) bool { return e.Key == "learner" })
+	r.Content = &c
+	return r
 }
 
 // answer is the check “Withdrawn or not” of a credential of ours.

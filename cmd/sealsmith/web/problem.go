@@ -30,6 +30,7 @@ var (
 	errForm        = errors.New("the form cannot be read")
 	errTooLarge    = errors.New("more was sent than is accepted")
 
+	errWrongPerson   = errors.New("the credential was awarded to the wrong person, whose name is in the file")
 	errOwnConnection = errors.New("the connection is the one through which the administrator came")
 )
 
@@ -54,6 +55,7 @@ func sentinels() []sentinel {
 		{errForm, "form"},
 		{errTooLarge, "too-large"},
 		{errOwnConnection, "own-connection"},
+		{errWrongPerson, "wrong-person"},
 
 		{lti.ErrNoSession, "no-session"},
 		{lti.ErrCookieLost, "cookie-lost"},

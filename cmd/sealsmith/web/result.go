@@ -19,6 +19,7 @@ type resultPage struct {
 	Band                                     string // word on the seal of a withdrawn credential
 	Withdrawn                                string // why, in sentences
 	Asked                                    bool   // the credential is ours, and was looked up
+	Hidden                                   bool   // whose it was is not told any more
 	Title, Learner, AwardingBody, IssuerName string
 	Number, Fingerprint                      string
 	Qualified                                string // that it is qualified or based on a qualified certificate, in words; else empty
