@@ -52,6 +52,31 @@ func (d *Desk) Ask(ctx context.Context, r Report) (Report, error) {
 	return r, nil
 }
 
+// After returns how the credential would stand if act were done to it at that time: for whoever
+// wants to see what everybody will be told before anything is done.
+func (s Standing) After(act Act, reason Reason, words string, at time.Time) Standing {
+	s.Since, s.Reason, s.Words = at, reason, strings.Join(strings.Fields(words), " ")
+	switch act {
+	case ActRevoke:
+		s.InForce = StandsRevoked
+	case ActSuspend:
+		s.InForce = StandsSuspended
+	case ActReinstate:
+		s.InForce, s.Reason, s.Words = StandsInForce, "", ""
+	}
+	return s
+}
+
+// Told is what whoever checks a genuine file of this credential is told: the headline of the
+// report, and the words of the check “Withdrawn or not”.
+func (s Standing) Told(awardingBody string, at time.Time) (headline, words string) {
+	a := s.answer(at)
+	if !s.Withdrawn() {
+		return headlines["genuine"].headline, a.Words
+	}
+	return fmt.Sprintf(headlineFor(a).headline, day(s.Since), orUnnamed(awardingBody)), a.Words
+}
+
 // Nameless returns the report without whose credential it is, for Standing.HidesPerson.
 func (r Report) Nameless() Report {
 	if r.Content == nil {

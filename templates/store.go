@@ -295,6 +295,21 @@ func (s *Store) List(ctx context.Context, organisationID string) ([]Version, err
 	if err != nil {
 		return nil, fmt.Errorf("list templates: %w", err)
 	}
+	return versions(rows)
+}
+
+// Versions returns every version of every template of the organisation, oldest template and
+// newest version first.
+func (s *Store) Versions(ctx context.Context, organisationID string) ([]Version, error) {
+	var rows []versionRow
+	err := s.db.Select(ctx, &rows, versionColumns+` where organisation_id = ? order by template_id, number desc`, organisationID)
+	if err != nil {
+		return nil, fmt.Errorf("list template versions: %w", err)
+	}
+	return versions(rows)
+}
+
+func versions(rows []versionRow) ([]Version, error) {
 	all := make([]Version, 0, len(rows))
 	for _, row := range rows {
 		v, err := row.version()

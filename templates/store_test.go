@@ -375,6 +375,14 @@ func TestRevokingTakesTwo(t *testing.T) {
 				t.Errorf("%v: %t", versions, got)
 			}
 		}
+		all, err := s.Versions(t.Context(), s.org.ID)
+		mustDo(t, err)
+		if len(all) != 2 || all[0].ID != two.ID || all[1].ID != one.ID || !all[0].Content.SecondPerson {
+			t.Errorf("%d versions", len(all))
+		}
+		if all, err := s.Versions(t.Context(), other.ID); err != nil || len(all) != 0 {
+			t.Errorf("another organisation has %d versions (%v)", len(all), err)
+		}
 		takes(false, s.org.ID)
 		takes(false, s.org.ID, one.ID)
 		takes(true, s.org.ID, two.ID)

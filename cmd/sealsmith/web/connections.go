@@ -18,11 +18,16 @@ import (
 type tabs struct {
 	At      string // address of the session, with a slash at its end
 	Class   bool
-	Current string // class, templates, connections or seal; empty: none is shown
+	Waiting int    // orders to revoke that wait for a second person
+	Current string // class, templates, credentials, connections or seal; empty: none is shown
 }
 
 func (s *Web) tabs(ctx context.Context, v *visit, current string) (tabs, error) {
 	t := tabs{At: v.path(""), Current: current}
+	var err error
+	if t.Waiting, err = s.deps.Desk.OrdersWaiting(ctx, v.organisation.ID); err != nil {
+		return t, err
+	}
 	if teacher(v.launch) == nil {
 		_, err := s.deps.Grading.Launched(ctx, v.launch)
 		if err != nil && !errors.Is(err, grading.ErrNotFound) {

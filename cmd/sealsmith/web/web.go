@@ -223,6 +223,7 @@ func (s *Web) routes(r *mux.Router) {
 	post("/s/{sid}/seal/resume", s.visit(admin, s.resumeSealing))
 	post("/s/{sid}/seal/retry", s.visit(admin, s.retryStopped))
 	post("/s/{sid}/seal/drop", s.visit(admin, s.dropStopped))
+	s.staffRoutes(get, post)
 	s.connectionRoutes(get, post)
 }
 
