@@ -25,14 +25,17 @@ type OrderItem struct {
 	CredentialID string      `db:"credential_id"`
 	Outcome      ItemOutcome `db:"outcome"` // empty: not tried yet
 	Cause        string      `db:"cause"`   // of already and failed, in words
+	Name         string      `db:"name"`    // of the learner, as it was sealed
 }
 
 // OrderItems lists the credentials of an order, those first that could not be revoked, at most
 // limit.
 func (d *Desk) OrderItems(ctx context.Context, organisationID, id string, limit int) ([]OrderItem, error) {
 	var all []OrderItem
-	err := d.db.Select(ctx, &all, `select credential_id, outcome, cause from withdrawal_items where organisation_id = ? and request_id = ?
-		order by case outcome when ? then 0 when ? then 1 when ? then 2 else 3 end, credential_id limit ?`, organisationID, id, ItemFailed, ItemAlready, itemLeft, limit)
+	err := d.db.Select(ctx, &all, `select i.credential_id, i.outcome, i.cause, trim(c.given_name || ' ' || c.family_name) as name from withdrawal_items i
+		join credentials k on k.id = i.credential_id and k.organisation_id = i.organisation_id join claims c on c.id = k.claim_id
+		where i.organisation_id = ? and i.request_id = ?
+		order by case i.outcome when ? then 0 when ? then 1 when ? then 2 else 3 end, i.credential_id limit ?`, organisationID, id, ItemFailed, ItemAlready, itemLeft, limit)
 	if err != nil {
 		return nil, fmt.Errorf("list what an order is about: %w", err)
 	}

@@ -101,6 +101,9 @@ func (s *Web) order(w http.ResponseWriter, r *http.Request, v *visit) error {
 		return err
 	}
 	page := orderPage{orderItem: newOrderItem(v, o), All: v.path("credentials/orders"), At: v.path("credentials"), Said: orderSaid[r.URL.Query().Get("done")]}
+	if !page.Mine && page.Said == orderSaid["asked"] {
+		page.Said = ""
+	}
 	if page.About, err = s.about(r, v, o.Selection); err != nil {
 		return err
 	}

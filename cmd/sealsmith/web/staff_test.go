@@ -242,7 +242,7 @@ func TestStaffNeedsTwo(t *testing.T) {
 	}
 	want(t, w.deputy.post(order+"/withdraw", nil), http.StatusForbidden)
 	want(t, w.deputy.post(order+"/burn", nil), http.StatusNotFound)
-	says(t, w.deputy.get(order), "You are the second person.", "LMS user boss", "The exam was read aloud.")
+	says(t, w.deputy.get(order), "You are the second person.", "Maija Meikäläinen", "LMS user boss", "The exam was read aloud.")
 	want(t, w.deputy.post(order+"/decline", nil), http.StatusSeeOther)
 	says(t, w.deputy.get(order+"?done=decline"), "You have declined it.", "by you on 20 November 2026")
 	want(t, w.deputy.post(order+"/confirm", nil), http.StatusConflict)
