@@ -135,23 +135,26 @@ func (d *Desk) Find(ctx context.Context, organisationID, name string) (Standing,
 	return standing(ctx, d.db, `k.organisation_id = ? and (k.id = ? or k.link = ?)`, organisationID, strings.ToLower(name), link)
 }
 
-// Credentials lists the sealed credentials of an organisation, the newest first: those that
-// stand as said, or all when which is empty; at most limit.
+// Credentials lists the sealed credentials of an organisation: all when which is empty, or those
+// in force, what was sealed last first; or those that stand as said, what was withdrawn last
+// first; at most limit. Each list is read from the end of an index, however many there are.
 func (d *Desk) Credentials(ctx context.Context, organisationID string, which InForce, limit int) ([]Standing, error) {
-	condition, args := `k.organisation_id = ? and k.sealed_at is not null`, []any{organisationID}
-	switch which {
+	condition, order := `k.organisation_id = ? and k.sealed_at is not null`, `k.sealed_at desc, k.id`
+	switch which { // words in the text and no arguments, or an index over some rows is not used
 	case "":
-	case StandsRevoked, StandsReplaced:
-		condition, args = condition+` and c.state = ?`, append(args, State(which))
+	case StandsRevoked:
+		condition, order = `c.organisation_id = ? and c.state = 'revoked' and k.sealed_at is not null`, `c.updated_at desc, c.id desc`
+	case StandsReplaced:
+		condition, order = `c.organisation_id = ? and c.state = 'replaced' and k.sealed_at is not null`, `c.updated_at desc, c.id desc`
 	case StandsSuspended:
-		condition, args = condition+` and c.state in (?, ?) and w.kind = ?`, append(args, Sealed, Delivered, ActSuspend)
+		condition, order = `w.organisation_id = ? and w.kind = 'suspended' and c.state in ('sealed', 'delivered') and k.sealed_at is not null`, `w.at desc, w.credential_id desc`
 	case StandsInForce:
-		condition, args = condition+` and c.state in (?, ?) and coalesce(w.kind, '') <> ?`, append(args, Sealed, Delivered, ActSuspend)
+		condition += ` and c.state in ('sealed', 'delivered') and coalesce(w.kind, '') <> 'suspended'`
 	default:
 		return nil, fmt.Errorf("%w: no credential stands %q", ErrState, which)
 	}
 	var rows []standingRow
-	err := d.db.Select(ctx, &rows, standingFrom+condition+` order by k.sealed_at desc, k.id limit ?`, append(args, limit)...)
+	err := d.db.Select(ctx, &rows, standingFrom+condition+` order by `+order+` limit ?`, organisationID, limit)
 	if err != nil {
 		return nil, fmt.Errorf("list credentials: %w", err)
 	}
