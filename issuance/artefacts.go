@@ -33,6 +33,8 @@ type Artefacts struct {
 	Quiet    time.Duration
 	Every    time.Duration // how often Run looks
 	Parallel int           // objects at once
+	// Progress, when set, is told after each batch what was carried so far.
+	Progress func(Carried)
 	// Step, when set, is called before each step ("put", "swap", "delete"); an error ends the
 	// work there as kill -9 would. Tests kill with it.
 	Step func(name string) error
@@ -222,7 +224,7 @@ func (a *Artefacts) carryOut(ctx context.Context, s shelf, batch []parcel, total
 		}
 		return a.audit(ctx, tx, "artefacts carried to objects", sums)
 	})
-	total.add(done, err)
+	a.add(total, done, err)
 	return err
 }
 
@@ -233,9 +235,14 @@ func count(sums map[string]Carried, p parcel, bytes int64, done *Carried) {
 	done.Artefacts, done.Bytes = done.Artefacts+1, done.Bytes+bytes
 }
 
-func (c *Carried) add(more Carried, err error) {
-	if err == nil {
-		c.Artefacts, c.Bytes, c.Damaged = c.Artefacts+more.Artefacts, c.Bytes+more.Bytes, c.Damaged+more.Damaged
+// add adds a batch that was committed.
+func (a *Artefacts) add(total *Carried, more Carried, err error) {
+	if err != nil {
+		return
+	}
+	total.Artefacts, total.Bytes, total.Damaged = total.Artefacts+more.Artefacts, total.Bytes+more.Bytes, total.Damaged+more.Damaged
+	if a.Progress != nil {
+		a.Progress(*total)
 	}
 }
 
@@ -353,7 +360,7 @@ func (a *Artefacts) carryBack(ctx context.Context, s shelf, batch []parcel, tota
 		}
 		return a.audit(ctx, tx, "artefacts carried to the database", sums)
 	})
-	total.add(done, err)
+	a.add(total, done, err)
 	return err
 }
 

@@ -177,7 +177,7 @@ func (s *stored) fill(b *testing.B, from, until int) {
 			from evidence where id > ? and id <= ?`, mark("7001")},
 		{`insert into claims (id, organisation_id, attachment_id, decision_id, version_id, registration_id, learner, state, given_name, family_name, consent_at, attempts, not_before, lease_token, last_error, created_at, updated_at)
 			select replace(id, '-7002-', '-7000-'), organisation_id, attachment_id, id, version_id, 'r-polder', learner,
-			case cast(substr(id, 25) as bigint) % 1000 when 2 then 'revoked' else case cast(substr(id, 25) as bigint) % 2 when 0 then 'sealed' else 'delivered' end end,
+			case cast(substr(id, 25) as bigint) % 100 when 2 then 'revoked' else case cast(substr(id, 25) as bigint) % 2 when 0 then 'sealed' else 'delivered' end end,
 			'Noor', 'van den Berg', decided_at, 1, decided_at, '', '', decided_at, decided_at from decisions where id > ? and id <= ?`, mark("7002")},
 		{`insert into credentials (id, organisation_id, claim_id, issued_at, payload, payload_sha256, key_id, sealed, sealed_at, link, created_at)
 			select {rand} || 'abcd', organisation_id, id, created_at, {blob}, {rand} || {rand}, {rand} || {rand}, {blob}, updated_at, {rand}, created_at from claims where id > ? and id <= ?`, mark("7000")},
@@ -186,8 +186,8 @@ func (s *stored) fill(b *testing.B, from, until int) {
 		{`insert into credential_pdfs (credential_id, organisation_id, file, key_id, level, made_at)
 			select id, organisation_id, {blob}, key_id, 'T', created_at from credentials where claim_id > ? and claim_id <= ? and cast(substr(claim_id, 25) as bigint) % 10 = 0`, mark("7000")},
 		{`insert into withdrawals (credential_id, number, organisation_id, kind, reason, words, actor, at)
-			select id, 1, organisation_id, case cast(substr(claim_id, 25) as bigint) % 1000 when 1 then 'suspended' else 'revoked' end, 'awarded_in_error', '', 'operator', created_at
-			from credentials where claim_id > ? and claim_id <= ? and cast(substr(claim_id, 25) as bigint) % 1000 in (1, 2)`, mark("7000")},
+			select id, 1, organisation_id, case cast(substr(claim_id, 25) as bigint) % 100 when 1 then 'suspended' else 'revoked' end, 'awarded_in_error', '', 'operator', created_at
+			from credentials where claim_id > ? and claim_id <= ? and cast(substr(claim_id, 25) as bigint) % 100 in (1, 2)`, mark("7000")},
 		{`insert into audit (organisation_id, at, actor, action, subject, detail) select organisation_id, created_at, 'rule', 'claim opened', id, 'decision ' || decision_id from claims where id > ? and id <= ?`, mark("7000")},
 		{`insert into audit (organisation_id, at, actor, action, subject, detail) select organisation_id, created_at, 'learner', 'claim confirmed', id, '' from claims where id > ? and id <= ?`, mark("7000")},
 		{`insert into audit (organisation_id, at, actor, action, subject, detail) select organisation_id, created_at, 'worker', 'sealing begun', claim_id, 'credential ' || id || ' sha256 ' || payload_sha256 from credentials where claim_id > ? and claim_id <= ?`, mark("7000")},

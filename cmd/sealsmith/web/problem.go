@@ -80,6 +80,9 @@ func sentinels() []sentinel {
 		{issuance.ErrState, "moved-on"},
 		{issuance.ErrName, "form"},
 		{issuance.ErrSpent, "internal"},
+		{issuance.ErrFileAway, "file-away"},
+		{issuance.ErrFileDamaged, "file-damaged"},
+		{issuance.ErrFileErased, "file-erased"},
 		{issuance.ErrPDFLater, "pdf-later"}, // before its causes
 		{issuance.ErrWithdrawn, "withdrawn"},
 		{issuance.ErrSuspended, "suspended"},
