@@ -24,11 +24,11 @@ type Keys struct {
 	SessionToken string // empty: the keys are not short-lived
 }
 
-// ReadKeys reads the profile "default" of a file as AWS's tools write it.
+// ReadKeys reads the profile "default" of a file as AWS's tools write it. It fails with ErrKeys.
 func ReadKeys(file string) (Keys, error) {
 	value, err := credentials.NewFileAWSCredentials(file, "default").Get()
 	if err != nil {
-		return Keys{}, fmt.Errorf("read the keys of the object store from %s: %w", file, err)
+		return Keys{}, fmt.Errorf("%w: read the keys from %s: %w", ErrKeys, file, err)
 	}
 	return Keys{AccessKey: value.AccessKeyID, SecretKey: value.SecretAccessKey, SessionToken: value.SessionToken}, nil
 }
@@ -178,7 +178,7 @@ func words(refused minio.ErrorResponse) string {
 	switch refused.Code {
 	case minio.NoSuchBucket:
 		return "the bucket is not there; make it, or correct SEALSMITH_ARTEFACTS"
-	case "InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied", "InvalidToken", "ExpiredToken", "403 Forbidden":
+	case "InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied", "InvalidToken", "ExpiredToken", "403 Forbidden", "XAdminUserNotFound": // the last one is versitygw's
 		return "it refuses our keys (" + refused.Code + "); check them, and what they may do: get, put, delete and list in this bucket"
 	case "RequestTimeTooSkewed":
 		return "the clocks of this machine and of the store differ by more than the store allows; set them by NTP"
