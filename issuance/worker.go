@@ -69,6 +69,7 @@ type Worker struct {
 	// Level is the level of the seal for organisations that name none.
 	Level templates.SealLevel
 
+	forms   elm.Forms
 	named   sync.Once
 	id      string      // see name
 	refused atomic.Bool // the last sweep could not ask or fill the queue
@@ -348,7 +349,7 @@ func (w *Worker) begin(ctx context.Context, c Claim, cred Credential, in elm.Inp
 	if err := w.build(&cred, in); err != nil {
 		return Credential{}, Checked{}, err
 	}
-	checked, err := Check(cred.Payload, in)
+	checked, err := w.check(cred.Payload, in)
 	if err != nil {
 		return Credential{}, Checked{}, err
 	}
@@ -367,7 +368,7 @@ func (w *Worker) resume(ctx context.Context, c Claim, cred Credential, in elm.In
 	}
 	// A date of issue far from the date of the seal would make readers suspicious.
 	stale := w.Now().Sub(cred.IssuedAt) > staleIntent
-	checked, err := Check(cred.Payload, in)
+	checked, err := w.check(cred.Payload, in)
 	if err == nil && !stale {
 		return cred, checked, nil
 	}
@@ -379,7 +380,7 @@ func (w *Worker) resume(ctx context.Context, c Claim, cred Credential, in elm.In
 	if err := w.build(&cred, in); err != nil {
 		return Credential{}, Checked{}, err
 	}
-	if checked, err = Check(cred.Payload, in); err != nil {
+	if checked, err = w.check(cred.Payload, in); err != nil {
 		return Credential{}, Checked{}, err
 	}
 	return cred, checked, w.rewrite(ctx, c, cred)
@@ -391,7 +392,7 @@ func (w *Worker) build(cred *Credential, in elm.Input) error {
 	if err != nil {
 		return &CheckFailed{Err: fmt.Errorf("draw the page: %w", err)}
 	}
-	payload, err := elm.Build(in, elm.Page{Language: primary, PNG: page})
+	payload, err := w.forms.Build(in, elm.Page{Language: primary, PNG: page})
 	if err != nil {
 		return &CheckFailed{Err: fmt.Errorf("build: %w", err)}
 	}
