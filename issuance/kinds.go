@@ -55,7 +55,7 @@ func (w *Worker) kind(slug string) string {
 // token's, it would make the others as slow as it is.
 func (w *Worker) share() int {
 	of := len(w.Own) + 1
-	return max((w.Parallel+of-1)/of, 1)
+	return max((w.parallel()+of-1)/of, 1)
 }
 
 // load is what this worker has under way, and how fast it seals, by kind. The zero value is
