@@ -284,7 +284,7 @@ func (w *Worker) seal(ctx context.Context, c Claim) error {
 		return err
 	}
 	kind := w.kind(organisation.Slug)
-	leave, err := w.load.enter(kind, w.share())
+	leave, err := w.load.enter(kind, w.most())
 	if err != nil {
 		return err
 	}
