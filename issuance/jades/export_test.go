@@ -7,4 +7,5 @@ var KeyIdentifier = keyIdentifier
 var (
 	AppendQuoted = appendQuoted
 	Ordinary     = ordinary
+	CutQuoted    = cutQuoted
 )

@@ -26,8 +26,9 @@ func (f *fault) Error() string { return fmt.Sprintf("%s at byte %d", f.what, f.a
 // scanner walks over one JSON text (RFC 8259) without building anything. It is stricter than
 // encoding/json: members must be unique, surrogates paired, UTF-8 correct, nesting bounded.
 type scanner struct {
-	data []byte
-	pos  int
+	data  []byte
+	pos   int
+	names [][]byte // of the members of all objects that are open
 }
 
 // checkJSON says whether data is exactly one strict JSON value, nothing before or after it
@@ -109,14 +110,15 @@ func (s *scanner) object(depth int) error {
 		s.pos++
 		return nil
 	}
-	var seen names
+	from, many := len(s.names), map[string]struct{}(nil)
+	defer func() { s.names = s.names[:from] }()
 	for {
 		start := s.pos
-		name, err := s.text()
+		name, err := s.name()
 		if err != nil {
 			return err
 		}
-		if seen.twice(name) {
+		if s.twice(name, from, &many) {
 			return &fault{at: start, what: fmt.Sprintf("member %.40q stands twice", name), dup: true}
 		}
 		s.space()
@@ -135,31 +137,24 @@ func (s *scanner) object(depth int) error {
 	}
 }
 
-// names are the members of one object. Few are compared one by one; a hostile object with a
-// hundred thousand must not take a hundred thousand times as long.
-type names struct {
-	few  []string
-	many map[string]struct{}
-}
-
-// twice notes a name and tells whether it was there already.
-func (n *names) twice(name string) bool {
+// twice notes a name of an object, whose names stand in s.names from the given place on or in
+// many, and tells whether it was there already. Few are compared one by one; a hostile object
+// with a hundred thousand must not take a hundred thousand times as long.
+func (s *scanner) twice(name []byte, from int, many *map[string]struct{}) bool {
 	const few = 16
-	if n.many == nil && len(n.few) < few {
-		if slices.Contains(n.few, name) {
-			return true
-		}
-		n.few = append(n.few, name)
-		return false
+	names := s.names[from:]
+	if *many == nil && len(names) < few {
+		s.names = append(s.names, name)
+		return slices.ContainsFunc(names, func(old []byte) bool { return bytes.Equal(old, name) })
 	}
-	if n.many == nil {
-		n.many = make(map[string]struct{}, 2*few)
-		for _, old := range n.few {
-			n.many[old] = struct{}{}
+	if *many == nil {
+		*many = make(map[string]struct{}, 2*few)
+		for _, old := range names {
+			(*many)[string(old)] = struct{}{}
 		}
 	}
-	_, again := n.many[name]
-	n.many[name] = struct{}{}
+	_, again := (*many)[string(name)]
+	(*many)[string(name)] = struct{}{}
 	return again
 }
 
@@ -198,15 +193,21 @@ func (s *scanner) more(end byte) (bool, error) {
 
 // text reads a string and returns it decoded.
 func (s *scanner) text() (string, error) {
+	name, err := s.name()
+	return string(name), err
+}
+
+// name is text without a copy, where the string stands there as it is.
+func (s *scanner) name() ([]byte, error) {
 	start := s.pos
 	plain, err := s.skip()
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	if inner := s.data[start+1 : s.pos-1]; plain {
-		return string(inner), nil
+	if plain {
+		return s.data[start+1 : s.pos-1], nil
 	}
-	return string(unescape(s.data[start:s.pos])), nil
+	return unescape(s.data[start:s.pos]), nil
 }
 
 // skip walks over a string; plain says that it stands there as it is, without escapes.
@@ -266,7 +267,11 @@ func ordinary(text []byte) int {
 // unescape decodes a JSON string with its quotes that skip has walked over.
 func unescape(quoted []byte) []byte {
 	inner := quoted[1 : len(quoted)-1]
-	out := make([]byte, 0, len(inner))
+	return unescaped(make([]byte, 0, len(inner)), inner)
+}
+
+// unescaped appends inner, decoded, to out.
+func unescaped(out, inner []byte) []byte {
 	for {
 		i := bytes.IndexByte(inner, '\\')
 		if i < 0 {

@@ -92,3 +92,33 @@ func TestSealTakesTheWordOfAVoucher(t *testing.T) {
 		t.Errorf("vouched for with another certificate: %v", err)
 	}
 }
+
+// What was sealed is compared with the file letter by letter, whatever letters there are.
+func TestCutQuoted(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		text, content string
+		want          bool
+	}{
+		{`"{\"a\":1}",x`, `{"a":1}`, true},
+		{`"a\u0041\n\\é\ud834\udd1e\u2028"`, "aA\n\\é𝄞\u2028", true},
+		{`""`, "", true},
+		{`"abc"`, "ab", false},
+		{`"ab"`, "abc", false},
+		{`"ab"`, "ax", false},
+		{`"a\n"`, "a\r", false},
+		{`"aé"`, "ae", false},
+		{`"ab`, "ab", false},
+		{`"a\`, "a", false},
+		{`"a\x"`, "ax", false},
+		{`"a\ud834"`, "a", false},
+		{"\"a\x01\"", "a\x01", false},
+		{`ab"`, "ab", false},
+		{``, "", false},
+	} {
+		rest, ok := jades.CutQuoted([]byte(tc.text), []byte(tc.content))
+		if ok != tc.want || ok && !strings.HasSuffix(tc.text, string(rest)) {
+			t.Errorf("%s as %q: %v, rest %q", tc.text, tc.content, ok, rest)
+		}
+	}
+}
