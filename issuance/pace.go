@@ -14,9 +14,9 @@ type pace struct {
 	freed chan struct{}
 }
 
-// paceSeconds is about how long a claim is under way without its signature: what is written of
-// many claims at once must be written three times.
-const paceSeconds = .05
+// paceSeconds is about how long a claim is under way without its signature on a machine with
+// other things to do: what is written of it, with many others, must reach the disk three times.
+const paceSeconds = .25
 
 // parallel is how many claims may be under way now. Before a slow token more than Parallel
 // would only wait, each with a lease, where nobody can pass them. Before tokens that sign

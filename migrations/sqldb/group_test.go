@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -178,4 +179,37 @@ func TestGroupEndFails(t *testing.T) {
 			t.Errorf("afterwards: %v", err)
 		}
 	})
+}
+
+// A new SQLite has large pages and keeps them; an older one keeps its own.
+func TestPageSize(t *testing.T) {
+	t.Parallel()
+	for _, old := range []bool{false, true} {
+		path := filepath.Join(t.TempDir(), "sealsmith.db")
+		want := 16384
+		if old {
+			want = 4096
+			raw, err := sql.Open("sqlite3", path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := raw.ExecContext(t.Context(), `create table t (n integer)`); err != nil {
+				t.Fatal(err)
+			}
+			if err := raw.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 2 {
+			db, err := sqldb.Open(t.Context(), "sqlite:"+path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var size int
+			var mode string
+			if err := errors.Join(db.Get(t.Context(), &size, `pragma page_size`), db.Get(t.Context(), &mode, `pragma journal_mode`), db.Close()); err != nil || size != want || mode != "wal" {
+				t.Errorf("old %v: pages of %d bytes, journal %s (%v)", old, size, mode, err)
+			}
+		}
+	}
 }
