@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -73,11 +74,11 @@ func (b bench) seals(ctx context.Context, c benchCommand, databases []string) er
 	for _, database := range databases {
 		for _, key := range c.Key {
 			var err error
-			if payload, err = b.sealing(ctx, sealRun{key: key, database: database, claims: c.Claims, profile: c.Profile}); err != nil {
+			if payload, err = b.sealing(ctx, sealRun{what: "seal", key: key, database: database, claims: c.Claims, profile: c.Profile}); err != nil {
 				return fmt.Errorf("measure sealing with %s: %w", key, err)
 			}
 		}
-		if err := b.slow(ctx, database, c.Slow); err != nil {
+		if err := b.slow(ctx, sealRun{what: "slow", key: "p256", database: database, claims: slowQueued}, c.Slow); err != nil {
 			return fmt.Errorf("measure a slow token: %w", err)
 		}
 	}
@@ -91,9 +92,10 @@ func (b bench) seals(ctx context.Context, c benchCommand, databases []string) er
 }
 
 type bench struct {
-	dir string
-	out *json.Encoder
-	err streams
+	dir      string
+	tokenDir string // empty: in dir
+	out      *json.Encoder
+	err      streams
 }
 
 // settings are those of a server with data of its own in dir.
@@ -102,4 +104,4 @@ func (b bench) settings(dir string) Settings {
 }
 
 // tokens is the folder of all tokens: SoftHSM takes one in a process.
-func (b bench) tokens() string { return filepath.Join(b.dir, "token") }
+func (b bench) tokens() string { return cmp.Or(b.tokenDir, filepath.Join(b.dir, "token")) }

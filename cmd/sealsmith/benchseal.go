@@ -22,6 +22,7 @@ import (
 
 // sealRun is what one line measures.
 type sealRun struct {
+	what          string // for names of its own
 	key, database string // database: empty for SQLite
 	claims        int    // in each turn
 	profile       string // file
@@ -83,7 +84,7 @@ func (b bench) sealing(ctx context.Context, run sealRun) (payload []byte, err er
 
 // withSealer runs everything that a worker needs, with a token of its own.
 func (b bench) withSealer(ctx context.Context, run sealRun, do func(ctx context.Context, a *app) error) error {
-	name := "seal-" + databaseName(run.database) + "-" + run.key
+	name := run.what + "-" + databaseName(run.database) + "-" + run.key
 	s := b.settings(name)
 	var err error
 	if s.Database, err = fresh(ctx, run.database); err != nil {
@@ -251,14 +252,14 @@ func waitSealed(ctx context.Context, a *app) error {
 
 // slowLine is one measured line: a worker on a token that takes half a second for each
 // signature and makes one at a time, as a card does, with a queue that does not run dry.
-// Utilisation is the time that the token was busy, of the time that has passed since the
-// worker was started.
+// Utilisation is the time that the token was busy, of the time that has passed since its first
+// signature was begun.
 type slowLine struct {
 	Bench       string  `json:"bench"`
 	Database    string  `json:"database"`
 	TokenTakes  float64 `json:"token_takes_s"`
 	Queued      int     `json:"queued"`
-	Credentials int     `json:"credentials"`
+	Signatures  int     `json:"signatures"`
 	Seconds     float64 `json:"seconds"`
 	Utilisation float64 `json:"utilisation"`
 }
@@ -269,37 +270,34 @@ const (
 )
 
 // slow measures for a time.
-func (b bench) slow(ctx context.Context, database string, during time.Duration) error {
+func (b bench) slow(ctx context.Context, run sealRun, during time.Duration) error {
 	if during == 0 {
 		return nil
 	}
-	run := sealRun{key: "p256", database: database}
 	return b.withSealer(ctx, run, func(ctx context.Context, a *app) error {
 		course, err := openCourse(ctx, a)
 		if err != nil {
 			return err
 		}
-		if err := course.seed(ctx, slowQueued); err != nil {
+		if err := course.seed(ctx, run.claims); err != nil {
 			return err
 		}
 		token := &serialToken{Pool: a.seals.everybody, takes: slowTakes}
 		w := a.worker()
 		w.Sealer, w.Own, w.Parallel = token, nil, 2 // one session, and one more
-		running, end := context.WithTimeout(ctx, during)
-		defer end()
-		begun := time.Now()
+		running, end := context.WithCancel(ctx)
 		var all sync.WaitGroup
 		all.Go(func() { w.Run(running) })
-		<-running.Done()
-		busy, took := token.used(), time.Since(begun)
+		ok := token.begins(running) && sleep(running, during)
+		busy, took, made := token.used()
+		end()
 		all.Wait()
-		load, err := a.desk.Load(ctx)
-		if err != nil {
-			return err
+		if !ok {
+			return ctx.Err()
 		}
 		return b.out.Encode(slowLine{
-			Bench: "seal on a slow token", Database: databaseName(database), TokenTakes: slowTakes.Seconds(), Queued: slowQueued,
-			Credentials: slowQueued - load.Waiting, Seconds: took.Seconds(), Utilisation: busy.Seconds() / took.Seconds(),
+			Bench: "seal on a slow token", Database: databaseName(run.database), TokenTakes: slowTakes.Seconds(), Queued: run.claims,
+			Signatures: made, Seconds: took.Seconds(), Utilisation: busy.Seconds() / took.Seconds(),
 		})
 	})
 }
@@ -311,8 +309,10 @@ type serialToken struct {
 	one   sync.Mutex
 
 	mu    sync.Mutex
+	made  int
 	busy  time.Duration // of signatures that were made
 	since time.Time     // when the signature of now was begun; zero: there is none
+	first time.Time     // when the first one was begun
 }
 
 var _ issuance.Sealer = (*serialToken)(nil)
@@ -323,6 +323,9 @@ func (s *serialToken) Sign(ctx context.Context, keyID string, input []byte) ([]b
 	defer s.one.Unlock()
 	s.mu.Lock()
 	s.since = time.Now()
+	if s.first.IsZero() {
+		s.first = s.since
+	}
 	ends := time.NewTimer(s.takes)
 	s.mu.Unlock()
 	signature, err := s.Pool.Sign(ctx, keyID, input)
@@ -330,16 +333,36 @@ func (s *serialToken) Sign(ctx context.Context, keyID string, input []byte) ([]b
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.busy += time.Since(s.since)
+	s.made++
 	s.since = time.Time{}
 	return signature, err
 }
 
-// used is how long it has been busy until now.
-func (s *serialToken) used() time.Duration {
+// Rate is the number of signatures a second that can be measured of it.
+func (s *serialToken) Rate() float64 { return 1 / s.takes.Seconds() }
+
+// begins waits for the first signature.
+func (s *serialToken) begins(ctx context.Context) bool {
+	for {
+		if _, passed, _ := s.used(); passed > 0 {
+			return true
+		}
+		if !sleep(ctx, time.Millisecond) {
+			return false
+		}
+	}
+}
+
+// used is how long it has been busy, of how much time, and how many signatures it has made.
+func (s *serialToken) used() (busy, passed time.Duration, made int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.since.IsZero() {
-		return s.busy
+	if s.first.IsZero() {
+		return 0, 0, 0
 	}
-	return s.busy + time.Since(s.since)
+	busy = s.busy
+	if !s.since.IsZero() {
+		busy += time.Since(s.since)
+	}
+	return busy, time.Since(s.first), s.made
 }
