@@ -22,8 +22,8 @@ type queueCommand struct {
 // and the server's sweeper reads the row.
 type swept struct{}
 
-// Push implements issuance.Queue.
-func (swept) Push(context.Context, ...string) error { return nil }
+// Offer implements issuance.Queue.
+func (swept) Offer(context.Context, ...string) error { return nil }
 
 func (s *Settings) withDesk(ctx context.Context, slug string, do func(*issuance.Desk, templates.Organisation) error) error {
 	return s.withOrganisation(ctx, slug, func(db *sqldb.DB, _ *templates.Store, o templates.Organisation) error {

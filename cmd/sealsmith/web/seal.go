@@ -30,7 +30,7 @@ func (s *Web) seal(w http.ResponseWriter, r *http.Request, v *visit) error {
 	if page.Tabs, err = s.tabs(ctx, v, "seal"); err != nil {
 		return err
 	}
-	if page.Sealing, err = s.sealingNotice(ctx, slug); err != nil {
+	if page.Sealing, err = s.sealingNotice(ctx, v.organisation); err != nil {
 		return err
 	}
 	load, err := s.deps.Desk.LoadOf(ctx, v.organisation.ID)

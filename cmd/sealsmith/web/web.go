@@ -76,6 +76,8 @@ type SealingStatus struct {
 	Issuer hsm.SealFacts
 	// Rate is how many seals a second the tokens have been measured to make; 0: not yet.
 	Rate float64
+	// Own tells that the organisation has tokens that seal for nobody else.
+	Own bool
 }
 
 // TokenStatus is one token and how it is.
