@@ -122,6 +122,9 @@ func (w *Worker) keep(ctx context.Context, c Claim, cred Credential) error {
 		if err := plan(ctx, tx, cred, now); err != nil {
 			return err
 		}
+		if err := place(ctx, tx, cred.OrganisationID, cred.ID, now); err != nil {
+			return err
+		}
 		return sqldb.Audit(ctx, tx, sqldb.Event{
 			OrganisationID: c.OrganisationID, At: now, Actor: "worker", Action: "credential sealed",
 			Subject: c.ID, Detail: "credential " + cred.ID + " key " + cred.KeyID,
