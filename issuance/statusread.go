@@ -169,8 +169,9 @@ func (d *Desk) StatusHealth(ctx context.Context, organisationID string) (StatusH
 		ExpiresAt sql.NullTime `db:"expires_at"`
 		Behind    int64        `db:"behind"`
 		LastError string       `db:"last_error"`
+		CreatedAt time.Time    `db:"created_at"`
 	}
-	if err := d.db.Select(ctx, &rows, `select expires_at, version - signed_version as behind, last_error from status_lists`+whose+` order by id`, args...); err != nil {
+	if err := d.db.Select(ctx, &rows, `select expires_at, version - signed_version as behind, last_error, created_at from status_lists`+whose+` order by id`, args...); err != nil {
 		return h, fmt.Errorf("look at the status lists: %w", err)
 	}
 	h.Lists = len(rows)
@@ -179,6 +180,7 @@ func (d *Desk) StatusHealth(ctx context.Context, organisationID string) (StatusH
 			h.Behind++
 		}
 		switch {
+		case !r.ExpiresAt.Valid && r.LastError == "" && now.Sub(r.CreatedAt) < statusSettle: // opened a moment ago
 		case !r.ExpiresAt.Valid || !now.Before(r.ExpiresAt.Time):
 			h.Expired++
 		case !h.Until.Valid || r.ExpiresAt.Time.Before(h.Until.Time):

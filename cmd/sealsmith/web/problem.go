@@ -54,6 +54,7 @@ func sentinels() []sentinel {
 		{errForm, "form"},
 		{errTooLarge, "too-large"},
 		{errOwnConnection, "own-connection"},
+		{errNoHistory, "no-history"},
 
 		{lti.ErrNoSession, "no-session"},
 		{lti.ErrCookieLost, "cookie-lost"},
@@ -84,6 +85,7 @@ func sentinels() []sentinel {
 		{issuance.ErrWithdrawn, "withdrawn"},
 		{issuance.ErrSuspended, "suspended"},
 		{issuance.ErrReason, "form"},
+		{issuance.ErrListUnsigned, "list-unsigned"},
 		{issuance.ErrWords, "form"},
 		{issuance.ErrOtherSeal, "no-pdf"},
 		{issuance.ErrRecord, "internal"},

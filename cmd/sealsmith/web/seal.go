@@ -14,6 +14,14 @@ type sealPage struct {
 	Rate    float64
 	ETA     string
 	Proofs  proofsNotice
+	Lists   listsNotice
+}
+
+// listsNotice is how the status lists of the organisation are.
+type listsNotice struct {
+	Any   bool
+	OK    bool
+	Words string // what is so, and what it waits for
 }
 
 // proofsNotice is how far the proofs beside the seals are.
@@ -42,6 +50,11 @@ func (s *Web) seal(w http.ResponseWriter, r *http.Request, v *visit) error {
 		return err
 	}
 	page.Proofs = proofsNotice{Level: string(v.organisation.Seal.Goal(s.deps.Level)), Waiting: proofs.Waiting, Trouble: proofs.LastError}
+	lists, err := s.deps.Desk.StatusHealth(ctx, v.organisation.ID)
+	if err != nil {
+		return err
+	}
+	page.Lists = listsNotice{Any: lists.Lists > 0, OK: lists.OK(), Words: lists.Words()}
 	sealing := s.deps.Sealing(slug)
 	page.Waiting, page.Failed, page.Rate, page.ETA = load.Waiting, load.Failed, sealing.Rate, eta(load.Waiting, sealing)
 	return s.show(w, r, http.StatusOK, view{name: "tokens", frame: v.frame(), page: &page})

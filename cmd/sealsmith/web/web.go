@@ -179,6 +179,7 @@ func (s *Web) routes(r *mux.Router) {
 	get("/c/{link}/credential.jsonld", s.publicFile)
 	get("/c/{link}/certificate.pdf", s.publicPDF)
 	get("/status/{id}", s.status)
+	get("/status/lists/{list}/{kind}", s.statusList)
 	get("/brand/{slug}.css", s.brand)
 	get("/static/{version}/{path:.+}", s.static)
 	get("/favicon.ico", s.favicon)
