@@ -300,6 +300,7 @@ func (d *Desk) MarkDelivered(ctx context.Context, organisationID, claimID string
 // Load is how much waits for the token.
 type Load struct {
 	Waiting int `db:"waiting"` // queued or being sealed
+	Sealing int `db:"sealing"` // of those, being sealed
 	Failed  int `db:"failed"`
 }
 
@@ -313,9 +314,9 @@ func (d *Desk) LoadOf(ctx context.Context, organisationID string) (Load, error) 
 
 func (d *Desk) load(ctx context.Context, whose string, args ...any) (Load, error) {
 	var l Load
-	err := d.db.Get(ctx, &l, `select coalesce(sum(case when state in (?, ?) then 1 else 0 end), 0) as waiting,
+	err := d.db.Get(ctx, &l, `select coalesce(sum(case when state in (?, ?) then 1 else 0 end), 0) as waiting, coalesce(sum(case when state = ? then 1 else 0 end), 0) as sealing,
 		coalesce(sum(case when state = ? then 1 else 0 end), 0) as failed from claims where state in (?, ?, ?)`+whose,
-		append([]any{Queued, Sealing, Failed, Queued, Sealing, Failed}, args...)...)
+		append([]any{Queued, Sealing, Sealing, Failed, Queued, Sealing, Failed}, args...)...)
 	if err != nil {
 		return Load{}, fmt.Errorf("count claims: %w", err)
 	}

@@ -349,7 +349,7 @@ func TestLoadAndTurn(t *testing.T) {
 			t.Fatal("the worker is alive")
 		}
 		o.failed(t, "d")
-		wantLoad(t, o, issuance.Load{Waiting: 2, Failed: 1})
+		wantLoad(t, o, issuance.Load{Waiting: 2, Sealing: 1, Failed: 1})
 		turn, err := o.desk.Turn(t.Context(), queue[2], false)
 		check(t, err)
 		if turn.Ahead != 1 {
