@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/sealsmith/sealsmith/issuance/status"
 	"github.com/sealsmith/sealsmith/migrations/sqldb"
 )
 
@@ -191,4 +192,41 @@ func (d *Desk) StatusHealth(ctx context.Context, organisationID string) (StatusH
 		}
 	}
 	return h, nil
+}
+
+// Places returns the places in a list of the organisation that were given until then, by the ids
+// as they stand in the credentials.
+func (d *Desk) Places(ctx context.Context, organisationID, listID string, until time.Time) ([]status.Entry, error) {
+	rows, err := statusEntries(ctx, d.db, organisationID, listID)
+	if err != nil {
+		return nil, err
+	}
+	var all []status.Entry
+	for _, e := range rows {
+		if !e.AssignedAt.After(until) {
+			all = append(all, status.Entry{ID: urn + e.CredentialID, Index: e.Index})
+		}
+	}
+	return all, nil
+}
+
+// SealSamples returns one sealed credential for each key that has sealed for the organisation, the
+// newest of those with the highest level: its file carries the certificates of the key, and what
+// was known of their revocation.
+func (d *Desk) SealSamples(ctx context.Context, organisationID string) ([]Credential, error) {
+	var keys []string
+	err := d.db.Select(ctx, &keys, `select distinct key_id from credentials where organisation_id = ? and sealed_at is not null order by key_id`, organisationID)
+	if err != nil {
+		return nil, fmt.Errorf("list the keys that have sealed: %w", err)
+	}
+	all := make([]Credential, len(keys))
+	for i, key := range keys {
+		// Names of higher levels are longer: B and T, LT, LTA.
+		all[i], err = credential(ctx, d.db, `k.organisation_id = ? and k.key_id = ? and k.sealed_at is not null
+			order by length(coalesce(p.level, 'B')) desc, k.sealed_at desc, k.id limit 1`, organisationID, key)
+		if err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
 }

@@ -29,13 +29,14 @@ type Settings struct {
 	EULists   string `help:"File of the trusted lists of the EU that sealsmith trust import keeps. Default: trust-lists.json in --dir." env:"SEALSMITH_TRUST_LISTS" placeholder:"FILE" type:"path" name:"trust-lists"`
 	KeyFile   string `help:"File with the key that seals private keys in the database, mode 0600. Default: server.key in --dir, made on first start." env:"SEALSMITH_KEY_FILE" placeholder:"FILE" type:"path"`
 	KeyDays   int    `help:"Days after which the LTI signing key is replaced by itself; 0: never." env:"SEALSMITH_KEY_DAYS" default:"180"`
+	Kit       string `help:"Folder for the issuer-gone kit, made anew every night: what checks credentials when this server is no more. Empty: none is made." env:"SEALSMITH_KIT" placeholder:"DIR" type:"path" name:"kit-dir"`
 	Debug     bool   `help:"Log more." env:"SEALSMITH_DEBUG"`
 }
 
 // knownSettings are the environment variables that mean something to us.
 func knownSettings() []string {
 	return []string{
-		"SEALSMITH_DATABASE", "SEALSMITH_DEBUG", "SEALSMITH_DIR", "SEALSMITH_KEY_DAYS", "SEALSMITH_KEY_FILE", "SEALSMITH_LISTEN", "SEALSMITH_PUBLIC_URL",
+		"SEALSMITH_DATABASE", "SEALSMITH_DEBUG", "SEALSMITH_DIR", "SEALSMITH_KEY_DAYS", "SEALSMITH_KEY_FILE", "SEALSMITH_KIT", "SEALSMITH_LISTEN", "SEALSMITH_PUBLIC_URL",
 		"SEALSMITH_REDIS", "SEALSMITH_TOKEN", "SEALSMITH_TRUST", "SEALSMITH_TRUST_LISTS", "SEALSMITH_TSA", "SEALSMITH_TSA_TRUST",
 	}
 }

@@ -38,6 +38,7 @@ type cli struct {
 	Token         tokenCommand         `cmd:"" help:"The eSeal token."`
 	Credentials   credentialsCommand   `cmd:"" help:"Sealed credentials, and how to withdraw them."`
 	Status        statusCommand        `cmd:"" help:"Status lists: what they say, until when, and where a credential stands."`
+	Kit           kitCommand           `cmd:"" help:"The issuer-gone kit: what checks credentials when this server is no more." name:"kit"`
 	Queue         queueCommand         `cmd:"" help:"What waits for the seal, and what has stopped."`
 	Audit         auditCommand         `cmd:"" help:"The audit trail: who did what to which claim, key and template."`
 	TrustLists    trustCommand         `cmd:"" name:"trust" help:"The trusted lists of the EU, which say whether a seal is qualified."`

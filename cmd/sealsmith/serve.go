@@ -39,7 +39,7 @@ func (a *app) serve(ctx context.Context, l net.Listener, seal bool) error {
 	}
 	loops := append(f.loops, a.chainAudit)
 	if seal {
-		loops = append(loops, a.worker().Run, a.preserve, a.signLists)
+		loops = append(loops, a.worker().Run, a.preserve, a.signLists, a.keepKit)
 	}
 	partsCtx, stop := context.WithCancel(ctx)
 	wait := a.startParts(partsCtx, loops...)
@@ -65,7 +65,7 @@ func (workerCommand) Run(ctx context.Context, s *Settings, out streams) error {
 		return err
 	}
 	a.logger.InfoContext(ctx, "sealsmith worker seals", "version", version)
-	wait := a.startParts(ctx, a.worker().Run, a.preserve, a.signLists, a.chainAudit)
+	wait := a.startParts(ctx, a.worker().Run, a.preserve, a.signLists, a.keepKit, a.chainAudit)
 	<-ctx.Done()
 	wait()
 	return a.close()

@@ -145,7 +145,7 @@ func ReadIndex(text []byte, o Options) (SignedIndex, error) {
 		return SignedIndex{}, err
 	}
 	x.Digits, x.Entries = int(digits), int(number)
-	return x, List{URI: x.URI, Issued: x.Issued}.fits(o)
+	return x, List{URI: x.URI, Issued: x.Issued, Chain: x.Chain}.fits(o)
 }
 
 // Shard returns the name of the shard in which a credential stands, if any.

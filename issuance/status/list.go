@@ -246,14 +246,36 @@ func (l List) fits(o Options) error {
 	if o.URI != "" && l.URI != o.URI {
 		return fmt.Errorf("%w: it is the list %.200s, not %.200s", ErrVerification, l.URI, o.URI)
 	}
-	if o.At.IsZero() {
-		return nil
+	if err := l.trusted(o); err != nil || o.At.IsZero() {
+		return err
 	}
 	if !l.Expires.IsZero() && !o.At.Before(l.Expires) {
 		return fmt.Errorf("%w: %w: it counted until %s", ErrVerification, ErrExpired, l.Expires.Format(time.RFC3339))
 	}
 	if l.Issued.After(o.At.Add(skew)) {
 		return fmt.Errorf("%w: %w: it counts from %s", ErrVerification, ErrExpired, l.Issued.Format(time.RFC3339))
+	}
+	return nil
+}
+
+// trusted says whether somebody vouches for who signed.
+func (l List) trusted(o Options) error {
+	if o.Trust == nil || len(l.Chain) == 0 {
+		return nil
+	}
+	at := o.At
+	if at.IsZero() {
+		at = l.Issued
+	}
+	between := x509.NewCertPool()
+	for _, c := range l.Chain[1:] {
+		between.AddCert(c)
+	}
+	_, err := l.Chain[0].Verify(x509.VerifyOptions{
+		Roots: o.Trust, Intermediates: between, CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
+	})
+	if err != nil {
+		return fmt.Errorf("%w: nobody trusted vouches for its signature: %w", ErrVerification, err)
 	}
 	return nil
 }
