@@ -122,7 +122,7 @@ func (a *app) keepKit(ctx context.Context) {
 		a.logger.ErrorContext(ctx, "the issuer-gone kit is made without authorities", "err", err)
 	}
 	b := kit.Builder{Desk: a.desk, Templates: a.templates, PublicURL: a.public, Anchors: anchors}
-	for wait := time.Minute; sleep(ctx, wait); wait = untilNight(time.Now()) {
+	for wait := 20 * time.Second; sleep(ctx, wait); wait = untilNight(time.Now()) {
 		made, err := b.Build(ctx, a.settings.Kit)
 		if err != nil && ctx.Err() == nil {
 			a.logger.ErrorContext(ctx, "the issuer-gone kit is not made; the old one stays, and it is tried again tonight", "err", err)

@@ -51,13 +51,14 @@ type Organisation struct {
 
 // Certificate is the certificate of a key that has sealed credentials or signed lists.
 type Certificate struct {
-	SHA256     string    `json:"sha256"` // of its DER form, hexadecimal
-	File       string    `json:"file"`   // PEM, with its chain
-	Subject    string    `json:"subject"`
-	Identifier string    `json:"identifier"` // of the organisation (2.5.4.97)
-	Country    string    `json:"country"`
-	From       time.Time `json:"from"`
-	Until      time.Time `json:"until"`
+	SHA256       string    `json:"sha256"` // of its DER form, hexadecimal
+	File         string    `json:"file"`   // PEM, with its chain
+	Name         string    `json:"name"`   // common name
+	Organisation string    `json:"organisation"`
+	Identifier   string    `json:"identifier"` // of the organisation (2.5.4.97)
+	Country      string    `json:"country"`
+	From         time.Time `json:"from"`
+	Until        time.Time `json:"until"`
 }
 
 // List is one status list.
@@ -80,7 +81,7 @@ func describe(c *x509.Certificate) Certificate {
 	facts := hsm.InspectSeal(c)
 	id := fingerprint(c)
 	return Certificate{
-		SHA256: id, File: "certificates/" + id + ".pem", Subject: c.Subject.String(), Identifier: facts.OrganisationIdentifier, Country: facts.Country,
+		SHA256: id, File: "certificates/" + id + ".pem", Name: facts.CommonName, Organisation: facts.Organisation, Identifier: facts.OrganisationIdentifier, Country: facts.Country,
 		From: c.NotBefore.UTC(), Until: c.NotAfter.UTC(),
 	}
 }

@@ -229,7 +229,7 @@
     }
     const known = organisation.certificates.find((c) => c.sha256 === file.cert.sha256);
     const from = new Date(known.from), until = new Date(known.until);
-    say(ok("Sealed by a key of this kit", known.subject + ", certificate " + known.sha256.slice(0, 16) + "…, valid from " + day(from) + " to " + day(until) + "."));
+    say(ok("Sealed by a key of this kit", known.name + ", of " + known.organisation + " (" + known.identifier + "), certificate " + known.sha256.slice(0, 16) + "…, valid from " + day(from) + " to " + day(until) + "."));
     if (!file.at || file.at < from || file.at > until) {
       say(bad("Sealed while the certificate was valid", "The seal names " + (file.at ? day(file.at) : "no time") + "."));
       return verdict("bad", "The certificate on this file was not valid when the seal says it was made.", "Do not rely on it.");
@@ -305,7 +305,7 @@
       const section = element("section", undefined, "card");
       const dl = element("dl");
       for (const [name, value] of result.facts) dl.append(element("dt", name), element("dd", value));
-      section.append(element("h2", "What it says"), dl);
+      section.append(element("h2", result.kind === "ok" ? "What it says" : "What it says, as far as the checks go"), dl);
       parts.push(section);
     }
     $("result").replaceChildren(...parts);
