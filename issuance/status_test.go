@@ -200,7 +200,9 @@ func (o *office) indexed(tb testing.TB, p issuance.StatusPlace, cred issuance.Cr
 	x, err := status.ReadIndex(all[issuance.StatusIndex].File, status.Options{URI: issuance.StatusAddress(publicURL, p.ListID, issuance.StatusToken), Trust: o.token.mint.pool(), At: o.clock.Now()})
 	check(tb, err)
 	id := "urn:credential:" + cred.ID
-	index, found, err := x.Find(id, status.NewIndex([]status.Entry{{ID: id, Index: p.Index}}).Shards()[""])
+	var only status.Places
+	only.Add(id, p.Index)
+	index, found, err := x.Find(id, status.NewIndex(&only).Shards()[""])
 	if err == nil && (!found || index != p.Index) {
 		err = fmt.Errorf("the index leads to %d %t, not to %d", index, found, p.Index)
 	}

@@ -194,20 +194,9 @@ func (d *Desk) StatusHealth(ctx context.Context, organisationID string) (StatusH
 	return h, nil
 }
 
-// Places returns the places in a list of the organisation that were given until then, by the ids
-// as they stand in the credentials.
-func (d *Desk) Places(ctx context.Context, organisationID, listID string, until time.Time) ([]status.Entry, error) {
-	rows, err := statusEntries(ctx, d.db, organisationID, listID)
-	if err != nil {
-		return nil, err
-	}
-	var all []status.Entry
-	for _, e := range rows {
-		if !e.AssignedAt.After(until) {
-			all = append(all, status.Entry{ID: urn + e.CredentialID, Index: e.Index})
-		}
-	}
-	return all, nil
+// Places returns the places in a list of the organisation that were given until then.
+func (d *Desk) Places(ctx context.Context, organisationID, listID string, until time.Time) (*status.Places, error) {
+	return statusPlaces(ctx, d.db, organisationID, listID, until)
 }
 
 // SealSamples returns one sealed credential for each key that has sealed for the organisation, the

@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net/url"
 	"runtime/debug"
-	"slices"
 	"sync"
 	"time"
 
@@ -304,13 +303,11 @@ func (s *StatusSigner) index(ctx context.Context, w signing) (next time.Time, er
 	if full.Valid && have.SignedAt.After(full.Time.Add(2*statusSettle)) && have.holds(have.Digest, w.terms.At) {
 		return w.terms.At.Add(statusLook), nil
 	}
-	entries, err := statusEntries(ctx, s.DB, w.list.OrganisationID, w.list.ID)
+	places, err := statusPlaces(ctx, s.DB, w.list.OrganisationID, w.list.ID, settled)
 	if err != nil {
 		return next, err
 	}
-	all := len(entries)
-	entries = slices.DeleteFunc(entries, func(e statusEntry) bool { return e.AssignedAt.After(settled) })
-	x := indexOf(entries)
+	x := status.NewIndex(places)
 	if !have.holds(x.Digest(), w.terms.At) {
 		uri := StatusAddress(s.PublicURL, w.list.ID, StatusToken)
 		err := s.one(ctx, w, StatusIndex, x.Digest(), func() ([]byte, error) { return status.SignIndex(ctx, w.sealer, w.terms, uri, settled, x) })
@@ -318,34 +315,36 @@ func (s *StatusSigner) index(ctx context.Context, w signing) (next time.Time, er
 			return next, err
 		}
 	}
-	if x.Entries == 0 && all > 0 {
+	if x.Entries == 0 { // the list was opened a moment ago
 		return w.terms.At.Add(statusSettle + time.Minute), nil
 	}
 	return w.terms.At.Add(statusLook), nil
 }
 
-// statusEntry is one row of status_entries.
-type statusEntry struct {
-	CredentialID string    `db:"credential_id"`
-	Index        int       `db:"idx"`
-	AssignedAt   time.Time `db:"assigned_at"`
-}
+// statusPage is how many places are read in one go: a list has a million.
+const statusPage = 20_000
 
-func statusEntries(ctx context.Context, q sqldb.Queryer, organisationID, listID string) ([]statusEntry, error) {
-	var entries []statusEntry
-	err := q.Select(ctx, &entries, `select credential_id, idx, assigned_at from status_entries where organisation_id = ? and list_id = ?`, organisationID, listID)
-	if err != nil {
-		return nil, fmt.Errorf("read the places of a status list: %w", err)
+// statusPlaces reads the places in a list that were given until then.
+func statusPlaces(ctx context.Context, q sqldb.Queryer, organisationID, listID string, until time.Time) (*status.Places, error) {
+	places := new(status.Places)
+	for last := -1; ; {
+		var rows []struct {
+			CredentialID string `db:"credential_id"`
+			Index        int    `db:"idx"`
+		}
+		err := q.Select(ctx, &rows, `select credential_id, idx from status_entries where organisation_id = ? and list_id = ? and idx > ? and assigned_at <= ? order by idx limit ?`,
+			organisationID, listID, last, until, statusPage)
+		if err != nil {
+			return nil, fmt.Errorf("read the places of a status list: %w", err)
+		}
+		for _, r := range rows {
+			places.Add(urn+r.CredentialID, r.Index)
+			last = r.Index
+		}
+		if len(rows) < statusPage {
+			return places, nil
+		}
 	}
-	return entries, nil
-}
-
-func indexOf(entries []statusEntry) *status.Index {
-	all := make([]status.Entry, len(entries))
-	for i, e := range entries {
-		all[i] = status.Entry{ID: urn + e.CredentialID, Index: e.Index}
-	}
-	return status.NewIndex(all)
 }
 
 // one signs one text and stores it, if the lease still holds.

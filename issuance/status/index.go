@@ -2,7 +2,6 @@ package status
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/x509"
@@ -17,11 +16,22 @@ import (
 	"github.com/sealsmith/sealsmith/issuance/jades"
 )
 
-// Entry is the place of one credential.
-type Entry struct {
-	ID    string // as it stands in the credential
-	Index int
+// Places collects which credential has which place in a list, in 36 bytes each: lists have a
+// million. The zero value is empty.
+type Places struct{ rows []place }
+
+type place struct {
+	hash  [sha256.Size]byte
+	index uint32
 }
+
+// Add notes the place of a credential, by the id as it stands in it.
+func (p *Places) Add(id string, index int) {
+	p.rows = append(p.rows, place{sha256.Sum256([]byte(id)), uint32(index)}) //nolint:gosec // lists have 2^27 entries at most
+}
+
+// Len returns how many there are.
+func (p *Places) Len() int { return len(p.rows) }
 
 // Index says which credential has which place in one list, by the SHA-256 of the credential's id.
 // Who has the credential finds its place; nobody else learns anything, for an id has 122 random
@@ -45,26 +55,30 @@ func Hash(id string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// NewIndex makes the index of a list. Equal entries give equal bytes, in whatever order they come.
-func NewIndex(all []Entry) *Index {
-	type row struct {
-		hash  string
-		index int
-	}
-	rows := make([]row, len(all))
-	for i, e := range all {
-		rows[i] = row{Hash(e.ID), e.Index}
-	}
-	slices.SortFunc(rows, func(a, b row) int { return cmp.Compare(a.hash, b.hash) })
-	x := &Index{Entries: len(rows), shards: map[string][]byte{}}
-	for x.Digits < 2 && len(rows) > shardLines<<(4*x.Digits) {
+// NewIndex makes the index of a list. Equal places give equal bytes, in whatever order they were
+// added; p is sorted by it.
+func NewIndex(p *Places) *Index {
+	slices.SortFunc(p.rows, func(a, b place) int { return bytes.Compare(a.hash[:], b.hash[:]) })
+	x := &Index{Entries: len(p.rows), shards: map[string][]byte{}}
+	for x.Digits < 2 && len(p.rows) > shardLines<<(4*x.Digits) {
 		x.Digits++
 	}
-	for _, r := range rows {
-		name := r.hash[:x.Digits]
-		line := append(x.shards[name], r.hash...)
-		line = strconv.AppendInt(append(line, ' '), int64(r.index), 10)
-		x.shards[name] = append(line, '\n')
+	var hash [2 * sha256.Size]byte
+	var shard []byte
+	name := ""
+	for i, row := range p.rows {
+		hex.Encode(hash[:], row.hash[:])
+		if next := string(hash[:x.Digits]); i == 0 || next != name {
+			if i > 0 {
+				x.shards[name] = slices.Clip(shard)
+			}
+			name, shard = next, nil
+		}
+		shard = append(append(shard, hash[:]...), ' ')
+		shard = append(strconv.AppendUint(shard, uint64(row.index), 10), '\n')
+	}
+	if len(p.rows) > 0 {
+		x.shards[name] = shard
 	}
 	return x
 }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gorilla/mux"
@@ -51,7 +52,7 @@ func (s *Web) statusList(w http.ResponseWriter, r *http.Request) error {
 	}
 	text := signed.File
 	if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
-		if text, err = zipped(text); err != nil {
+		if text, err = s.packed.of(sum, text); err != nil {
 			return err
 		}
 		h.Set("Content-Encoding", "gzip")
@@ -60,10 +61,37 @@ func (s *Web) statusList(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// packedLists keeps the lists that were packed last: many ask for few.
+type packedLists struct {
+	mu    sync.Mutex
+	lists map[[sha256.Size]byte][]byte
+}
+
+// maxPacked is how many are kept; a list of a million entries has tens of kilobytes.
+const maxPacked = 64
+
+// of returns a text packed, by its sum.
+func (p *packedLists) of(sum [sha256.Size]byte, text []byte) ([]byte, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if packed, found := p.lists[sum]; found {
+		return packed, nil
+	}
+	packed, err := zipped(text)
+	if err != nil {
+		return nil, err
+	}
+	if len(p.lists) >= maxPacked || p.lists == nil {
+		p.lists = map[[sha256.Size]byte][]byte{}
+	}
+	p.lists[sum] = packed
+	return packed, nil
+}
+
 // zipped takes back what base64 has added.
 func zipped(text []byte) ([]byte, error) {
 	var out bytes.Buffer
-	z, err := gzip.NewWriterLevel(&out, gzip.BestSpeed)
+	z, err := gzip.NewWriterLevel(&out, gzip.BestCompression)
 	if err != nil {
 		return nil, fmt.Errorf("pack a status list: %w", err)
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sealsmith/sealsmith/issuance"
+	"github.com/sealsmith/sealsmith/issuance/jades"
 	"github.com/sealsmith/sealsmith/issuance/status"
 )
 
@@ -112,4 +113,36 @@ func TestStatusLists(t *testing.T) {
 	_, err = w.db.Exec(t.Context(), `update status_tokens set expires_at = ?`, noon)
 	must(t, err)
 	want(t, w.get(path), http.StatusServiceUnavailable)
+}
+
+// BenchmarkStatusList is what it takes to serve a list of a million entries, one in a hundred
+// withdrawn: whole, packed, and to who has it already.
+func BenchmarkStatusList(b *testing.B) {
+	w := newWorld(b)
+	a := status.NewArray(1 << 20)
+	for i := 0; i < a.Len(); i += 100 {
+		must(b, a.Set(i+i/100%97, status.Value(1+i/100%2)))
+	}
+	const list = "0123456789abcdef0123456789abcdef"
+	key, err := w.token.Key(b.Context())
+	must(b, err)
+	terms := status.Terms{Key: jades.Key{ID: key.ID, Alg: key.Alg, Chain: key.Chain}, At: noon, Until: noon.Add(48 * time.Hour), TTL: issuance.StatusTTL}
+	text, err := status.SignToken(b.Context(), w.token, terms, origin+"/status/lists/"+list+"/token", a)
+	must(b, err)
+	_, err = w.db.Exec(b.Context(), `insert into status_lists (id, organisation_id, number, entries, version, signed_version, not_before, renew_at, attempts, last_error, created_at, updated_at)
+		values (?, ?, 1, ?, 1, 1, ?, ?, 0, '', ?, ?)`, list, w.polder.org.ID, a.Len(), noon, noon, noon, noon)
+	must(b, err)
+	_, err = w.db.Exec(b.Context(), `insert into status_tokens (list_id, kind, organisation_id, file, digest, key_id, signed_at, expires_at) values (?, 'token', ?, ?, '', ?, ?, ?)`,
+		list, w.polder.org.ID, text, key.ID, noon, terms.Until)
+	must(b, err)
+	etag := w.get("/status/lists/" + list + "/token").Header().Get("ETag")
+	for name, header := range map[string]string{"whole": "Accept", "packed": "Accept-Encoding", "not_modified": "If-None-Match"} {
+		b.Run(name, func(b *testing.B) {
+			bytes := 0
+			for b.Loop() {
+				bytes = w.header("/status/lists/"+list+"/token", header, map[string]string{"Accept": "*/*", "Accept-Encoding": "gzip", "If-None-Match": etag}[header]).Body.Len()
+			}
+			b.ReportMetric(float64(bytes), "bytes")
+		})
+	}
 }

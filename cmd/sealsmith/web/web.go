@@ -130,6 +130,7 @@ type Web struct {
 	rosters  rosters
 	steps    map[lti.Step]stepWords
 	checks   checks
+	packed   packedLists
 }
 
 // New checks d, parses all pages, and returns a Web. It starts nothing.
