@@ -84,7 +84,7 @@ func TestKit(t *testing.T) {
 			if l.Value != test.value || l.Index != o.place(t, test.cred).Index {
 				t.Errorf("%+v", l)
 			}
-			r := issuance.Verify(test.cred.Sealed, issuance.VerifyOptions{Trust: o.token.mint.pool(), Now: o.clock.Now()}).Listed(l)
+			r := issuance.Verify(test.cred.Sealed, issuance.VerifyOptions{Trust: o.token.mint.pool(), Now: o.clock.Now()}).WithListed(l)
 			wholeReport(t, r)
 			if !slices.Contains(outcomes(r), test.outcome) || r.Verdict != test.verdict {
 				t.Errorf("%v, want %s", outcomes(r), test.outcome)
@@ -208,27 +208,27 @@ func TestKitLater(t *testing.T) {
 	options := issuance.VerifyOptions{Trust: o.token.mint.pool(), Now: o.clock.Now()}
 	l, err := k.Find("urn:credential:"+good.ID, o.token.mint.pool())
 	check(t, err)
-	r := issuance.Verify(good.Sealed, options).Listed(l)
+	r := issuance.Verify(good.Sealed, options).WithListed(l)
 	wholeReport(t, r)
 	if r.Verdict != issuance.VerdictValid || !slices.Contains(outcomes(r), "revocation not-checked list_in_force_old") {
 		t.Errorf("%v", outcomes(r))
 	}
 	later, err := k.Find("urn:credential:"+gone.ID, nil)
 	check(t, err)
-	r = issuance.Verify(gone.Sealed, options).Listed(later)
+	r = issuance.Verify(gone.Sealed, options).WithListed(later)
 	if r.Reason != "list_revoked" || !strings.Contains(r.Headline, "Polder University of Technology (fictional) says that this credential was withdrawn") {
 		t.Errorf("%s: %v", r.Headline, outcomes(r))
 	}
 	stranger := newMint(t, nameOwner("Delta University", "NTRNL-87654321", "NL"))
 	later.Signer = stranger.leaf
-	if r := issuance.Verify(gone.Sealed, options).Listed(later); r.Verdict != issuance.VerdictValid || !slices.Contains(outcomes(r), "revocation not-checked list_other") {
+	if r := issuance.Verify(gone.Sealed, options).WithListed(later); r.Verdict != issuance.VerdictValid || !slices.Contains(outcomes(r), "revocation not-checked list_other") {
 		t.Errorf("a list of somebody else: %v", outcomes(r))
 	}
 	broken := strings.Replace(string(good.Sealed), "Noor", "Nora", 1)
-	if r := issuance.Verify([]byte(broken), options).Listed(l); r.Reason != "changed" || slices.Contains(outcomes(r), "revocation ok list_in_force") {
+	if r := issuance.Verify([]byte(broken), options).WithListed(l); r.Reason != "changed" || slices.Contains(outcomes(r), "revocation ok list_in_force") {
 		t.Errorf("a changed file: %v", outcomes(r))
 	}
-	if r := issuance.Verify([]byte("{}"), options).Listed(l); r.Verdict != issuance.VerdictUnreadable {
+	if r := issuance.Verify([]byte("{}"), options).WithListed(l); r.Verdict != issuance.VerdictUnreadable {
 		t.Errorf("%v", outcomes(r))
 	}
 }

@@ -225,7 +225,7 @@ func TestStatusBackfill(t *testing.T) {
 		check(t, err)
 		_, err = o.desk.Suspend(t.Context(), o.order(creds[2]))
 		check(t, err)
-		_, err = o.db.Exec(t.Context(), `update claims set state = 'replaced' where id = ?`, creds[3].ClaimID)
+		_, err = o.db.Exec(t.Context(), `update credentials set replaced_by = ?, replaced_at = ? where id = ?`, creds[0].ID, o.clock.Now(), creds[3].ID)
 		check(t, err)
 		_, err = o.desk.Suspend(t.Context(), o.order(creds[4]))
 		check(t, err)
@@ -258,16 +258,18 @@ func TestStatusBackfill(t *testing.T) {
 	})
 }
 
-// TestReplacedIsInvalid: whoever sets a claim to replaced need not know of lists.
+// TestReplacedIsInvalid: whoever replaces a credential need not know of lists.
 func TestReplacedIsInvalid(t *testing.T) {
 	each(t, func(t *testing.T, o *office) {
-		c, cred := o.held(t, "noor")
+		_, cred := o.held(t, "noor")
+		_, next := o.held(t, "again")
 		o.signs(t)
-		_, err := o.db.Exec(t.Context(), `update claims set state = 'replaced' where id = ?`, c.ID)
+		_, err := o.db.Exec(t.Context(), `update credentials set replaced_by = ?, replaced_at = ? where id = ?`, next.ID, o.clock.Now(), cred.ID)
 		check(t, err)
 		o.clock.add(31 * time.Second)
 		o.signs(t)
 		o.wantListed(t, cred, status.Invalid)
+		o.wantListed(t, next, status.Valid)
 	})
 }
 

@@ -45,20 +45,20 @@ func (o offlineStatus) add(r issuance.Report, trust *x509.CertPool) (issuance.Re
 		}
 		return r, fmt.Sprintf("Whether it was withdrawn, the list cannot say: %v (%s).", err, code), nil
 	}
-	return r.Listed(listed), "", nil
+	return r.WithListed(listed), "", nil
 }
 
-func (o offlineStatus) look(id string, trust *x509.CertPool) (issuance.Listed, error) {
+func (o offlineStatus) look(id string, trust *x509.CertPool) (issuance.ListedStatus, error) {
 	if o.StatusList == "" {
 		k, err := kit.Open(o.Kit)
 		if err != nil {
-			return issuance.Listed{}, err
+			return issuance.ListedStatus{}, err
 		}
 		return k.Find(id, trust)
 	}
 	text, err := readStatusList(o.StatusList)
 	if err != nil {
-		return issuance.Listed{}, err
+		return issuance.ListedStatus{}, err
 	}
 	options := status.Options{Trust: trust}
 	if o.Kit == "" {
@@ -66,11 +66,11 @@ func (o offlineStatus) look(id string, trust *x509.CertPool) (issuance.Listed, e
 	}
 	k, err := kit.Open(o.Kit)
 	if err != nil {
-		return issuance.Listed{}, err
+		return issuance.ListedStatus{}, err
 	}
 	place, index, signer, err := k.Place(id, trust)
 	if err != nil {
-		return issuance.Listed{}, err
+		return issuance.ListedStatus{}, err
 	}
 	options.URI = place.Address
 	return kit.Look(text, index, options, signer)

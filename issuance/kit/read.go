@@ -62,16 +62,16 @@ func (k *Kit) read(name string, most int64) ([]byte, error) {
 
 // Find says what the kit's lists say of a credential, by the id as it stands in it. trust vouches
 // for who has signed them, at the time they were signed; with nil whoever calls judges
-// Listed.Signer. It fails with ErrUnknown, and with the errors of package status when something
+// ListedStatus.Signer. It fails with ErrUnknown, and with the errors of package status when something
 // that is signed does not fit.
-func (k *Kit) Find(id string, trust *x509.CertPool) (issuance.Listed, error) {
+func (k *Kit) Find(id string, trust *x509.CertPool) (issuance.ListedStatus, error) {
 	l, index, signer, err := k.Place(id, trust)
 	if err != nil {
-		return issuance.Listed{}, err
+		return issuance.ListedStatus{}, err
 	}
 	text, err := k.read(l.Token, status.MaxText)
 	if err != nil {
-		return issuance.Listed{}, fmt.Errorf("%w: %w", status.ErrRetrieval, err)
+		return issuance.ListedStatus{}, fmt.Errorf("%w: %w", status.ErrRetrieval, err)
 	}
 	return Look(text, index, status.Options{URI: l.Address, Trust: trust}, signer)
 }
@@ -129,7 +129,7 @@ func (k *Kit) index(l List, trust *x509.CertPool) (status.SignedIndex, error) {
 // Look says what a list says of one place: a token list, or a bitstring, which knows of its purpose
 // only. signer is who has said that this is the place, and must be the organisation that signed the
 // list; nil when that is known otherwise. Errors are those of package status.
-func Look(text []byte, index int, o status.Options, signer *x509.Certificate) (issuance.Listed, error) {
+func Look(text []byte, index int, o status.Options, signer *x509.Certificate) (issuance.ListedStatus, error) {
 	l, err := status.ReadToken(text, o)
 	if errors.Is(err, status.ErrMalformed) {
 		if bits, other := status.ReadBitstring(text, status.Options{Trust: o.Trust, At: o.At}); other == nil {
@@ -137,11 +137,11 @@ func Look(text []byte, index int, o status.Options, signer *x509.Certificate) (i
 		}
 	}
 	if err != nil {
-		return issuance.Listed{}, err
+		return issuance.ListedStatus{}, err
 	}
 	value, err := l.At(index)
 	if err != nil {
-		return issuance.Listed{}, err
+		return issuance.ListedStatus{}, err
 	}
 	if value != status.Valid && len(l.Purposes) > 0 {
 		value = status.Invalid
@@ -150,9 +150,9 @@ func Look(text []byte, index int, o status.Options, signer *x509.Certificate) (i
 		}
 	}
 	if signer != nil && !samePerson(signer, l.Chain[0]) {
-		return issuance.Listed{}, fmt.Errorf("%w: the index is signed by another organisation than the list", status.ErrVerification)
+		return issuance.ListedStatus{}, fmt.Errorf("%w: the index is signed by another organisation than the list", status.ErrVerification)
 	}
-	return issuance.Listed{Value: value, URI: l.URI, Index: index, SignedAt: l.Issued, ValidUntil: l.Expires, Signer: l.Chain[0]}, nil
+	return issuance.ListedStatus{Value: value, URI: l.URI, Index: index, SignedAt: l.Issued, ValidUntil: l.Expires, Signer: l.Chain[0]}, nil
 }
 
 func samePerson(a, b *x509.Certificate) bool {

@@ -17,6 +17,9 @@ type statusDocument struct {
 	Standing issuance.InForce `json:"standing"`
 	Since    time.Time        `json:"since"`
 	Reason   issuance.Reason  `json:"reason,omitempty"`
+	// Ids as in the sealed files: of the credential that took the place of this one, and of that whose place it took.
+	ReplacedBy string `json:"replaced_by,omitempty"`
+	Replaces   string `json:"replaces,omitempty"`
 	// List is where it stands in the status lists; nil for moments after an older release sealed it.
 	List *statusPlace `json:"status_list,omitempty"`
 }
@@ -46,7 +49,7 @@ func (s *Web) status(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	doc := statusDocument{ID: "urn:credential:" + now.CredentialID, Standing: now.InForce, Since: now.Since, Reason: now.Reason}
+	doc := statusDocument{ID: "urn:credential:" + now.CredentialID, Standing: now.InForce, Since: now.Since, Reason: now.Reason, ReplacedBy: now.ReplacedBy.URN(), Replaces: now.Replaces.URN()}
 	switch place, err := s.deps.Desk.Place(r.Context(), now.CredentialID); {
 	case err == nil:
 		at := func(kind issuance.StatusKind) string {

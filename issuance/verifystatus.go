@@ -9,9 +9,9 @@ import (
 	"github.com/sealsmith/sealsmith/issuance/status"
 )
 
-// Listed is what a signed status list says of one credential. Whoever makes one has checked the
+// ListedStatus is what a signed status list says of one credential. Whoever makes one has checked the
 // signature of the list, and found the credential's place in it.
-type Listed struct {
+type ListedStatus struct {
 	Value      status.Value
 	URI        string // of the list
 	Index      int
@@ -20,12 +20,12 @@ type Listed struct {
 	Signer     *x509.Certificate // who signed the list
 }
 
-// Listed adds to a report what a status list says, without asking any server. A list counts only
+// WithListed adds to a report what a status list says, without asking any server. A list counts only
 // when the organisation that sealed the credential has signed it; of a file that was changed
 // nothing is known, whatever a list says. That a credential was withdrawn counts for ever; that it
 // was not, until the list runs out: later the report says of when the answer is, and leaves the
 // verdict to the other checks.
-func (r Report) Listed(l Listed) Report {
+func (r Report) WithListed(l ListedStatus) Report {
 	if r.Content == nil || r.Seal == nil {
 		return r
 	}
@@ -53,7 +53,7 @@ func (r Report) Listed(l Listed) Report {
 }
 
 // listed is the check “Withdrawn or not” by a list.
-func (r Report) listed(l Listed) Answer {
+func (r Report) listed(l ListedStatus) Answer {
 	a := Answer{
 		ID: "revocation", Title: titles["revocation"], Outcome: OutcomeNotChecked,
 		Details: []string{fmt.Sprintf("%s, index %d", l.URI, l.Index)},
