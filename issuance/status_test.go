@@ -273,6 +273,38 @@ func TestReplacedIsInvalid(t *testing.T) {
 	})
 }
 
+// TestStatusOfCorrections: the corrected credential has a place of its own, and stands as its
+// predecessor did; that one is invalid.
+func TestStatusOfCorrections(t *testing.T) {
+	each(t, func(t *testing.T, o *office) {
+		c, old := o.held(t, "noor")
+		o.signs(t)
+		o.corrected(t, c, noora)
+		_, err := o.desk.Suspend(t.Context(), o.order(old))
+		check(t, err)
+		check(t, o.worker(t).Seal(t.Context(), c.ID))
+		next := o.all(t, c, 2)[0]
+		if o.place(t, old) == o.place(t, next) {
+			t.Error("both have one place")
+		}
+		o.clock.add(31 * time.Second)
+		o.signs(t)
+		o.wantListed(t, old, status.Invalid)
+		o.wantListed(t, next, status.Suspended)
+		_, err = o.desk.Reinstate(t.Context(), o.order(next))
+		check(t, err)
+		o.clock.add(31 * time.Second)
+		o.signs(t)
+		o.wantListed(t, old, status.Invalid)
+		o.wantListed(t, next, status.Valid)
+		_, err = o.desk.Revoke(t.Context(), o.order(next))
+		check(t, err)
+		o.clock.add(31 * time.Second)
+		o.signs(t)
+		o.wantListed(t, next, status.Invalid)
+	})
+}
+
 // TestStatusOfOrganisations: each has its lists, signed by its own key.
 func TestStatusOfOrganisations(t *testing.T) {
 	each(t, func(t *testing.T, o *office) {

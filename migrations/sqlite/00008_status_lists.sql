@@ -24,14 +24,14 @@ create table status_lists (
 
 -- The place of one credential, for ever. The index is random, so that it tells nothing of when or to whom.
 create table status_entries (
-  credential_id   text primary key references credentials (id),
-  organisation_id text not null references organisations (id),
   list_id         text not null references status_lists (id),
   idx             integer not null,
+  credential_id   text not null unique references credentials (id),
+  organisation_id text not null references organisations (id),
   status          integer not null,       -- 0 valid, 1 invalid, 2 suspended
   assigned_at     timestamp not null,
-  unique (list_id, idx)
-);
+  primary key (list_id, idx)
+) without rowid;
 create index status_entries_set on status_entries (list_id, idx) where status <> 0;
 
 -- What is served: one signed text for each kind.
