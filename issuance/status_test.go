@@ -2,6 +2,7 @@ package issuance_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -170,7 +171,7 @@ func TestStatusSchedule(t *testing.T) {
 			}
 			h, err := o.desk.StatusHealth(t.Context(), o.org.ID)
 			check(t, err)
-			if h.OK() || h.Behind != 1 || h.Expired != 0 || !strings.Contains(h.Words(), "1 do not tell of the last withdrawals yet") || !strings.Contains(h.Words(), "not plugged in") {
+			if h.OK() || h.Behind != 1 || h.Expired != 0 || !strings.Contains(h.Words(), "one does not tell of the last withdrawals yet") || !strings.Contains(h.Words(), "not plugged in") {
 				t.Fatalf("%+v: %s", h, h.Words())
 			}
 			o.clock.add(3 * time.Hour)
@@ -179,7 +180,7 @@ func TestStatusSchedule(t *testing.T) {
 		wantErr(t, err, issuance.ErrListUnsigned)
 		h, err := o.desk.StatusHealth(t.Context(), "")
 		check(t, err)
-		if h.Expired != 1 || h.Until.Valid || !strings.Contains(h.Words(), "1 cannot be used") {
+		if h.Expired != 1 || h.Until.Valid || !strings.Contains(h.Words(), "one is of no use") {
 			t.Errorf("%+v: %s", h, h.Words())
 		}
 		o.token.set(func(s *softToken) { s.paused = false })
@@ -237,7 +238,7 @@ func TestStatusBackfill(t *testing.T) {
 		var both sync.WaitGroup // two processes do it at once
 		for range 2 {
 			both.Go(func() {
-				if err := o.signer().Fill(t.Context()); err != nil {
+				if err := o.signer().Fill(t.Context(), time.Time{}); err != nil {
 					t.Error(err)
 				}
 			})
@@ -251,10 +252,59 @@ func TestStatusBackfill(t *testing.T) {
 			}
 		}
 		before := o.place(t, creds[0])
-		check(t, o.signer().Fill(t.Context()))
+		check(t, o.signer().Fill(t.Context(), time.Time{}))
 		if o.place(t, creds[0]) != before {
 			t.Error("a place has changed")
 		}
+	})
+}
+
+// TestStatusClocks: a clock that is an hour ahead or behind delays nothing by more than a moment.
+func TestStatusClocks(t *testing.T) {
+	each(t, func(t *testing.T, o *office) {
+		_, cred := o.held(t, "noor")
+		o.signs(t)
+		for _, jump := range []time.Duration{time.Hour, -time.Hour, -time.Hour, time.Hour} {
+			o.clock.add(jump)
+			_, err := o.desk.Suspend(t.Context(), o.order(cred))
+			check(t, err)
+			o.clock.add(31 * time.Second)
+			o.signs(t)
+			o.wantListed(t, cred, status.Suspended)
+			_, err = o.desk.Reinstate(t.Context(), o.order(cred))
+			check(t, err)
+			o.clock.add(31 * time.Second)
+			o.signs(t)
+			o.wantListed(t, cred, status.Valid)
+		}
+	})
+}
+
+// TestStatusFillsWhatIsNew: what a server of the release before seals beside this one gets its
+// place, too.
+func TestStatusFillsWhatIsNew(t *testing.T) {
+	each(t, func(t *testing.T, o *office) {
+		_, old := o.held(t, "old")
+		o.clock.add(time.Hour)
+		since := o.clock.Now()
+		_, cred := o.held(t, "new")
+		_, err := o.db.Exec(t.Context(), `delete from status_entries`)
+		check(t, err)
+		check(t, o.signer().Fill(t.Context(), since))
+		o.place(t, cred)
+		_, err = o.desk.Place(t.Context(), old.ID)
+		wantErr(t, err, issuance.ErrNotFound)
+		ctx, stop := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { o.signer().Run(ctx) })
+		for { // a start looks at all
+			if _, err := o.desk.Place(t.Context(), old.ID); err == nil {
+				break
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+		stop()
+		running.Wait()
 	})
 }
 

@@ -144,16 +144,17 @@ func (l placeList) count(ctx context.Context, tx *sqldb.Tx, now time.Time) (plac
 const fillBatch = 200
 
 // Fill gives places to credentials that were sealed before there were lists, or by a release that
-// does not know them. What goes wrong with one does not keep it from the others.
-func (s *StatusSigner) Fill(ctx context.Context) error {
+// does not know them: all, or those sealed since. What goes wrong with one does not keep it from
+// the others.
+func (s *StatusSigner) Fill(ctx context.Context, since time.Time) error {
 	var errs []error
 	for after := ""; ctx.Err() == nil; {
 		var missing []struct {
 			ID             string `db:"id"`
 			OrganisationID string `db:"organisation_id"`
 		}
-		err := s.DB.Select(ctx, &missing, `select k.id, k.organisation_id from credentials k left join status_entries e on e.credential_id = k.id
-			where k.id > ? and k.sealed_at is not null and e.credential_id is null order by k.id limit ?`, after, fillBatch)
+		err := s.DB.Select(ctx, &missing, `select k.id, k.organisation_id from organisations o join credentials k on k.organisation_id = o.id left join status_entries e on e.credential_id = k.id
+			where k.sealed_at >= ? and k.id > ? and e.credential_id is null order by k.id limit ?`, sqldb.UTC(since), after, fillBatch)
 		if err != nil {
 			return fmt.Errorf("look for credentials without a place in a status list: %w", err)
 		}

@@ -147,15 +147,23 @@ func (h StatusHealth) Words() string {
 		words += ", valid until " + moment(h.Until.Time)
 	}
 	if h.Behind > 0 && h.LastError != "" {
-		words += fmt.Sprintf("; %d do not tell of the last withdrawals yet", h.Behind)
+		words += "; " + some(h.Behind, "does", "do") + " not tell of the last withdrawals yet"
 	}
 	if h.Expired > 0 {
-		words += fmt.Sprintf("; %d cannot be used: nothing is signed, or it has run out", h.Expired)
+		words += "; " + some(h.Expired, "is", "are") + " of no use: nothing is signed, or it has run out"
 	}
 	if h.LastError != "" {
 		words += "; signing waits: " + h.LastError
 	}
 	return words
+}
+
+// some says how many lists, with a verb.
+func some(n int, one, many string) string {
+	if n == 1 {
+		return "one " + one
+	}
+	return fmt.Sprint(n, " ", many)
 }
 
 // StatusHealth looks at the lists of an organisation, or of all ("").

@@ -94,9 +94,12 @@ type dueList struct {
 func (s *StatusSigner) Run(ctx context.Context) {
 	var both sync.WaitGroup
 	both.Go(func() {
+		var since time.Time // first all, then what a server of the release before has sealed meanwhile
 		for ctx.Err() == nil {
-			wait := statusLook
-			if err := s.Fill(ctx); err != nil && ctx.Err() == nil {
+			begun, wait := s.Now(), statusLook
+			if err := s.Fill(ctx, since); err == nil {
+				since = begun.Add(-statusLook)
+			} else if ctx.Err() == nil {
 				s.Logger.WarnContext(ctx, "credentials are not given places in status lists, it is tried again", "err", err)
 				wait = time.Minute
 			}
@@ -114,12 +117,17 @@ func (s *StatusSigner) Run(ctx context.Context) {
 	both.Wait()
 }
 
+// statusDue is what makes a list due. A time to wait for that is further away than any that is
+// ever set was set by a clock that was wrong.
+const statusDue = `(version <> signed_version or renew_at <= ?) and (not_before <= ? or not_before > ?) and (lease_until is null or lease_until <= ?)`
+
+func dueArgs(now time.Time) []any { return []any{now, now, now.Add(2 * statusBackoff), now} }
+
 // RunOnce looks once for lists that are due and works on them. It returns how many that were.
 func (s *StatusSigner) RunOnce(ctx context.Context) (int, error) {
 	now := sqldb.UTC(s.Now())
 	var ids []string
-	err := s.DB.Select(ctx, &ids, `select id from status_lists where (version <> signed_version or renew_at <= ?) and not_before <= ?
-		and (lease_until is null or lease_until <= ?) order by not_before, id limit 50`, now, now, now)
+	err := s.DB.Select(ctx, &ids, `select id from status_lists where `+statusDue+` order by not_before, id limit 50`, dueArgs(now)...)
 	if err != nil {
 		return 0, fmt.Errorf("list status lists that are due: %w", err)
 	}
@@ -169,9 +177,8 @@ func (s *StatusSigner) take(ctx context.Context, listID string) (dueList, error)
 	var list dueList
 	err := s.DB.InTx(ctx, func(tx *sqldb.Tx) error {
 		return tx.Get(ctx, &list, `update status_lists set lease_until = ?, attempts = attempts + 1, updated_at = ?
-			where id = ? and (version <> signed_version or renew_at <= ?) and not_before <= ? and (lease_until is null or lease_until <= ?)
-			returning id, organisation_id, entries, full_at, version, renew_at, attempts, lease_until`,
-			now.Add(s.Lease), now, listID, now, now, now)
+			where id = ? and `+statusDue+` returning id, organisation_id, entries, full_at, version, renew_at, attempts, lease_until`,
+			append([]any{now.Add(s.Lease), now, listID}, dueArgs(now)...)...)
 	})
 	if errors.Is(err, sql.ErrNoRows) {
 		return dueList{}, ErrNotFound
@@ -190,10 +197,10 @@ type signedRow struct {
 	ExpiresAt time.Time  `db:"expires_at"`
 }
 
-// holds says whether the text need not be signed anew: it says the same, and its validity is not
-// used up by more than a quarter.
+// holds says whether the text need not be signed anew: it says the same, its validity is not used up
+// by more than a quarter, and it is not of a clock that was ahead.
 func (r signedRow) holds(digest string, now time.Time) bool {
-	return r.Digest == digest && now.Before(r.SignedAt.Add(r.ExpiresAt.Sub(r.SignedAt)/statusRenewal))
+	return r.Digest == digest && !r.SignedAt.After(now) && now.Before(r.SignedAt.Add(r.ExpiresAt.Sub(r.SignedAt)/statusRenewal))
 }
 
 // signing is one attempt at one list.

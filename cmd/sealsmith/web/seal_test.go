@@ -167,7 +167,7 @@ func TestSealPage(t *testing.T) {
 	says := map[string][]string{
 		"seal-none":       {"No token is set up for your organisation", "No time-stamping authority is set up", "The first sealed credential opens a list."},
 		"seal-lists":      {"Your organisation’s lists: 1 signed, valid until 22 November 2026, 12:00:00 UTC."},
-		"seal-lists-wait": {"Signing waits", "1 signed, valid until 22 November 2026", "1 do not tell of the last withdrawals yet; signing waits: ask for the key", "the token is not plugged in", "What was signed last goes on to be served"},
+		"seal-lists-wait": {"Signing waits", "1 signed, valid until 22 November 2026", "one does not tell of the last withdrawals yet; signing waits: ask for the key", "the token is not plugged in", "What was signed last goes on to be served"},
 		"seal": {
 			"eSeal 53A1", "Seals now", "Takes over by itself", "Retired", "order the next one", ">41<", "1.8", ">1240<",
 			"wallet 11", "Does not seal", "put it back, sealing goes on by itself", "Its key is for wallet formats", "3, 2 attempts failed",
