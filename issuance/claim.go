@@ -165,7 +165,7 @@ func (d *Desk) OfAttachment(ctx context.Context, organisationID, attachmentID st
 func (d *Desk) ClaimedSince(ctx context.Context, organisationID, attachmentID string, t time.Time) ([]string, error) {
 	var learners []string
 	at := sqldb.UTC(t)
-	err := d.db.Select(ctx, &learners, `select c.learner `+standingJoin+` where c.organisation_id = ? and c.attachment_id = ? and c.state in (?, ?)
+	err := d.db.Select(ctx, &learners, `select c.learner `+standingJoin+` where `+thisOrganisation+` and c.attachment_id = ? and c.state in (?, ?)
 		and coalesce(w.kind, '') <> ? and (k.sealed_at > ? or w.at > ?) order by k.sealed_at`,
 		organisationID, attachmentID, Sealed, Delivered, ActSuspend, at, at)
 	if err != nil {
@@ -178,7 +178,7 @@ func (d *Desk) ClaimedSince(ctx context.Context, organisationID, attachmentID st
 // state of a claim does not say that one is suspended.
 func (d *Desk) WithdrawnOf(ctx context.Context, organisationID, attachmentID string) ([]Standing, error) {
 	var rows []standingRow
-	err := d.db.Select(ctx, &rows, standingFrom+`k.organisation_id = ? and k.id in (select l.credential_id from credential_listing l
+	err := d.db.Select(ctx, &rows, standingFrom+thisOrganisation+` and k.id in (select l.credential_id from credential_listing l
 		where l.organisation_id = ? and l.attachment_id = ? and l.standing <> ?)`, organisationID, organisationID, attachmentID, StandsInForce)
 	if err != nil {
 		return nil, fmt.Errorf("list what does not count: %w", err)
