@@ -24,8 +24,12 @@ func BenchmarkSearch(b *testing.B) {
 			name   string
 			search issuance.Search
 		}{
-			{"first", issuance.Search{}}, {"middle", issuance.Search{After: after}}, {"suspended", issuance.Search{InForce: issuance.StandsSuspended}},
-			{"version", issuance.Search{VersionID: o.version.ID}}, {"rare_name", issuance.Search{Name: fmt.Sprint("family", n/2)}}, {"common_name", issuance.Search{Name: "given3 fam"}},
+			{"first", issuance.Search{}},
+			{"middle", issuance.Search{After: after}},
+			{"suspended", issuance.Search{InForce: issuance.StandsSuspended}},
+			{"version", issuance.Search{VersionID: o.version.ID}},
+			{"rare_name", issuance.Search{Name: fmt.Sprint("family", n/2)}},
+			{"common_name", issuance.Search{Name: "given3 fam"}},
 		} {
 			c.search.OrganisationID, c.search.Limit = o.org.ID, 50
 			b.Run(fmt.Sprintf("%s/%d", c.name, n), func(b *testing.B) {
