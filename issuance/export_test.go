@@ -14,3 +14,6 @@ func SearchQueries(s Search) (keys string, args []any, rows string) {
 	q := newListing(s)
 	return q.text, q.args, listedFrom + marks(1) + `)`
 }
+
+// ErrLeaseLost lets tests tell a worker that came too late from one that failed.
+var ErrLeaseLost = errLeaseLost

@@ -167,3 +167,49 @@ func TestSearchWalksAnIndex(t *testing.T) {
 		}
 	}
 }
+
+// TestSearchAfterCorrection: each credential is found by the name that is sealed in it, also
+// while the corrected one waits for the seal.
+func TestSearchAfterCorrection(t *testing.T) {
+	each(t, func(t *testing.T, o *office) {
+		c, old := o.held(t, "noor")
+		o.corrected(t, c, issuance.Name{Given: "Noora", Family: "Bakker"})
+		check(t, o.desk.TendOnce(t.Context())) // the old one was not in the index before
+		find := func(name, id string, stands issuance.InForce) {
+			t.Helper()
+			page, _, err := o.desk.Search(t.Context(), issuance.Search{OrganisationID: o.org.ID, Name: name, Limit: 5})
+			check(t, err)
+			if id == "" && len(page) > 0 || id != "" && (len(page) != 1 || page[0].CredentialID != id || page[0].InForce != stands) {
+				t.Errorf("%s: %+v", name, page)
+			}
+		}
+		find("van den berg", old.ID, issuance.StandsInForce)
+		find("bakker", "", "")
+		check(t, o.worker(t).Seal(t.Context(), c.ID))
+		check(t, o.desk.TendOnce(t.Context()))
+		next := o.all(t, c, 2)[0]
+		find("van den berg", old.ID, issuance.StandsReplaced)
+		find("bakker", next.ID, issuance.StandsInForce)
+		for id, want := range map[string]string{old.ID: "Noor van den Berg", next.ID: "Noora Bakker"} {
+			if name, err := o.desk.SealedName(t.Context(), o.org.ID, id); err != nil || name != want {
+				t.Errorf("%q (%v), want %q", name, err, want)
+			}
+		}
+		if got := o.search(t, issuance.Search{InForce: issuance.StandsReplaced, Limit: 5}); len(got) != 1 || got[0] != old.ID {
+			t.Errorf("replaced: %v", got)
+		}
+		// What is selected for an order is what counts, and revoking it ends both.
+		r, err := o.desk.AskRevoke(t.Context(), issuance.Ask{Selection: issuance.Selection{OrganisationID: o.org.ID, AttachmentID: o.attachment.ID}, Reason: issuance.ReasonInError, By: anna, Expect: 1})
+		check(t, err)
+		r, err = o.desk.CarryOut(t.Context(), o.org.ID, r.ID)
+		check(t, err)
+		if items, err := o.desk.OrderItems(t.Context(), o.org.ID, r.ID, 5); err != nil || len(items) != 1 || items[0].CredentialID != next.ID || items[0].Name != "Noora Bakker" || items[0].Outcome != issuance.ItemRevoked {
+			t.Errorf("%+v (%v)", items, err)
+		}
+		find("van den berg", old.ID, issuance.StandsReplaced)
+		find("bakker", next.ID, issuance.StandsRevoked)
+		other, _, _ := o.open(t, "fjord")
+		_, err = o.desk.SealedName(t.Context(), other.ID, next.ID)
+		wantErr(t, err, issuance.ErrNotFound)
+	})
+}

@@ -168,7 +168,7 @@ func (p *Preserver) Preserve(ctx context.Context, credentialID string) error {
 func (p *Preserver) over(ctx context.Context, row proof) (bool, error) {
 	var ended int
 	err := p.DB.Get(ctx, &ended, `select count(*) from credentials k join claims c on c.id = k.claim_id and c.organisation_id = k.organisation_id
-		where k.organisation_id = ? and k.id = ? and c.state in (?, ?)`, row.OrganisationID, row.CredentialID, Revoked, Replaced)
+		where k.organisation_id = ? and k.id = ? and (c.state = ? or k.replaced_by is not null)`, row.OrganisationID, row.CredentialID, Revoked)
 	if err != nil {
 		return false, fmt.Errorf("ask whether a credential counts: %w", err)
 	}

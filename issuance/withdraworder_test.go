@@ -226,9 +226,9 @@ func TestOneVersionAsksForTwo(t *testing.T) {
 	})
 }
 
-// TestDecideAtOnce: of many who decide at once one does, and many who carry out at once
+// TestOrderDecidedAtOnce: of many who decide at once one does, and many who carry out at once
 // revoke each credential once.
-func TestDecideAtOnce(t *testing.T) {
+func TestOrderDecidedAtOnce(t *testing.T) {
 	each(t, func(t *testing.T, o *office) {
 		o.twoPeople(t, true)
 		ids := o.seed(t, 120)
@@ -393,7 +393,7 @@ func TestSelection(t *testing.T) {
 		r, err := o.desk.AskRevoke(t.Context(), a)
 		check(t, err)
 		_, _ = o.held(t, "later")
-		_, err = o.db.Exec(t.Context(), `update claims set state = 'replaced' where id = (select claim_id from credentials where id = ?)`, ids[1])
+		_, err = o.db.Exec(t.Context(), `update credentials set replaced_by = id, replaced_at = ? where id = ?`, sqldb.UTC(o.clock.Now()), ids[1])
 		check(t, err)
 		r, err = o.desk.CarryOut(t.Context(), o.org.ID, r.ID)
 		check(t, err)

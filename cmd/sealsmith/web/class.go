@@ -130,7 +130,7 @@ func newClassPage(version templates.Version, a grading.Attachment, standing []gr
 	for _, d := range standing {
 		row := newClassRow(d, byLearner[d.Learner])
 		switch issuance.State(row.State) {
-		case stateSuspended, issuance.Revoked, issuance.Replaced:
+		case stateSuspended, issuance.Revoked:
 			page.Withdrawn++
 		case issuance.Open:
 			page.Ready++

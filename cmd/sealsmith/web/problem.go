@@ -17,6 +17,7 @@ import (
 	"github.com/sealsmith/sealsmith/lti"
 	"github.com/sealsmith/sealsmith/lti/fetch"
 	"github.com/sealsmith/sealsmith/lti/ltistore"
+	"github.com/sealsmith/sealsmith/migrations/sqldb"
 	"github.com/sealsmith/sealsmith/templates"
 )
 
@@ -81,6 +82,7 @@ func sentinels() []sentinel {
 		{issuance.ErrNotComplete, "not-complete"},
 		{issuance.ErrState, "moved-on"},
 		{issuance.ErrName, "form"},
+		{issuance.ErrCorrection, "form"},
 		{issuance.ErrSpent, "internal"},
 		{issuance.ErrPDFLater, "pdf-later"}, // before its causes
 		{issuance.ErrWithdrawn, "withdrawn"},
@@ -154,6 +156,9 @@ func (s *Web) classify(err error) problem {
 				p.kind = row.kind
 				break
 			}
+		}
+		if p.kind == "internal" && (sqldb.IsAway(err) || sqldb.IsFull(err)) {
+			p.kind = "database-away"
 		}
 	}
 	p.status = s.problems[p.kind].Status

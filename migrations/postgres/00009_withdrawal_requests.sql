@@ -1,5 +1,5 @@
 -- +goose Up
--- Revoking with a second person and many at once, and the list of all sealed credentials. One number, two texts: migrations/sqlite/00008_withdrawal_requests.sql.
+-- Revoking with a second person and many at once, and the list of all sealed credentials. One number, two texts: migrations/sqlite/00009_withdrawal_requests.sql.
 
 -- One order to revoke one credential or many: waits for a second person where the rules say so, and carries what is left to do after a crash.
 create table withdrawal_requests (
@@ -61,7 +61,7 @@ create table credential_words (
 create function credential_list() returns trigger language plpgsql as $$
 begin
   insert into credential_listing (credential_id, organisation_id, version_id, attachment_id, sealed_at, standing, named)
-    select new.id, new.organisation_id, c.version_id, c.attachment_id, new.sealed_at, case when c.state in ('revoked', 'replaced') then c.state else 'in_force' end, false
+    select new.id, new.organisation_id, c.version_id, c.attachment_id, new.sealed_at, case when new.replaced_by is not null then 'replaced' when c.state = 'revoked' then 'revoked' else 'in_force' end, false
     from claims c where c.id = new.claim_id on conflict do nothing;
   return null;
 end $$;
@@ -69,7 +69,14 @@ end $$;
 -- +goose StatementBegin
 create function claim_list() returns trigger language plpgsql as $$
 begin
-  update credential_listing set standing = new.state where credential_id = (select id from credentials where claim_id = new.id);
+  update credential_listing set standing = 'revoked' where credential_id in (select id from credentials where claim_id = new.id and replaced_by is null);
+  return null;
+end $$;
+-- +goose StatementEnd
+-- +goose StatementBegin
+create function credential_replace() returns trigger language plpgsql as $$
+begin
+  update credential_listing set standing = 'replaced' where credential_id = new.id;
   return null;
 end $$;
 -- +goose StatementEnd
@@ -83,12 +90,13 @@ end $$;
 -- Making a trigger holds writers off until the commit: nothing is sealed between the copy below and the first row that a trigger lists.
 create trigger credential_sealed after update of sealed_at on credentials for each row when (old.sealed_at is null and new.sealed_at is not null) execute function credential_list();
 create trigger credential_added after insert on credentials for each row when (new.sealed_at is not null) execute function credential_list();
-create trigger claim_ended after update of state on claims for each row when (new.state in ('revoked', 'replaced') and old.state <> new.state) execute function claim_list();
+create trigger claim_ended after update of state on claims for each row when (new.state = 'revoked' and old.state <> new.state) execute function claim_list();
+create trigger credential_replaced after update of replaced_by on credentials for each row when (new.replaced_by is not null) execute function credential_replace();
 create trigger withdrawal_listed after insert on withdrawals for each row when (new.kind in ('suspended', 'reinstated')) execute function withdrawal_list();
 
 insert into credential_listing (credential_id, organisation_id, version_id, attachment_id, sealed_at, standing, named)
   select k.id, k.organisation_id, c.version_id, c.attachment_id, k.sealed_at,
-    case when c.state in ('revoked', 'replaced') then c.state when w.kind = 'suspended' then 'suspended' else 'in_force' end, false
+    case when k.replaced_by is not null then 'replaced' when c.state = 'revoked' then 'revoked' when w.kind = 'suspended' then 'suspended' else 'in_force' end, false
   from credentials k join claims c on c.id = k.claim_id
   left join withdrawals w on w.credential_id = k.id and w.number = (select max(x.number) from withdrawals x where x.credential_id = k.id)
   where k.sealed_at is not null;
@@ -104,9 +112,11 @@ create index credential_words_of on credential_words (credential_id);
 drop trigger credential_sealed on credentials;
 drop trigger credential_added on credentials;
 drop trigger claim_ended on claims;
+drop trigger credential_replaced on credentials;
 drop trigger withdrawal_listed on withdrawals;
 drop function credential_list();
 drop function claim_list();
+drop function credential_replace();
 drop function withdrawal_list();
 drop table credential_words;
 drop table credential_listing;

@@ -1,5 +1,5 @@
 -- +goose Up
--- Revoking with a second person and many at once, and the list of all sealed credentials. One number, two texts: migrations/postgres/00008_withdrawal_requests.sql.
+-- Revoking with a second person and many at once, and the list of all sealed credentials. One number, two texts: migrations/postgres/00009_withdrawal_requests.sql.
 
 -- One order to revoke one credential or many: waits for a second person where the rules say so, and carries what is left to do after a crash.
 create table withdrawal_requests (
@@ -60,20 +60,25 @@ create table credential_words (
 -- +goose StatementBegin
 create trigger credential_sealed after update of sealed_at on credentials when old.sealed_at is null and new.sealed_at is not null begin
   insert into credential_listing (credential_id, organisation_id, version_id, attachment_id, sealed_at, standing, named)
-    select new.id, new.organisation_id, c.version_id, c.attachment_id, new.sealed_at, case when c.state in ('revoked', 'replaced') then c.state else 'in_force' end, false
+    select new.id, new.organisation_id, c.version_id, c.attachment_id, new.sealed_at, case when new.replaced_by is not null then 'replaced' when c.state = 'revoked' then 'revoked' else 'in_force' end, false
     from claims c where c.id = new.claim_id on conflict do nothing;
 end;
 -- +goose StatementEnd
 -- +goose StatementBegin
 create trigger credential_added after insert on credentials when new.sealed_at is not null begin
   insert into credential_listing (credential_id, organisation_id, version_id, attachment_id, sealed_at, standing, named)
-    select new.id, new.organisation_id, c.version_id, c.attachment_id, new.sealed_at, case when c.state in ('revoked', 'replaced') then c.state else 'in_force' end, false
+    select new.id, new.organisation_id, c.version_id, c.attachment_id, new.sealed_at, case when new.replaced_by is not null then 'replaced' when c.state = 'revoked' then 'revoked' else 'in_force' end, false
     from claims c where c.id = new.claim_id on conflict do nothing;
 end;
 -- +goose StatementEnd
 -- +goose StatementBegin
-create trigger claim_ended after update of state on claims when new.state in ('revoked', 'replaced') and old.state <> new.state begin
-  update credential_listing set standing = new.state where credential_id = (select id from credentials where claim_id = new.id);
+create trigger claim_ended after update of state on claims when new.state = 'revoked' and old.state <> new.state begin
+  update credential_listing set standing = 'revoked' where credential_id in (select id from credentials where claim_id = new.id and replaced_by is null);
+end;
+-- +goose StatementEnd
+-- +goose StatementBegin
+create trigger credential_replaced after update of replaced_by on credentials when new.replaced_by is not null begin
+  update credential_listing set standing = 'replaced' where credential_id = new.id;
 end;
 -- +goose StatementEnd
 -- +goose StatementBegin
@@ -84,7 +89,7 @@ end;
 
 insert into credential_listing (credential_id, organisation_id, version_id, attachment_id, sealed_at, standing, named)
   select k.id, k.organisation_id, c.version_id, c.attachment_id, k.sealed_at,
-    case when c.state in ('revoked', 'replaced') then c.state when w.kind = 'suspended' then 'suspended' else 'in_force' end, false
+    case when k.replaced_by is not null then 'replaced' when c.state = 'revoked' then 'revoked' when w.kind = 'suspended' then 'suspended' else 'in_force' end, false
   from credentials k join claims c on c.id = k.claim_id
   left join withdrawals w on w.credential_id = k.id and w.number = (select max(x.number) from withdrawals x where x.credential_id = k.id)
   where k.sealed_at is not null;
@@ -100,6 +105,7 @@ create index credential_words_of on credential_words (credential_id);
 drop trigger credential_sealed;
 drop trigger credential_added;
 drop trigger claim_ended;
+drop trigger credential_replaced;
 drop trigger withdrawal_listed;
 drop table credential_words;
 drop table credential_listing;
