@@ -61,7 +61,7 @@ func (o *office) seedMany(tb testing.TB, n int) {
 		given_name, family_name, attempts, not_before, lease_token, last_error, created_at, updated_at)
 		select 'c' || i, ?, ?, ?, ?, 'r-polder', 'l' || i, 'sealed', 'Given' || (i % 7), 'Family' || i, 0, ?, '', '', ?, ? from s`, n, o.org.ID, o.attachment.ID, d.ID, o.version.ID, at, at, at)
 	exec(series+`insert into credentials (id, organisation_id, claim_id, issued_at, payload, payload_sha256, key_id, sealed, sealed_at, link, created_at)
-		select lower(hex(randomblob(16))) || i, ?, 'c' || i, ?, zeroblob(500), '', '', zeroblob(500), strftime('%Y-%m-%d %H:%M:%S+00:00', ?, i || ' seconds'), 'p' || i, ? from s`,
+		select lower(hex(randomblob(16))) || i, ?, 'c' || i, ?, zeroblob(40), '', '', zeroblob(40), strftime('%Y-%m-%d %H:%M:%S+00:00', ?, i || ' seconds'), 'p' || i, ? from s`,
 		n, o.org.ID, at, at.UTC().Format(time.DateTime), at)
 	exec(`insert into withdrawals (credential_id, number, organisation_id, kind, reason, words, actor, at)
 		select id, 1, organisation_id, 'suspended', 'misconduct', '', 'operator', ? from credentials where claim_id like 'c%000'`, at)

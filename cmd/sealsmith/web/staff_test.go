@@ -98,8 +98,11 @@ func staffShots(t *testing.T) []shot {
 	want(t, w.boss.post(one+"/act", staffForm("suspended", "misconduct", "The exam is looked at again.")), http.StatusSeeOther)
 	open("credential-staff-suspended", w.boss, one+"?done=suspended")
 	post("foretold-reinstate", w.boss, one+"/preview", staffForm("reinstated", "", ""))
-	want(t, w.boss.post(two+"/act", staffForm("revoked", "awarded_in_error", "")), http.StatusSeeOther)
+	want(t, w.boss.post(two+"/act", staffForm("revoked", "wrong_person", "")), http.StatusSeeOther)
 	open("credential-staff-revoked", w.boss, two)
+	for name, address := range map[string]string{"public-wrong-person": "/c/" + w.link(w.ids[1]), "file-wrong-person": "/c/" + w.link(w.ids[1]) + "/credential.jsonld"} {
+		all = append(all, shot{name, address, w.get(address)})
+	}
 	w.twoPeople()
 	post("foretold-two-people", w.boss, one+"/preview", staffForm("revoked", "misconduct", ""))
 	want(t, w.boss.post(one+"/act", staffForm("revoked", "misconduct", "")), http.StatusSeeOther)
