@@ -479,3 +479,29 @@ func TestOrderWhileSealing(t *testing.T) {
 		o.wantState(t, c, issuance.Revoked)
 	})
 }
+
+// TestAskAtOnce: of many who ask for the same credential one does.
+func TestAskAtOnce(t *testing.T) {
+	each(t, func(t *testing.T, o *office) {
+		_, cred := o.held(t, "noor")
+		o.twoPeople(t, true)
+		const many = 6
+		errs := make([]error, many)
+		var all sync.WaitGroup
+		for i := range many {
+			all.Go(func() { _, errs[i] = o.desk.AskRevoke(t.Context(), o.ask(cred.ID)) })
+		}
+		all.Wait()
+		done := 0
+		for _, err := range errs {
+			if err == nil {
+				done++
+				continue
+			}
+			wantRefused(t, err, "it waits for a second person")
+		}
+		if n, err := o.desk.OrdersWaiting(t.Context(), o.org.ID); err != nil || n != 1 || done != 1 {
+			t.Errorf("%d asked, %d wait (%v)", done, n, err)
+		}
+	})
+}
