@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -29,6 +30,10 @@ import (
 // gradeInterval is how often the background loop reads the grades of each attachment.
 // Learners do not wait for it: a launch reads their own result.
 const gradeInterval = 10 * time.Minute
+
+// leaseTime is how long a claim is with a worker that has died; one that lives renews its
+// leases.
+const leaseTime = 20 * time.Second
 
 // app is the program as a value: every part, wired. Tests and the demo start it on a
 // free port.
@@ -51,6 +56,11 @@ type app struct {
 	pdfs      *issuance.PDFs
 	trusted   *trusted
 	proofs    *proofs // nil: nothing is added to seals
+	drain     time.Duration
+	stopping  atomic.Bool      // told to stop; /readyz says so for as long as drain
+	objects   issuance.Objects // nil: all files are in the database
+	// keepArtefacts is for who carries nothing to the object store any more.
+	keepArtefacts bool
 }
 
 // newApp opens the database and wires what every long-running command shares. Nothing
@@ -65,6 +75,9 @@ func newApp(ctx context.Context, s Settings, logger *slog.Logger) (*app, error) 
 		return nil, err
 	}
 	if a.proofs, err = a.newProofs(); err != nil {
+		return nil, err
+	}
+	if a.objects, a.keepArtefacts, err = s.openObjects(); err != nil {
 		return nil, err
 	}
 	if a.pages, err = elm.NewRenderer(); err != nil {
@@ -87,7 +100,7 @@ func newApp(ctx context.Context, s Settings, logger *slog.Logger) (*app, error) 
 	}
 	a.traces = a.lti.NewTraces(logger)
 	a.templates = templates.NewStore(a.db, time.Now)
-	a.desk = issuance.NewDesk(a.db, a.queue, time.Now, logger)
+	a.desk = issuance.NewDesk(a.db, a.queue, time.Now, logger).WithObjects(a.objects)
 	a.grading = grading.NewStore(a.db, a.desk, time.Now)
 	if a.pdfs, err = a.newPDFs(); err != nil {
 		return nil, errors.Join(err, a.close())
@@ -164,8 +177,8 @@ const sealBurst = 16
 func (a *app) worker() *issuance.Worker {
 	return &issuance.Worker{
 		DB: a.db, Templates: a.templates, Jobs: a.queue, Sealer: a.seals.everybody, Own: a.seals.sealers(),
-		Pages: a.pages, PublicURL: a.public, Parallel: a.seals.sessions() + 1, Burst: sealBurst, Lease: 2 * time.Minute, Sweep: time.Second, Now: time.Now, Logger: a.logger,
-		Level: a.level(),
+		Pages: a.pages, PublicURL: a.public, Parallel: a.seals.sessions() + 1, Burst: sealBurst, Lease: leaseTime, Sweep: time.Second, Now: time.Now, Logger: a.logger,
+		Level: a.level(), Clock: a.db.Clock, Book: a.settings.book(),
 	}
 }
 

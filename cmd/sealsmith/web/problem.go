@@ -17,6 +17,7 @@ import (
 	"github.com/sealsmith/sealsmith/lti"
 	"github.com/sealsmith/sealsmith/lti/fetch"
 	"github.com/sealsmith/sealsmith/lti/ltistore"
+	"github.com/sealsmith/sealsmith/migrations/sqldb"
 	"github.com/sealsmith/sealsmith/templates"
 )
 
@@ -30,6 +31,7 @@ var (
 	errForm        = errors.New("the form cannot be read")
 	errTooLarge    = errors.New("more was sent than is accepted")
 
+	errWrongPerson   = errors.New("the credential was awarded to the wrong person, whose name is in the file")
 	errOwnConnection = errors.New("the connection is the one through which the administrator came")
 )
 
@@ -54,6 +56,7 @@ func sentinels() []sentinel {
 		{errForm, "form"},
 		{errTooLarge, "too-large"},
 		{errOwnConnection, "own-connection"},
+		{errWrongPerson, "wrong-person"},
 
 		{lti.ErrNoSession, "no-session"},
 		{lti.ErrCookieLost, "cookie-lost"},
@@ -79,11 +82,20 @@ func sentinels() []sentinel {
 		{issuance.ErrNotComplete, "not-complete"},
 		{issuance.ErrState, "moved-on"},
 		{issuance.ErrName, "form"},
+		{issuance.ErrCorrection, "form"},
 		{issuance.ErrSpent, "internal"},
+		{issuance.ErrFileAway, "file-away"},
+		{issuance.ErrFileDamaged, "file-damaged"},
+		{issuance.ErrFileErased, "file-erased"},
 		{issuance.ErrPDFLater, "pdf-later"}, // before its causes
 		{issuance.ErrWithdrawn, "withdrawn"},
 		{issuance.ErrSuspended, "suspended"},
 		{issuance.ErrReason, "form"},
+		{issuance.ErrSecondPerson, "second-person"},
+		{issuance.ErrSamePerson, "same-person"},
+		{issuance.ErrNobody, "form"},
+		{issuance.ErrCount, "moved-on"},
+		{issuance.ErrSelection, "form"},
 		{issuance.ErrWords, "form"},
 		{issuance.ErrOtherSeal, "no-pdf"},
 		{issuance.ErrRecord, "internal"},
@@ -147,6 +159,9 @@ func (s *Web) classify(err error) problem {
 				p.kind = row.kind
 				break
 			}
+		}
+		if p.kind == "internal" && (sqldb.IsAway(err) || sqldb.IsFull(err)) {
+			p.kind = "database-away"
 		}
 	}
 	p.status = s.problems[p.kind].Status
