@@ -124,6 +124,7 @@ func (a *app) ready(ctx context.Context) []web.Component {
 	if err == nil {
 		parts = append(parts, web.Component{Name: "status lists", OK: lists.OK(), Words: lists.Words()})
 	}
+	parts = append(parts, a.objectStore(ctx)...)
 	for _, s := range a.stamps() {
 		parts = append(parts, web.Component{Name: "time-stamps of " + s.Name, OK: s.OK, Words: s.Words})
 	}
