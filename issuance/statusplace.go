@@ -31,12 +31,12 @@ const (
 
 var errNoPlace = errors.New("no free place was found in the status list; it is tried again")
 
-// givePlace gives a sealed credential its place in a status list of its organisation, for ever, in
+// enlist gives a sealed credential its place in a status list of its organisation, for ever, in
 // the transaction that keeps it; nothing when it has one. Of the free places each is as likely.
 //
 // The row of the list is not written for it, or all workers of an organisation would wait for
 // each other's commits: how full a list is, is counted when free places become hard to find.
-func givePlace(ctx context.Context, tx *sqldb.Tx, organisationID, credentialID string, now time.Time) error {
+func enlist(ctx context.Context, tx *sqldb.Tx, organisationID, credentialID string, now time.Time) error {
 	list, err := openList(ctx, tx, organisationID, now)
 	if err != nil {
 		return err
@@ -189,7 +189,7 @@ func (s *StatusSigner) fillOne(ctx context.Context, organisationID, credentialID
 		if placed, err := hasPlace(ctx, tx, organisationID, credentialID); err != nil || placed {
 			return err
 		}
-		if err := givePlace(ctx, tx, organisationID, credentialID, now); err != nil {
+		if err := enlist(ctx, tx, organisationID, credentialID, now); err != nil {
 			return err
 		}
 		if value := stands.value(); value != status.Valid {

@@ -216,14 +216,18 @@ func (d *Desk) SealSamples(ctx context.Context, organisationID string) ([]Creden
 	if err != nil {
 		return nil, fmt.Errorf("list the keys that have sealed: %w", err)
 	}
-	all := make([]Credential, len(keys))
-	for i, key := range keys {
+	all := make([]Credential, 0, len(keys))
+	for _, key := range keys {
 		// Names of higher levels are longer: B and T, LT, LTA.
-		all[i], err = credential(ctx, d.db, `k.organisation_id = ? and k.key_id = ? and k.sealed_at is not null
+		one, err := openCredential(ctx, d.db, d.objects, `k.organisation_id = ? and k.key_id = ? and k.sealed_at is not null and k.erased_at is null
 			order by length(coalesce(p.level, 'B')) desc, k.sealed_at desc, k.id limit 1`, organisationID, key)
-		if err != nil {
-			return nil, err
+		if errors.Is(err, ErrNotFound) { // all of them were erased
+			continue
 		}
+		if err != nil {
+			return nil, fmt.Errorf("a credential of the key %s: %w", key, err)
+		}
+		all = append(all, one)
 	}
 	return all, nil
 }

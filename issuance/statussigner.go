@@ -132,9 +132,6 @@ func (s *StatusSigner) RunOnce(ctx context.Context) (int, error) {
 		return 0, fmt.Errorf("list status lists that are due: %w", err)
 	}
 	for _, id := range ids {
-		if ctx.Err() != nil {
-			break
-		}
 		s.do(ctx, id)
 	}
 	return len(ids), nil
@@ -146,6 +143,9 @@ func (s *StatusSigner) do(ctx context.Context, id string) {
 			s.Logger.ErrorContext(ctx, "signing a status list panicked", "list", id, "panic", cause, "stack", string(debug.Stack()))
 		}
 	}()
+	if ctx.Err() != nil {
+		return // what is begun is finished, nothing else is begun
+	}
 	if err := s.Sign(context.WithoutCancel(ctx), id); err != nil {
 		s.Logger.WarnContext(ctx, "status list not signed; it is tried again", "list", id, "err", err)
 	}
@@ -315,9 +315,10 @@ func (s *StatusSigner) index(ctx context.Context, w signing) (next time.Time, er
 		return next, err
 	}
 	x := status.NewIndex(places)
+	x.Until = settled
 	if !have.holds(x.Digest(), w.terms.At) {
 		uri := StatusAddress(s.PublicURL, w.list.ID, StatusToken)
-		err := s.one(ctx, w, StatusIndex, x.Digest(), func() ([]byte, error) { return status.SignIndex(ctx, w.sealer, w.terms, uri, settled, x) })
+		err := s.one(ctx, w, StatusIndex, x.Digest(), func() ([]byte, error) { return status.SignIndex(ctx, w.sealer, w.terms, uri, x) })
 		if err != nil {
 			return next, err
 		}

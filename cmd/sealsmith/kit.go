@@ -32,11 +32,15 @@ func (c kitBuildCommand) Run(ctx context.Context, s *Settings, out streams) erro
 	if err != nil {
 		return err
 	}
+	objects, _, err := s.openObjects()
+	if err != nil {
+		return err
+	}
 	db, err := s.openDatabase(ctx)
 	if err != nil {
 		return err
 	}
-	b := kit.Builder{Desk: newSweptDesk(db), Templates: templates.NewStore(db, time.Now), PublicURL: public, Anchors: anchors}
+	b := kit.Builder{Desk: newSweptDesk(db).WithObjects(objects), Templates: templates.NewStore(db, time.Now), PublicURL: public, Anchors: anchors}
 	made, err := b.Build(ctx, c.To)
 	if err := errors.Join(err, db.Close()); err != nil {
 		return err

@@ -21,7 +21,7 @@ func replaceable(dir string) error {
 	if err != nil {
 		return fmt.Errorf("look into the folder of the kit: %w", err)
 	}
-	text, err := os.ReadFile(filepath.Join(dir, manifestName))
+	text, err := fs.ReadFile(os.DirFS(dir), manifestName)
 	var m Manifest
 	if err != nil || json.Unmarshal(text, &m) != nil || m.Format != format {
 		return fmt.Errorf("%w: %s holds other files, which would be lost; name an empty or a new folder", ErrNoKit, dir)
@@ -109,20 +109,16 @@ func writeFile(path string, content []byte) error {
 
 // same says whether the folder has these files and no other.
 func same(dir string, files map[string][]byte) bool {
-	found := 0
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+	found, there := 0, os.DirFS(dir)
+	err := fs.WalkDir(there, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		name, err := filepath.Rel(dir, path)
-		if err != nil {
-			return err
-		}
-		want, known := files[filepath.ToSlash(name)]
+		want, known := files[name]
 		if !known {
 			return ErrChanged
 		}
-		have, err := os.ReadFile(path)
+		have, err := fs.ReadFile(there, name)
 		if err == nil && !bytes.Equal(have, want) {
 			err = ErrChanged
 		}

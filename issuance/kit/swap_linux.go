@@ -11,11 +11,11 @@ import (
 
 // lock waits until no other process replaces the folder.
 func lock(path string) (unlock func(), err error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // the operator names the folder
 	if err != nil {
 		return nil, fmt.Errorf("lock the folder of the kit: %w", err)
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil { //nolint:gosec // a descriptor is small
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
 		return nil, errors.Join(fmt.Errorf("lock the folder of the kit: %w", err), f.Close())
 	}
 	return func() { _ = f.Close() }, nil // closing unlocks

@@ -43,6 +43,7 @@ func (p *Places) Len() int { return len(p.rows) }
 type Index struct {
 	Digits  int // of the hash that name a shard: 0, 1 or 2
 	Entries int
+	Until   time.Time // places given later are not in it; whoever makes the index sets it
 	shards  map[string][]byte
 }
 
@@ -114,11 +115,11 @@ type indexClaims struct {
 	Shards  map[string]string `json:"shards"` // SHA-256 of each
 }
 
-// SignIndex signs the index of the list at uri: it holds all places that were given until then.
+// SignIndex signs the index of the list at uri: it holds all places that were given up to x.Until.
 // Errors are those of SignBitstring.
-func SignIndex(ctx context.Context, s jades.Signer, t Terms, uri string, until time.Time, x *Index) ([]byte, error) {
+func SignIndex(ctx context.Context, s jades.Signer, t Terms, uri string, x *Index) ([]byte, error) {
 	return sign(ctx, s, t.Key, header{Typ: TypeIndex}, indexClaims{
-		Sub: uri, Iat: t.At.Unix(), Until: until.Unix(), Entries: x.Entries, Digits: x.Digits, Shards: x.sums(),
+		Sub: uri, Iat: t.At.Unix(), Until: x.Until.Unix(), Entries: x.Entries, Digits: x.Digits, Shards: x.sums(),
 	})
 }
 

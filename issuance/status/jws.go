@@ -17,7 +17,7 @@ import (
 // Types of the artefacts, as in the header typ.
 const (
 	TypeBitstring = "vc+jwt"
-	TypeToken     = "statuslist+jwt"
+	TypeToken     = "statuslist+jwt" //nolint:gosec // G101: the name of a type, no secret
 	TypeIndex     = "sealsmith-status-index+jwt"
 )
 
