@@ -266,16 +266,26 @@ type erasure struct {
 	objects                                   []string
 }
 
-// noteErased takes the name out of the claim, and writes down what is left to do and what was done.
+// noteErased takes the names out of claim and corrections, and writes down what is left to do and what was done.
 func (a *Artefacts) noteErased(ctx context.Context, tx *sqldb.Tx, at time.Time, e erasure) error {
 	for _, object := range e.objects {
 		if err := leave(ctx, tx, e.organisationID, object, at); err != nil {
 			return err
 		}
 	}
-	_, err := tx.Exec(ctx, `update claims set given_name = '', family_name = '' where organisation_id = ? and id = ?`, e.organisationID, e.claimID)
+	// The names that stood in it. Those of another credential of the claim stay until that is erased.
+	_, err := tx.Exec(ctx, `update corrections set old_given = '', old_family = '', words = '' where organisation_id = ? and credential_id = ?`, e.organisationID, e.credentialID)
+	if err != nil {
+		return fmt.Errorf("erase the name in corrections: %w", err)
+	}
+	const last = ` and not exists (select 1 from credentials k where k.claim_id = ? and k.erased_at is null)`
+	_, err = tx.Exec(ctx, `update claims set given_name = '', family_name = '' where organisation_id = ? and id = ?`+last, e.organisationID, e.claimID, e.claimID)
 	if err != nil {
 		return fmt.Errorf("erase the name: %w", err)
+	}
+	_, err = tx.Exec(ctx, `update corrections set new_given = '', new_family = '' where organisation_id = ? and claim_id = ?`+last, e.organisationID, e.claimID, e.claimID)
+	if err != nil {
+		return fmt.Errorf("erase the name in corrections: %w", err)
 	}
 	return sqldb.Audit(ctx, tx, sqldb.Event{
 		OrganisationID: e.organisationID, At: at, Actor: e.by, Action: "credential files erased", Subject: e.claimID, Detail: "credential " + e.credentialID,

@@ -8,6 +8,9 @@ func (w *Worker) Direct(ctx context.Context) ([]Job, error) { return w.direct(ct
 // Name is the beginning of the worker's lease tokens.
 func (w *Worker) Name() string { return w.name() }
 
+// ErrLeaseLost lets tests tell a worker that came too late from one that failed.
+var ErrLeaseLost = errLeaseLost
+
 // The steps of a worker that are SQL, for the measure of what a claim costs.
 func (w *Worker) Take(ctx context.Context, claimID string) (Claim, error) {
 	return w.lease(ctx, claimID)

@@ -37,6 +37,7 @@ var ErrAddress = errors.New("the database address must be sqlite:PATH or postgre
 type DB struct {
 	writer, reader *sqlx.DB
 	postgres       bool
+	bare           string // SQLite: how the file is opened without foreign keys, for Migrate
 }
 
 // Queryer is what a store method needs: DB and Tx both have it, so that one method
@@ -85,7 +86,7 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 	// Each connection keeps a page cache of a megabyte; the file is in the system's cache anyway.
 	reader.SetMaxOpenConns(4)
 	reader.SetMaxIdleConns(4)
-	return &DB{writer: writer, reader: reader}, nil
+	return &DB{writer: writer, reader: reader, bare: file + "?_busy_timeout=5000&_foreign_keys=off&_journal_mode=WAL&_synchronous=FULL&_txlock=immediate"}, nil
 }
 
 func openPostgres(ctx context.Context, address string) (*DB, error) {
@@ -112,6 +113,20 @@ func (db *DB) Close() error {
 // Ping reports whether the database answers, for readiness.
 func (db *DB) Ping(ctx context.Context) error { return db.reader.PingContext(ctx) }
 
+// Clock returns the time by the clock of the database: of its machine, when that is another one.
+func (db *DB) Clock(ctx context.Context) (time.Time, error) {
+	var at time.Time
+	if db.postgres {
+		err := db.Get(ctx, &at, `select clock_timestamp()`)
+		return at.UTC(), err
+	}
+	var text string
+	if err := db.Get(ctx, &text, `select strftime('%Y-%m-%dT%H:%M:%fZ', 'now')`); err != nil {
+		return at, err
+	}
+	return time.Parse(time.RFC3339Nano, text)
+}
+
 // Get implements Queryer on the read pool.
 func (db *DB) Get(ctx context.Context, dest any, query string, args ...any) error {
 	return db.reader.GetContext(ctx, dest, db.reader.Rebind(query), args...)
@@ -126,7 +141,7 @@ func (db *DB) Select(ctx context.Context, dest any, query string, args ...any) e
 func (db *DB) Exec(ctx context.Context, query string, args ...any) (int64, error) {
 	res, err := db.writer.ExecContext(ctx, db.writer.Rebind(query), args...)
 	if err != nil {
-		return 0, err
+		return 0, advised(err)
 	}
 	return res.RowsAffected()
 }
@@ -141,14 +156,14 @@ func (db *DB) InTx(ctx context.Context, do func(tx *Tx) error) error {
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
-	if err := do(&Tx{tx}); err != nil {
+	if err := advised(do(&Tx{tx})); err != nil {
 		if back := tx.Rollback(); back != nil && !errors.Is(back, sql.ErrTxDone) {
 			return errors.Join(err, fmt.Errorf("roll back: %w", back))
 		}
 		return err
 	}
 	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("commit: %w", err)
+		return advised(fmt.Errorf("commit: %w", err))
 	}
 	return nil
 }

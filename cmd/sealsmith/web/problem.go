@@ -17,6 +17,7 @@ import (
 	"github.com/sealsmith/sealsmith/lti"
 	"github.com/sealsmith/sealsmith/lti/fetch"
 	"github.com/sealsmith/sealsmith/lti/ltistore"
+	"github.com/sealsmith/sealsmith/migrations/sqldb"
 	"github.com/sealsmith/sealsmith/templates"
 )
 
@@ -79,6 +80,7 @@ func sentinels() []sentinel {
 		{issuance.ErrNotComplete, "not-complete"},
 		{issuance.ErrState, "moved-on"},
 		{issuance.ErrName, "form"},
+		{issuance.ErrCorrection, "form"},
 		{issuance.ErrSpent, "internal"},
 		{issuance.ErrFileAway, "file-away"},
 		{issuance.ErrFileDamaged, "file-damaged"},
@@ -150,6 +152,9 @@ func (s *Web) classify(err error) problem {
 				p.kind = row.kind
 				break
 			}
+		}
+		if p.kind == "internal" && (sqldb.IsAway(err) || sqldb.IsFull(err)) {
+			p.kind = "database-away"
 		}
 	}
 	p.status = s.problems[p.kind].Status

@@ -38,6 +38,7 @@ var unreachable = map[string]string{
 	"issuance/s3store":               "for the operator's command",
 	"issuance.ErrNoObject":           "becomes issuance.ErrFileDamaged",
 	"migrations/sqldb.ErrNewer":      "for the operator's command",
+	"issuance.ErrRestored":           "for the operator: log, readyz and command",
 	"migrations/sqldb.ErrOlder":      "for the operator's command",
 	"hsm.PausedError":                "is hsm.ErrPaused",
 	"hsm.ErrPINBlocked":              "for the operator's command",
