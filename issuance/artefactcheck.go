@@ -278,6 +278,10 @@ func (a *Artefacts) noteErased(ctx context.Context, tx *sqldb.Tx, at time.Time, 
 	if err != nil {
 		return fmt.Errorf("erase the name in corrections: %w", err)
 	}
+	_, err = tx.Exec(ctx, `delete from credential_words where organisation_id = ? and credential_id = ?`, e.organisationID, e.credentialID)
+	if err != nil {
+		return fmt.Errorf("erase the name in the search: %w", err)
+	}
 	const last = ` and not exists (select 1 from credentials k where k.claim_id = ? and k.erased_at is null)`
 	_, err = tx.Exec(ctx, `update claims set given_name = '', family_name = '' where organisation_id = ? and id = ?`+last, e.organisationID, e.claimID, e.claimID)
 	if err != nil {
