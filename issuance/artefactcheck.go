@@ -266,30 +266,25 @@ type erasure struct {
 	objects                                   []string
 }
 
-// noteErased takes the names out of claim and corrections, and writes down what is left to do and what was done.
+// noteErased takes the name out of what staff search, of the claim, and of its corrections unless
+// it has another credential, and writes down what is left to do and what was done.
 func (a *Artefacts) noteErased(ctx context.Context, tx *sqldb.Tx, at time.Time, e erasure) error {
 	for _, object := range e.objects {
 		if err := leave(ctx, tx, e.organisationID, object, at); err != nil {
 			return err
 		}
 	}
-	// The names that stood in it. Those of another credential of the claim stay until that is erased.
-	_, err := tx.Exec(ctx, `update corrections set old_given = '', old_family = '', words = '' where organisation_id = ? and credential_id = ?`, e.organisationID, e.credentialID)
-	if err != nil {
-		return fmt.Errorf("erase the name in corrections: %w", err)
+	const last = ` and not exists (select 1 from credentials k where k.claim_id = ? and k.sealed_at is not null and k.erased_at is null)`
+	if _, err := tx.Exec(ctx, `delete from credential_words where organisation_id = ? and credential_id = ?`, e.organisationID, e.credentialID); err != nil {
+		return fmt.Errorf("erase the name that staff search by: %w", err)
 	}
-	_, err = tx.Exec(ctx, `delete from credential_words where organisation_id = ? and credential_id = ?`, e.organisationID, e.credentialID)
-	if err != nil {
-		return fmt.Errorf("erase the name in the search: %w", err)
-	}
-	const last = ` and not exists (select 1 from credentials k where k.claim_id = ? and k.erased_at is null)`
-	_, err = tx.Exec(ctx, `update claims set given_name = '', family_name = '' where organisation_id = ? and id = ?`+last, e.organisationID, e.claimID, e.claimID)
-	if err != nil {
-		return fmt.Errorf("erase the name: %w", err)
-	}
-	_, err = tx.Exec(ctx, `update corrections set new_given = '', new_family = '' where organisation_id = ? and claim_id = ?`+last, e.organisationID, e.claimID, e.claimID)
-	if err != nil {
-		return fmt.Errorf("erase the name in corrections: %w", err)
+	for _, query := range []string{
+		`update claims set given_name = '', family_name = '' where organisation_id = ? and id = ?` + last,
+		`update corrections set old_given = '', old_family = '', new_given = '', new_family = '', words = '', reference = '', answer = '' where organisation_id = ? and claim_id = ?` + last,
+	} {
+		if _, err := tx.Exec(ctx, query, e.organisationID, e.claimID, e.claimID); err != nil {
+			return fmt.Errorf("erase the name: %w", err)
+		}
 	}
 	return sqldb.Audit(ctx, tx, sqldb.Event{
 		OrganisationID: e.organisationID, At: at, Actor: e.by, Action: "credential files erased", Subject: e.claimID, Detail: "credential " + e.credentialID,

@@ -75,21 +75,17 @@ func (d *Desk) CorrectionsWaiting(ctx context.Context, organisationID string) (i
 	return n, nil
 }
 
-// CredentialsOf returns all that a claim became, the newest first, intents included. Those whose
-// files were erased come without their bytes. It fails with ErrFileAway and ErrFileDamaged.
+// CredentialsOf returns all that a claim became, the newest first, intents included; what was
+// erased is left out. It fails with ErrFileAway and ErrFileDamaged.
 func (d *Desk) CredentialsOf(ctx context.Context, organisationID, claimID string) ([]Credential, error) {
 	var rows []credentialRow
-	err := d.db.Select(ctx, &rows, credentialFrom+`k.organisation_id = ? and k.claim_id = ? order by k.revision desc`, organisationID, claimID)
+	err := d.db.Select(ctx, &rows, credentialFrom+`k.organisation_id = ? and k.claim_id = ? and k.erased_at is null order by k.revision desc`, organisationID, claimID)
 	if err != nil {
 		return nil, fmt.Errorf("list credentials of a claim: %w", err)
 	}
 	all := make([]Credential, len(rows))
-	for i, row := range rows {
-		all[i], err = row.open(ctx, d.objects)
-		switch {
-		case errors.Is(err, ErrFileErased):
-			all[i] = row.Credential
-		case err != nil:
+	for i := range rows {
+		if all[i], err = rows[i].open(ctx, d.objects); err != nil {
 			return nil, err
 		}
 	}
@@ -97,7 +93,7 @@ func (d *Desk) CredentialsOf(ctx context.Context, organisationID, claimID string
 }
 
 // CredentialByID returns one credential of the organisation by its id, a UUID, also when it is
-// an intent only (Sealed nil). Errors are those of Credential.
+// an intent only (Sealed nil), or ErrNotFound.
 func (d *Desk) CredentialByID(ctx context.Context, organisationID, id string) (Credential, error) {
 	return openCredential(ctx, d.db, d.objects, `k.organisation_id = ? and k.id = ?`, organisationID, id)
 }

@@ -18,8 +18,6 @@ func TestPlansOfSQLite(t *testing.T) {
 		{`select k.link from credentials k where k.organisation_id = ? and k.id in (select l.credential_id from credential_listing l where l.organisation_id = ? and l.attachment_id = ?)`, `k USING INDEX sqlite_autoindex_credentials_1 (id=?)`},
 		{`select c.learner from claims c join credentials k on k.claim_id = c.id and k.organisation_id = c.organisation_id
 			where c.organisation_id = ? and c.attachment_id = ? and k.sealed_at > ? order by k.sealed_at`, `c USING INDEX sqlite_autoindex_claims_2 (attachment_id=?)`},
-		{`select c.id from credentials k join claims c on c.id = k.claim_id and c.organisation_id = k.organisation_id
-			where c.organisation_id = ? and c.state = 'revoked' and k.sealed_at is not null order by c.updated_at desc, c.id desc limit ?`, `claims_revoked (organisation_id=?)`},
 		{`select id from claims where id in (select claim_id from corrections where state in ('asked', 'confirmed') and state = 'confirmed') and state in (?, ?)`, `claims USING INDEX sqlite_autoindex_claims_1 (id=?)`},
 		{`select organisation_id, batch_id from claims where state = 'queued' and (organisation_id, batch_id) > (?, ?) order by organisation_id, batch_id limit 1`, `claims_lines ((organisation_id,batch_id)>(?,?))`},
 		{`select id from claims where organisation_id = ? and state in (?, ?, ?) order by not_before, id limit ?`, `claims USING INDEX claims_due (state=?)`},

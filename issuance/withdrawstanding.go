@@ -180,26 +180,21 @@ func (d *Desk) Find(ctx context.Context, organisationID, name string) (Standing,
 	return standing(ctx, d.db, `k.organisation_id = ? and (k.id = ? or k.link = ?)`, organisationID, strings.ToLower(name), link)
 }
 
-// Credentials lists the sealed credentials of an organisation: all when which is empty, or those
-// in force, what was sealed last first; or those that stand as said, what was withdrawn last
-// first; at most limit. Each list is read from the end of an index, however many there are.
+// Credentials lists the sealed credentials of an organisation, the newest first: those that
+// stand as said, or all when which is empty; at most limit. Each list is read from the end of an
+// index, however many there are.
 func (d *Desk) Credentials(ctx context.Context, organisationID string, which InForce, limit int) ([]Standing, error) {
-	condition, order := `k.organisation_id = ? and k.sealed_at is not null`, `k.sealed_at desc, k.id`
-	switch which { // words in the text and no arguments, or an index over some rows is not used
+	condition, args := `l.organisation_id = ?`, []any{organisationID, organisationID}
+	switch which {
 	case "":
-	case StandsReplaced:
-		condition, order = condition+` and k.replaced_by is not null`, `k.replaced_at desc, k.id desc`
-	case StandsRevoked: // what is sealed has a key; by its time SQLite would begin with all that was ever sealed
-		condition, order = `c.organisation_id = ? and c.state = 'revoked' and k.replaced_by is null and k.key_id <> ''`, `c.updated_at desc, c.id desc`
-	case StandsSuspended:
-		condition, order = `w.organisation_id = ? and w.kind = 'suspended' and k.replaced_by is null and c.state <> 'revoked' and k.sealed_at is not null`, `w.at desc, w.credential_id desc`
-	case StandsInForce:
-		condition += ` and k.replaced_by is null and c.state <> 'revoked' and coalesce(w.kind, '') <> 'suspended'`
+	case StandsInForce, StandsSuspended, StandsRevoked, StandsReplaced:
+		condition, args = condition+` and l.standing = ?`, append(args, which)
 	default:
 		return nil, fmt.Errorf("%w: no credential stands %q", ErrState, which)
 	}
 	var rows []standingRow
-	err := d.db.Select(ctx, &rows, standingFrom+condition+` order by `+order+` limit ?`, organisationID, limit)
+	err := d.db.Select(ctx, &rows, standingFrom+`k.organisation_id = ? and k.id in (select l.credential_id from credential_listing l where `+condition+`
+		order by l.sealed_at desc, l.credential_id desc limit ?) order by k.sealed_at desc, k.id desc`, append(args, limit)...)
 	if err != nil {
 		return nil, fmt.Errorf("list credentials: %w", err)
 	}

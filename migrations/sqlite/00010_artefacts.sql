@@ -33,9 +33,6 @@ create table artefact_leftovers (
 -- Questions that are asked often and whose answers are few rows of many.
 create index credential_proofs_open on credential_proofs (organisation_id) where level <> goal;
 create index credential_proofs_trouble on credential_proofs (organisation_id, updated_at) where last_error <> '';
-create index claims_revoked on claims (organisation_id, updated_at, id) where state = 'revoked';
-create index credentials_replaced on credentials (organisation_id, replaced_at, id) where replaced_by is not null;
-create index withdrawals_suspended on withdrawals (organisation_id, at, credential_id) where kind = 'suspended';
 create index claims_person on claims (registration_id, learner);
 create index decisions_person on decisions (learner);
 
@@ -50,9 +47,6 @@ analyze sqlite_master; -- reads it
 delete from sqlite_stat1 where tbl in ('credentials', 'claims');
 drop index decisions_person;
 drop index claims_person;
-drop index withdrawals_suspended;
-drop index credentials_replaced;
-drop index claims_revoked;
 drop index credential_proofs_trouble;
 drop index credential_proofs_open;
 drop table artefact_leftovers;
