@@ -110,6 +110,7 @@ func (d *depot) carryBack(t *testing.T) issuance.Carried {
 // The same is asked of the database alone, of a store in memory, and of a real server: what was
 // made is what is read, withdrawn credentials stay withdrawn, and what is erased is gone.
 func TestWhereverArtefactsAre(t *testing.T) {
+	t.Parallel()
 	for _, in := range []struct {
 		place string
 		open  func(t *testing.T) issuance.Objects

@@ -30,7 +30,7 @@ func BenchmarkStored(b *testing.B) {
 	sizes := []int{1000, 10000}
 	if text := os.Getenv("SEALSMITH_TEST_STORED"); text != "" {
 		sizes = nil
-		for _, word := range strings.Fields(text) {
+		for word := range strings.FieldsSeq(text) {
 			n, err := strconv.Atoi(word)
 			check(b, err)
 			sizes = append(sizes, n)
@@ -103,13 +103,12 @@ func report(b *testing.B, name string, sizes []int, took [][]time.Duration) {
 // stored is an office with many credentials.
 type stored struct {
 	*office
-	tb          testing.TB
-	work        *issuance.Worker
-	carrier     *issuance.Artefacts
-	n           int
-	some        []storedSample
-	random      *rand.Rand
-	attachments []string
+	tb      testing.TB
+	work    *issuance.Worker
+	carrier *issuance.Artefacts
+	n       int
+	some    []storedSample
+	random  *rand.Rand
 }
 
 type storedSample struct {
@@ -166,13 +165,17 @@ func (s *stored) fill(b *testing.B, from, until int) {
 		query string
 		args  []any
 	}{
-		{`insert into attachments (id, organisation_id, registration_id, deployment_id, context_id, context_title, resource_link_id, template_id, version_id, min_percent, line_item_url, line_items_url, created_by, created_at, read_error)
+		{
+			`insert into attachments (id, organisation_id, registration_id, deployment_id, context_id, context_title, resource_link_id, template_id, version_id, min_percent, line_item_url, line_items_url, created_by, created_at, read_error)
 			` + series + `select 'a-' || i, '` + s.org.ID + `', 'r-polder', '1', 'course-' || i, 'Course', 'link-' || i, '` + s.version.TemplateID + `', '` + s.version.ID + `', 55, 'https://lms.example/lineitems/' || i, '', 'teacher', {at}, '' from s`,
-			[]any{from / classSize, until/classSize - 1}},
-		{`insert into evidence (id, organisation_id, attachment_id, learner, source, score, maximum, raw, raw_sha256, observed_at)
+			[]any{from / classSize, until/classSize - 1},
+		},
+		{
+			`insert into evidence (id, organisation_id, attachment_id, learner, source, score, maximum, raw, raw_sha256, observed_at)
 			` + series + `select '01a00000-0000-7001-8000-' || (100000000000 + i), '` + s.org.ID + `', 'a-' || ((i - 1) / ` + strconv.Itoa(classSize) + `), {rand} || 'abcd', 'agsresults', 80, 100,
 			'{"id":"https://lms.example/lineitems/1/results/' || i || '","userId":"{rand}","resultScore":80,"resultMaximum":100,"scoreOf":"https://lms.example/lineitems/1"}', {rand} || {rand}, {at} from s`,
-			[]any{from + 1, until}},
+			[]any{from + 1, until},
+		},
 		{`insert into decisions (id, organisation_id, attachment_id, evidence_id, version_id, learner, complete, reasons, rule, decided_at)
 			select replace(id, '-7001-', '-7002-'), organisation_id, attachment_id, id, '` + s.version.ID + `', learner, true, '[{"code":"score-reached","percent":80,"need":55}]', '{"min_percent":55}', observed_at
 			from evidence where id > ? and id <= ?`, mark("7001")},
@@ -278,13 +281,15 @@ func storedOps() []storedOp {
 		{"class, withdrawn", ask(func(ctx context.Context, s *stored, one storedSample) error {
 			return second(s.desk.WithdrawnOf(ctx, s.org.ID, one.Class))
 		})},
-		{"search, newest", func(s *stored) error { return s.search(issuance.Search{}) }},
-		{"search, suspended", func(s *stored) error { return s.search(issuance.Search{InForce: issuance.StandsSuspended}) }},
-		{"search, by name", func(s *stored) error {
-			return s.search(issuance.Search{Name: s.some[s.random.IntN(len(s.some))].Family})
+		{"search, newest", func(s *stored) error { return s.search(s.tb.Context(), issuance.Search{}) }},
+		{"search, suspended", func(s *stored) error {
+			return s.search(s.tb.Context(), issuance.Search{InForce: issuance.StandsSuspended})
 		}},
-		{"search, of a class", ask(func(_ context.Context, s *stored, one storedSample) error {
-			return s.search(issuance.Search{AttachmentID: one.Class})
+		{"search, by name", func(s *stored) error {
+			return s.search(s.tb.Context(), issuance.Search{Name: s.some[s.random.IntN(len(s.some))].Family})
+		}},
+		{"search, of a class", ask(func(ctx context.Context, s *stored, one storedSample) error {
+			return s.search(ctx, issuance.Search{AttachmentID: one.Class})
 		})},
 		{"marks", ask(func(ctx context.Context, s *stored, one storedSample) error {
 			return second(s.desk.ClaimedSince(ctx, s.org.ID, one.Class, s.clock.Now().Add(-time.Hour)))
@@ -318,9 +323,9 @@ func storedOps() []storedOp {
 	}
 }
 
-func (s *stored) search(q issuance.Search) error {
+func (s *stored) search(ctx context.Context, q issuance.Search) error {
 	q.OrganisationID, q.Limit = s.org.ID, 50
-	_, _, err := s.desk.Search(s.tb.Context(), q)
+	_, _, err := s.desk.Search(ctx, q)
 	return err
 }
 
