@@ -2,6 +2,7 @@ package issuance_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -109,6 +110,7 @@ func (d *depot) carryBack(t *testing.T) issuance.Carried {
 // The same is asked of the database alone, of a store in memory, and of a real server: what was
 // made is what is read, withdrawn credentials stay withdrawn, and what is erased is gone.
 func TestWhereverArtefactsAre(t *testing.T) {
+	t.Parallel()
 	for _, in := range []struct {
 		place string
 		open  func(t *testing.T) issuance.Objects
@@ -549,5 +551,50 @@ func TestStrangers(t *testing.T) {
 		if n := objects.Puts(); n != 5 { // the one that was killed is the same object, and a stranger's
 			t.Errorf("%d objects were written", n)
 		}
+	})
+}
+
+// The loop carries by itself, goes on when the store is back, and ends with its context.
+func TestCarryingRuns(t *testing.T) {
+	each(t, func(t *testing.T, o *office) {
+		objects := new(artefacttest.Memory)
+		objects.Away(errors.New("connection refused"))
+		d := newDepot(t, o, objects)
+		cred, paper := d.full(t, "noor")
+		var log bytes.Buffer
+		d.carrier.Logger, d.carrier.Every = slog.New(slog.NewTextHandler(&log, nil)), time.Millisecond
+		tried := make(chan struct{}, 100)
+		d.carrier.Step = func(string) error {
+			select {
+			case tried <- struct{}{}:
+			default:
+			}
+			return nil
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { defer close(ended); d.carrier.Run(ctx) }()
+		for range 5 { // it does not stop trying
+			<-tried
+		}
+		objects.Away(nil)
+		for range 10_000 {
+			if len(objects.Names()) == 3 {
+				break
+			}
+			time.Sleep(time.Millisecond)
+		}
+		stop()
+		<-ended
+		check(t, d.carrier.RunOnce(t.Context()))
+		d.where(t, 0, 1)
+		d.same(t, cred, paper)
+		if n := strings.Count(log.String(), "away=true"); n != 1 {
+			t.Errorf("told %d times that the store is away:\n%s", n, log.String())
+		}
+		d.carryBack(t)
+		d.carrier.Keep = true
+		check(t, d.carrier.RunOnce(t.Context()))
+		d.where(t, 1, 0)
 	})
 }

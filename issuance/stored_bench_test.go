@@ -30,7 +30,7 @@ func BenchmarkStored(b *testing.B) {
 	sizes := []int{1000, 10000}
 	if text := os.Getenv("SEALSMITH_TEST_STORED"); text != "" {
 		sizes = nil
-		for _, word := range strings.Fields(text) {
+		for word := range strings.FieldsSeq(text) {
 			n, err := strconv.Atoi(word)
 			check(b, err)
 			sizes = append(sizes, n)
@@ -119,6 +119,7 @@ type storedSample struct {
 	Link    string `db:"link"`
 	Learner string `db:"learner"`
 	Class   string `db:"attachment_id"`
+	Family  string `db:"family_name"`
 }
 
 const classSize = 50
@@ -140,7 +141,7 @@ func newStored(b *testing.B, db *sqldb.DB, n int) *stored {
 	}
 	for range 200 {
 		var one storedSample
-		check(b, db.Get(b.Context(), &one, `select k.id, k.claim_id, k.link, c.learner, c.attachment_id from credentials k join claims c on c.id = k.claim_id where k.claim_id = ?`,
+		check(b, db.Get(b.Context(), &one, `select k.id, k.claim_id, k.link, c.learner, c.attachment_id, c.family_name from credentials k join claims c on c.id = k.claim_id where k.claim_id = ?`,
 			storedClaim(1+s.random.IntN(n))))
 		s.some = append(s.some, one)
 	}
@@ -167,20 +168,24 @@ func (s *stored) fill(b *testing.B, from, until int) {
 		query string
 		args  []any
 	}{
-		{`insert into attachments (id, organisation_id, registration_id, deployment_id, context_id, context_title, resource_link_id, template_id, version_id, min_percent, line_item_url, line_items_url, created_by, created_at, read_error)
+		{
+			`insert into attachments (id, organisation_id, registration_id, deployment_id, context_id, context_title, resource_link_id, template_id, version_id, min_percent, line_item_url, line_items_url, created_by, created_at, read_error)
 			` + series + `select 'a-' || i, '` + s.org.ID + `', 'r-polder', '1', 'course-' || i, 'Course', 'link-' || i, '` + s.version.TemplateID + `', '` + s.version.ID + `', 55, 'https://lms.example/lineitems/' || i, '', 'teacher', {at}, '' from s`,
-			[]any{from / classSize, until/classSize - 1}},
-		{`insert into evidence (id, organisation_id, attachment_id, learner, source, score, maximum, raw, raw_sha256, observed_at)
+			[]any{from / classSize, until/classSize - 1},
+		},
+		{
+			`insert into evidence (id, organisation_id, attachment_id, learner, source, score, maximum, raw, raw_sha256, observed_at)
 			` + series + `select '01a00000-0000-7001-8000-' || (100000000000 + i), '` + s.org.ID + `', 'a-' || ((i - 1) / ` + strconv.Itoa(classSize) + `), {rand} || 'abcd', 'agsresults', 80, 100,
 			'{"id":"https://lms.example/lineitems/1/results/' || i || '","userId":"{rand}","resultScore":80,"resultMaximum":100,"scoreOf":"https://lms.example/lineitems/1"}', {rand} || {rand}, {at} from s`,
-			[]any{from + 1, until}},
+			[]any{from + 1, until},
+		},
 		{`insert into decisions (id, organisation_id, attachment_id, evidence_id, version_id, learner, complete, reasons, rule, decided_at)
 			select replace(id, '-7001-', '-7002-'), organisation_id, attachment_id, id, '` + s.version.ID + `', learner, true, '[{"code":"score-reached","percent":80,"need":55}]', '{"min_percent":55}', observed_at
 			from evidence where id > ? and id <= ?`, mark("7001")},
 		{`insert into claims (id, organisation_id, attachment_id, decision_id, version_id, registration_id, learner, state, given_name, family_name, consent_at, attempts, not_before, lease_token, last_error, created_at, updated_at)
 			select replace(id, '-7002-', '-7000-'), organisation_id, attachment_id, id, version_id, 'r-polder', learner,
 			case cast(substr(id, 25) as bigint) % 100 when 2 then 'revoked' else case cast(substr(id, 25) as bigint) % 2 when 0 then 'sealed' else 'delivered' end end,
-			'Noor', 'van den Berg', decided_at, 1, decided_at, '', '', decided_at, decided_at from decisions where id > ? and id <= ?`, mark("7002")},
+			'Noor', 'van den ' || substr({rand}, 1, 8), decided_at, 1, decided_at, '', '', decided_at, decided_at from decisions where id > ? and id <= ?`, mark("7002")},
 		{`insert into credentials (id, organisation_id, claim_id, issued_at, payload, payload_sha256, key_id, sealed, sealed_at, link, created_at)
 			select {rand} || 'abcd', organisation_id, id, created_at, {blob}, {rand} || {rand}, {rand} || {rand}, {blob}, updated_at, {rand}, created_at from claims where id > ? and id <= ?`, mark("7000")},
 		{`insert into credential_proofs (credential_id, organisation_id, goal, level, file, not_before, attempts, last_error, updated_at)
@@ -190,6 +195,9 @@ func (s *stored) fill(b *testing.B, from, until int) {
 		{`insert into withdrawals (credential_id, number, organisation_id, kind, reason, words, actor, at)
 			select id, 1, organisation_id, case cast(substr(claim_id, 25) as bigint) % 100 when 1 then 'suspended' else 'revoked' end, 'awarded_in_error', '', 'operator', created_at
 			from credentials where claim_id > ? and claim_id <= ? and cast(substr(claim_id, 25) as bigint) % 100 in (1, 2)`, mark("7000")},
+		{`insert into credential_words (organisation_id, word, credential_id) select k.organisation_id, 'noor', k.id from credentials k where k.claim_id > ? and k.claim_id <= ?`, mark("7000")},
+		{`insert into credential_words (organisation_id, word, credential_id) select k.organisation_id, substr(c.family_name, 9), k.id from credentials k join claims c on c.id = k.claim_id where k.claim_id > ? and k.claim_id <= ?`, mark("7000")},
+		{`update credential_listing set named = true where not named`, nil},
 		{`insert into audit (organisation_id, at, actor, action, subject, detail) select organisation_id, created_at, 'rule', 'claim opened', id, 'decision ' || decision_id from claims where id > ? and id <= ?`, mark("7000")},
 		{`insert into audit (organisation_id, at, actor, action, subject, detail) select organisation_id, created_at, 'learner', 'claim confirmed', id, '' from claims where id > ? and id <= ?`, mark("7000")},
 		{`insert into audit (organisation_id, at, actor, action, subject, detail) select organisation_id, created_at, 'worker', 'sealing begun', claim_id, 'credential ' || id || ' sha256 ' || payload_sha256 from credentials where claim_id > ? and claim_id <= ?`, mark("7000")},
@@ -273,6 +281,19 @@ func storedOps() []storedOp {
 		{"cohort", ask(func(ctx context.Context, s *stored, one storedSample) error {
 			return second(s.desk.Cohort(ctx, s.org.ID, one.Class))
 		})},
+		{"class, withdrawn", ask(func(ctx context.Context, s *stored, one storedSample) error {
+			return second(s.desk.WithdrawnOf(ctx, s.org.ID, one.Class))
+		})},
+		{"search, newest", func(s *stored) error { return s.search(s.tb.Context(), issuance.Search{}) }},
+		{"search, suspended", func(s *stored) error {
+			return s.search(s.tb.Context(), issuance.Search{InForce: issuance.StandsSuspended})
+		}},
+		{"search, by name", func(s *stored) error {
+			return s.search(s.tb.Context(), issuance.Search{Name: s.some[s.random.IntN(len(s.some))].Family})
+		}},
+		{"search, of a class", ask(func(ctx context.Context, s *stored, one storedSample) error {
+			return s.search(ctx, issuance.Search{AttachmentID: one.Class})
+		})},
 		{"marks", ask(func(ctx context.Context, s *stored, one storedSample) error {
 			return second(s.desk.ClaimedSince(ctx, s.org.ID, one.Class, s.clock.Now().Add(-time.Hour)))
 		})},
@@ -303,6 +324,12 @@ func storedOps() []storedOp {
 			return second(s.db.ListAudit(ctx, sqldb.AuditFilter{OrganisationID: s.org.ID, Subject: one.ClaimID}, 50))
 		})},
 	}
+}
+
+func (s *stored) search(ctx context.Context, q issuance.Search) error {
+	q.OrganisationID, q.Limit = s.org.ID, 50
+	_, _, err := s.desk.Search(ctx, q)
+	return err
 }
 
 // bytes tells what the database takes for one credential: by table on PostgreSQL, with their

@@ -45,7 +45,9 @@ func (d *Desk) RetryProofs(ctx context.Context, organisationID, by string) (int,
 	var n int64
 	err := d.db.InTx(ctx, func(tx *sqldb.Tx) (err error) {
 		at := sqldb.UTC(d.now())
-		n, err = tx.Exec(ctx, `update credential_proofs set not_before = ?, attempts = 0, updated_at = ? where organisation_id = ? and (level <> goal or last_error <> '')`, at, at, organisationID)
+		n, err = tx.Exec(ctx, `update credential_proofs set not_before = ?, attempts = 0, updated_at = ? where organisation_id = ? and credential_id in
+			(select credential_id from credential_proofs where organisation_id = ? and level <> goal union select credential_id from credential_proofs where organisation_id = ? and last_error <> '')`,
+			at, at, organisationID, organisationID, organisationID)
 		if err != nil {
 			return fmt.Errorf("retry proofs: %w", err)
 		}

@@ -58,7 +58,7 @@ func (a *app) objectStore(ctx context.Context) []web.Component {
 		return nil
 	}
 	const most = 10_000
-	store := part("object store", a.objects.Ping(ctx), "answers")
+	store := part("object store", a.objects.Ping(ctx))
 	if !store.OK {
 		store.Words = "sealing goes on and what is made stays in the database; files that were carried cannot be read: " + store.Words
 	}
@@ -119,7 +119,7 @@ func (c artefactsStatusCommand) Run(ctx context.Context, s *Settings, out stream
 			out.printf("The files of %d credentials were erased.\n", status.Erased)
 		}
 		if a.Objects != nil {
-			out.printf("The object store %s.\n", plain(part("", a.Objects.Ping(ctx), "answers").Words))
+			out.printf("The object store %s.\n", plain(part("", a.Objects.Ping(ctx)).Words))
 		}
 		return nil
 	})

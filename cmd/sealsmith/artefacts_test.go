@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,7 +11,9 @@ import (
 
 	"github.com/minio/minio-go/v7"
 
+	"github.com/sealsmith/sealsmith/issuance/artefacttest"
 	"github.com/sealsmith/sealsmith/issuance/s3store/s3test"
+	"github.com/sealsmith/sealsmith/migrations/sqldb/sqldbtest"
 )
 
 // TestArtefacts carries the files of a credential to a real object store and back beside a
@@ -149,4 +153,30 @@ func TestArtefactSettings(t *testing.T) {
 			t.Errorf("%v: exit %d, %s", test.settings[3:], code, trouble)
 		}
 	}
+}
+
+// /readyz says how the store is, what goes on without it, and how much waits.
+func TestObjectStoreInReadyz(t *testing.T) {
+	t.Parallel()
+	a := &app{db: sqldbtest.SQLite(t), logger: slog.New(slog.DiscardHandler)}
+	if parts := a.objectStore(t.Context()); len(parts) != 0 {
+		t.Errorf("no store is set up, and there is %v", parts)
+	}
+	objects := new(artefacttest.Memory)
+	a.objects = objects
+	says := func(ok bool, words ...string) {
+		t.Helper()
+		parts := a.objectStore(t.Context())
+		if len(parts) != 1 || parts[0].OK != ok || parts[0].Required {
+			t.Fatalf("%+v", parts)
+		}
+		for _, w := range words {
+			if !strings.Contains(parts[0].Words, w) {
+				t.Errorf("%q does not say %q", parts[0].Words, w)
+			}
+		}
+	}
+	says(true, "answers")
+	objects.Away(errors.New("connection refused"))
+	says(false, "sealing goes on and what is made stays in the database", "connection refused")
 }

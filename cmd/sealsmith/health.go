@@ -102,13 +102,13 @@ func renewal(days int, successor bool) string {
 // unready: without Redis it seals more slowly, without the token it
 // still serves pages and loses nothing.
 func (a *app) ready(ctx context.Context) []web.Component {
-	parts := []web.Component{part("database", a.db.Ping(ctx), "answers")}
+	parts := []web.Component{part("database", a.db.Ping(ctx))}
 	parts[0].Required = true
 	if a.stopping.Load() {
 		parts = append(parts, web.Component{Name: "server", Words: "was told to stop and takes the last requests", Required: true})
 	}
 	parts = append(parts, a.clock(ctx), a.sameDatabase(ctx))
-	redis := part("redis", a.queue.Ping(ctx), "answers")
+	redis := part("redis", a.queue.Ping(ctx))
 	if !redis.OK {
 		redis.Words = "cannot be used, sealing goes on slowly from the database: " + redis.Words
 	}
@@ -152,9 +152,9 @@ func (a *app) sameDatabase(ctx context.Context) web.Component {
 	return web.Component{Name: "seal book", OK: true, Words: "what was sealed here is in the database"}
 }
 
-func part(name string, err error, words string) web.Component {
+func part(name string, err error) web.Component {
 	if err != nil {
 		return web.Component{Name: name, Words: "does not answer: " + err.Error()}
 	}
-	return web.Component{Name: name, OK: true, Words: words}
+	return web.Component{Name: name, OK: true, Words: "answers"}
 }

@@ -89,7 +89,7 @@ func there(t *testing.T, store issuance.Objects) {
 func anyBytes(t *testing.T, store issuance.Objects) {
 	all := make([]byte, 300_000)
 	for i := range all {
-		all[i] = byte(i*i + i>>8)
+		all[i] = byte((i*i + i>>8) & 0xff)
 	}
 	for i, body := range [][]byte{all, []byte("\r\n"), {0}, []byte("<?xml?>"), bytes.Repeat([]byte("\xff"), 65536)} {
 		name := fmt.Sprintf("o/c/sealed-%d-x", i)

@@ -26,7 +26,7 @@ type Keys struct {
 
 // ReadKeys reads the profile "default" of a file as AWS's tools write it. It fails with ErrKeys.
 func ReadKeys(file string) (Keys, error) {
-	value, err := credentials.NewFileAWSCredentials(file, "default").Get()
+	value, err := credentials.NewFileAWSCredentials(file, "default").GetWithContext(nil)
 	if err != nil {
 		return Keys{}, fmt.Errorf("%w: read the keys from %s: %w", ErrKeys, file, err)
 	}

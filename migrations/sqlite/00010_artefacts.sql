@@ -36,7 +36,15 @@ create index credential_proofs_trouble on credential_proofs (organisation_id, up
 create index claims_person on claims (registration_id, learner);
 create index decisions_person on decisions (learner);
 
+-- SQLite knows nothing of how many rows a condition leaves, and guesses ten: so it would take the credentials of an organisation, or the claims in a state, which may be all there are,
+-- for few, and read them all where a key is at hand. This is what it would find out in a database with a million of them. Who builds one of these tables anew writes its row again.
+analyze organisations; -- makes the table, if it is not there
+delete from sqlite_stat1 where tbl in ('organisations', 'credentials', 'claims');
+insert into sqlite_stat1 (tbl, idx, stat) values ('credentials', 'credentials_sealed', '1000000 500000 1'), ('claims', 'claims_due', '1000000 100000 2');
+analyze sqlite_master; -- reads it
+
 -- +goose Down
+delete from sqlite_stat1 where tbl in ('credentials', 'claims');
 drop index decisions_person;
 drop index claims_person;
 drop index credential_proofs_trouble;
