@@ -87,15 +87,19 @@ type fleet struct {
 	postgresDir      string
 	servers, workers []*child
 	logs             []*os.File
+	program          string // sealsmith
 }
 
 // newFleet starts database and Redis, and says in the settings where the database is.
 func newFleet(ctx context.Context, dir, database string, s *Settings) (*fleet, error) {
 	f := &fleet{dir: dir}
+	var err error
+	if f.program, err = os.Executable(); err != nil {
+		return f, fmt.Errorf("find the program: %w", err)
+	}
 	if err := os.MkdirAll(filepath.Join(dir, "redis"), 0o700); err != nil {
 		return f, fmt.Errorf("make the folder of Redis: %w", err)
 	}
-	var err error
 	f.redis, err = f.child("redis", func() *exec.Cmd {
 		return exec.Command("redis-server", "--port", "0", "--unixsocket", filepath.Join(dir, "redis", "redis.sock"), "--dir", filepath.Join(dir, "redis"),
 			"--appendonly", "yes", "--appendfsync", "everysec", "--save", "", "--daemonize", "no")
@@ -136,10 +140,6 @@ func (f *fleet) child(name string, command func() *exec.Cmd) (*child, error) {
 // serve starts servers behind the balancer, and workers: two and three on PostgreSQL, one and
 // one on SQLite.
 func (f *fleet) serve(ctx context.Context, s Settings, front *balancer) error {
-	self, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("find the program: %w", err)
-	}
 	servers, workers := 2, 3
 	if f.postgres == nil {
 		servers, workers = 1, 1
@@ -153,7 +153,7 @@ func (f *fleet) serve(ctx context.Context, s Settings, front *balancer) error {
 			return err
 		}
 		c, err := f.child(fmt.Sprintf("server-%d", i+1), func() *exec.Cmd {
-			return exec.Command(self, append([]string{"serve", "--no-worker", "--listen", address}, common...)...)
+			return exec.Command(f.program, append([]string{"serve", "--no-worker", "--listen", address}, common...)...)
 		})
 		if err != nil {
 			return err
@@ -163,7 +163,7 @@ func (f *fleet) serve(ctx context.Context, s Settings, front *balancer) error {
 	}
 	for i := range workers {
 		c, err := f.child(fmt.Sprintf("worker-%d", i+1), func() *exec.Cmd {
-			return exec.Command(self, append([]string{"worker"}, common...)...)
+			return exec.Command(f.program, append([]string{"worker"}, common...)...)
 		})
 		if err != nil {
 			return err

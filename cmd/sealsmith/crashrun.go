@@ -18,13 +18,15 @@ import (
 // killed, and then counts what came of it. It is for developers, as bench is. Everything is
 // its own: folder, token, databases, Redis, LMS; it ends only processes that it started.
 type crashCommand struct {
-	Claims int           `help:"Credentials to issue." default:"10000"`
-	Pages  int           `help:"How many of them are claimed through the pages, by learners who come from an LMS; the rest at the desk." default:"500"`
-	Kills  int           `help:"How often something is killed." default:"60"`
-	On     string        `help:"sqlite (one server, one worker) or postgres (two servers, three workers)." default:"postgres" enum:"sqlite,postgres"`
-	Seed   uint64        `help:"Repeats the choices of a run; 0: new ones."`
-	Limit  time.Duration `help:"Stop after this time, whatever is done." default:"45m"`
-	Keep   bool          `help:"Keep the folder with data and logs."`
+	Claims  int           `help:"Credentials to issue." default:"10000"`
+	Pages   int           `help:"How many of them are claimed through the pages, by learners who come from an LMS; the rest at the desk." default:"500"`
+	Kills   int           `help:"How often something is killed." default:"60"`
+	On      string        `help:"sqlite (one server, one worker) or postgres (two servers, three workers)." default:"postgres" enum:"sqlite,postgres"`
+	Seed    uint64        `help:"Repeats the choices of a run; 0: new ones."`
+	Limit   time.Duration `help:"Stop after this time, whatever is done." default:"45m"`
+	Program string        `help:"Another build of sealsmith, whose processes run on the schema of this one." type:"existingfile" placeholder:"FILE"`
+	Schema  int           `name:"program-schema" help:"The newest schema that it knows." placeholder:"NUMBER"`
+	Keep    bool          `help:"Keep the folder with data and logs."`
 }
 
 // crashLine is the result: one JSON object. Lost, twice and wrong are counted in the sealed
@@ -138,10 +140,23 @@ func (r *crash) prepare(ctx context.Context) (err error) {
 	if err := r.people.arrive(ctx, r.app); err != nil {
 		return err
 	}
+	if r.Program != "" {
+		r.fleet.program = r.Program
+		if err := r.pretend(ctx); err != nil {
+			return err
+		}
+	}
 	if err := r.fleet.serve(ctx, settings, r.people.front); err != nil {
 		return err
 	}
 	return r.people.attach(ctx, r.app)
+}
+
+// pretend lets a build that refuses what it does not know start: the tables are those of this
+// program, and only the number is the other one's.
+func (r *crash) pretend(ctx context.Context) error {
+	_, err := r.app.db.Exec(ctx, `delete from goose_db_version where version_id > ?`, r.Schema)
+	return err
 }
 
 // happen lets people claim and processes die until everything is sealed.
