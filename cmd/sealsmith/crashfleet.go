@@ -86,8 +86,10 @@ type fleet struct {
 	redis, postgres  *child // postgres is nil on SQLite
 	postgresDir      string
 	servers, workers []*child
-	logs             []*os.File
-	program          string // sealsmith
+
+	wantServers, wantWorkers int
+	logs                     []*os.File
+	program                  string // sealsmith
 }
 
 // newFleet starts database and Redis, and says in the settings where the database is.
@@ -137,17 +139,15 @@ func (f *fleet) child(name string, command func() *exec.Cmd) (*child, error) {
 	return &child{name: name, command: command, log: log}, nil
 }
 
-// serve starts servers behind the balancer, and workers: two and three on PostgreSQL, one and
-// one on SQLite.
+// size says how many servers and workers serve starts.
+func (f *fleet) size(servers, workers int) { f.wantServers, f.wantWorkers = servers, workers }
+
+// serve starts servers behind the balancer, and workers.
 func (f *fleet) serve(ctx context.Context, s Settings, front *balancer) error {
-	servers, workers := 2, 3
-	if f.postgres == nil {
-		servers, workers = 1, 1
-	}
 	common := []string{
 		"--dir", s.Dir, "--public-url", s.PublicURL, "--database", s.Database, "--redis", s.Redis, "--token", s.Token, "--trust", s.Trust,
 	}
-	for i := range servers {
+	for i := range f.wantServers {
 		address, err := freeAddress(ctx)
 		if err != nil {
 			return err
@@ -161,7 +161,7 @@ func (f *fleet) serve(ctx context.Context, s Settings, front *balancer) error {
 		f.servers = append(f.servers, c)
 		front.add("http://" + address)
 	}
-	for i := range workers {
+	for i := range f.wantWorkers {
 		c, err := f.child(fmt.Sprintf("worker-%d", i+1), func() *exec.Cmd {
 			return exec.Command(f.program, append([]string{"worker"}, common...)...)
 		})
@@ -197,7 +197,7 @@ func (f *fleet) emptyRedis() error {
 }
 
 // end stops everything, what others stand on last.
-func (f *fleet) end(context.Context) error {
+func (f *fleet) end() error {
 	for _, c := range append(f.servers, f.workers...) {
 		c.stop()
 	}

@@ -97,17 +97,17 @@ func (c crashCommand) run(ctx context.Context, dir string) (crashLine, error) {
 	r.line = crashLine{Run: c.On, Seed: c.Seed, Claims: c.Claims, Kills: map[string]int{}}
 	begun := time.Now()
 	if err := r.prepare(within); err != nil {
-		return r.line, errors.Join(err, r.end(ctx))
+		return r.line, errors.Join(err, r.end())
 	}
 	err := r.happen(within)
 	r.line.Finished = err == nil
 	if err != nil && within.Err() == nil {
-		return r.line, errors.Join(err, r.end(ctx))
+		return r.line, errors.Join(err, r.end())
 	}
 	r.line.Seconds = time.Since(begun).Seconds()
 	r.line.ByPages, r.line.Again = r.people.byPages, r.people.again
 	r.line.crashCount, err = r.count(ctx)
-	return r.line, errors.Join(err, r.end(ctx))
+	return r.line, errors.Join(err, r.end())
 }
 
 // prepare makes the token, the database, Redis, the people and the processes, and waits until
@@ -146,6 +146,10 @@ func (r *crash) prepare(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	r.fleet.size(1, 1)
+	if r.fleet.postgres != nil {
+		r.fleet.size(2, 3)
+	}
 	if err := r.fleet.serve(ctx, settings, r.people.front); err != nil {
 		return err
 	}
@@ -180,13 +184,13 @@ func (r *crash) happen(ctx context.Context) error {
 }
 
 // end stops what is still there.
-func (r *crash) end(ctx context.Context) error {
+func (r *crash) end() error {
 	var errs []error
 	if r.app != nil {
 		errs = append(errs, r.app.close())
 	}
 	if r.fleet != nil {
-		errs = append(errs, r.fleet.end(context.WithoutCancel(ctx)))
+		errs = append(errs, r.fleet.end())
 	}
 	if r.people != nil {
 		errs = append(errs, r.people.leave())

@@ -2,6 +2,7 @@ package web
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -27,6 +28,14 @@ type credentialPage struct {
 	Suspended           bool   // it may come back
 	Since               time.Time
 	Because             string // why, in sentences; may be empty
+	Correction          correctionNotice
+	Earlier             []earlierCredential // the newest first
+}
+
+// earlierCredential is one whose name was wrong.
+type earlierCredential struct {
+	Page     string
+	SealedAt time.Time
 }
 
 // qrCode is drawn as one path, one unit per module, with the quiet zone in Box.
@@ -44,7 +53,7 @@ func (s *Web) showCredential(w http.ResponseWriter, r *http.Request, v *visit, c
 	content := version.Content
 	page := credentialPage{
 		Title: words(content.Title), AwardingBody: words(v.organisation.Name), ECTS: content.ECTS, EQF: content.EQF,
-		Name: strings.TrimSpace(c.GivenName + " " + c.FamilyName), Claim: c.ID, Email: v.organisation.Email, SealedAt: credential.SealedAt.Time,
+		Name: learnerOf(credential, c), Claim: c.ID, Email: v.organisation.Email, SealedAt: credential.SealedAt.Time,
 		Bytes: len(credential.Sealed), Link: s.deps.PublicURL.JoinPath("c", credential.Link).String(),
 	}
 	now, err := s.deps.Desk.Standing(r.Context(), credential.ID)
@@ -59,6 +68,9 @@ func (s *Web) showCredential(w http.ResponseWriter, r *http.Request, v *visit, c
 	} else {
 		page.Since, page.Because = now.Since, now.Because()
 	}
+	if page.Correction, page.Earlier, err = s.corrected(r.Context(), c, credential); err != nil {
+		return err
+	}
 	page.Steps = []event{
 		{Kind: "ok", Icon: "check", Title: "Claimed by you", State: "done", Words: moment(c.ConsentAt.Time)},
 		{Kind: "ok", Icon: "lock", Title: "Sealed", State: "done", Words: fmt.Sprintf("%s, on version %d of the template", moment(credential.SealedAt.Time), version.Number)},
@@ -71,6 +83,22 @@ func (s *Web) showCredential(w http.ResponseWriter, r *http.Request, v *visit, c
 		page.Steps = append(page.Steps, event{Kind: "warn", Icon: "alert", Title: cmp.Or(title, "Withdrawn"), State: "not in force", Words: moment(now.Since)})
 	}
 	return s.show(w, r, http.StatusOK, view{name: "credential", frame: v.frame(), page: &page})
+}
+
+// corrected is what came of the last correction of the claim's name, and what was sealed before.
+func (s *Web) corrected(ctx context.Context, c issuance.Claim, now issuance.Credential) (last correctionNotice, earlier []earlierCredential, err error) {
+	corrections, err := s.deps.Desk.CorrectionsOf(ctx, c.OrganisationID, c.ID)
+	if err != nil || len(corrections) == 0 {
+		return last, nil, err
+	}
+	last = newCorrectionNotice(corrections[0], c)
+	all, err := s.deps.Desk.CredentialsOf(ctx, c.OrganisationID, c.ID)
+	for _, k := range all {
+		if k.ID != now.ID && k.SealedAt.Valid {
+			earlier = append(earlier, earlierCredential{Page: s.deps.PublicURL.JoinPath("c", k.Link).String(), SealedAt: k.SealedAt.Time})
+		}
+	}
+	return last, earlier, err
 }
 
 // newQRCode draws text as a QR code with the medium level of correction.

@@ -126,10 +126,7 @@ func shots(t *testing.T) []shot {
 	public(second, "public-withdrawn", "/c/"+link)
 	public(second, "pdf-withdrawn", "/c/"+link+"/certificate.pdf")
 	all = append(all, shot{"verify-withdrawn", "/verify", second.upload("coastal-monitoring.jsonld", file, "text/html")})
-	_, err = second.db.Exec(t.Context(), `update claims set state = 'replaced'`)
-	must(t, err)
-	open("credential-replaced", holder, "learn")
-	public(second, "public-replaced", "/c/"+link)
+	all = append(all, correctionShots(t)...)
 	all = append(all, sealShots(t)...)
 	return append(all, connectionShots(t)...)
 }

@@ -15,6 +15,7 @@ import (
 func TestRoles(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
+	x := w.askedCorrection()
 	_, attached := w.attach(w.polder, "x", roleLearner)
 	w.traced(w.polder.reg, lti.Trace{ID: "step", Kind: lti.TraceLaunch})
 	as := func(roles ...string) browser {
@@ -32,15 +33,15 @@ func TestRoles(t *testing.T) {
 		{"test user", as(roleTestUser, roleLearner, roleTeacher, roleAdmin), "learn"},
 		{"teacher", as(roleTeacher), "class"},
 		{"teacher who learns, too", as(roleTeacher, roleLearner), "class"},
-		{"administrator", as(roleAdmin), connectionPages + " seal templates templates/new templates/ID"},
-		{"administrator who teaches", as(roleAdmin, roleTeacher), connectionPages + " seal class templates templates/new templates/ID"},
+		{"administrator", as(roleAdmin), connectionPages + " corrections corrections/new corrections/COR seal templates templates/new templates/ID"},
+		{"administrator who teaches", as(roleAdmin, roleTeacher), connectionPages + " corrections corrections/new corrections/COR seal class templates templates/new templates/ID"},
 		{"mentor", as(roleMentor), ""},
 		{"nobody", as(), ""},
 		{"choosing teacher", w.enter(w.polder.choosing("t", roleTeacher)), "pick see?template=ID rule?template=ID"},
-		{"choosing administrator", w.enter(w.polder.choosing("t", roleAdmin)), connectionPages + " seal pick see?template=ID rule?template=ID templates templates/new templates/ID"},
+		{"choosing administrator", w.enter(w.polder.choosing("t", roleAdmin)), connectionPages + " corrections corrections/new corrections/COR seal pick see?template=ID rule?template=ID templates templates/new templates/ID"},
 		{"choosing learner", w.enter(w.polder.choosing("t", roleLearner)), ""},
 	}
-	pages := append([]string{"learn", "seal", "class", "templates", "templates/new", "templates/ID", "pick", "see?template=ID", "rule?template=ID"}, strings.Fields(connectionPages)...)
+	pages := append([]string{"learn", "corrections", "corrections/new", "corrections/COR", "seal", "class", "templates", "templates/new", "templates/ID", "pick", "see?template=ID", "rule?template=ID"}, strings.Fields(connectionPages)...)
 	for _, who := range people {
 		for _, page := range pages {
 			t.Run(who.name+" "+page, func(t *testing.T) {
@@ -57,7 +58,7 @@ func TestRoles(t *testing.T) {
 						status = http.StatusOK
 					}
 				}
-				address := strings.NewReplacer("ID", w.polder.version.TemplateID, "REG", w.polder.reg.ID).Replace(page)
+				address := strings.NewReplacer("ID", w.polder.version.TemplateID, "REG", w.polder.reg.ID, "COR", x.ID).Replace(page)
 				want(t, who.b.get(address), status)
 			})
 		}
@@ -67,12 +68,13 @@ func TestRoles(t *testing.T) {
 		"attach", "cancel", "read", "claim", "templates/new", "templates/" + w.polder.version.TemplateID, "connections/new", "connections/new/moodle",
 		"connections/invitations/x/withdraw", connection + "/status", connection + "/approve", connection + "/notices", connection + "/check", connection + "/addresses",
 		"seal/pause", "seal/resume", "seal/retry", "seal/drop",
+		"name", "name/back", "corrections/new", "corrections/" + x.ID + "/confirm", "corrections/" + x.ID + "/decline", "corrections/" + x.ID + "/again", "corrections/" + x.ID + "/end",
 	} {
 		t.Run("mentor posts "+post, func(t *testing.T) {
 			t.Parallel()
 			want(t, people[6].b.post(post, url.Values{"family": {"X"}}), http.StatusForbidden)
 		})
-		if strings.HasPrefix(post, "connections") || strings.HasPrefix(post, "seal/") {
+		if strings.HasPrefix(post, "connections") || strings.HasPrefix(post, "seal/") || strings.HasPrefix(post, "corrections") {
 			t.Run("teacher posts "+post, func(t *testing.T) {
 				t.Parallel()
 				want(t, people[2].b.post(post, url.Values{"to": {"paused"}}), http.StatusForbidden)
