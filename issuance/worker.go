@@ -144,10 +144,11 @@ func (w *Worker) feed(ctx context.Context, jobs chan<- Job) {
 				pause(ctx, time.Second)
 			}
 		}
-		for _, job := range batch {
+		for i, job := range batch {
 			select {
 			case jobs <- job:
 			case <-ctx.Done():
+				w.giveBack(ctx, batch[i:])
 				return
 			}
 		}

@@ -16,7 +16,7 @@ import (
 // child is a process of ours that may be killed and started again.
 type child struct {
 	name    string
-	command func() *exec.Cmd
+	command func(context.Context) *exec.Cmd
 	log     *os.File
 
 	process *os.Process
@@ -32,7 +32,7 @@ func (c *child) start(ctx context.Context) error {
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		defer close(c.ended)
-		command := c.command()
+		command := c.command(context.WithoutCancel(ctx)) // it is ended by signals
 		command.Stdout, command.Stderr = c.log, c.log
 		if command.SysProcAttr == nil {
 			command.SysProcAttr = childAttributes()
@@ -102,8 +102,8 @@ func newFleet(ctx context.Context, dir, database string, s *Settings) (*fleet, e
 	if err := os.MkdirAll(filepath.Join(dir, "redis"), 0o700); err != nil {
 		return f, fmt.Errorf("make the folder of Redis: %w", err)
 	}
-	f.redis, err = f.child("redis", func() *exec.Cmd {
-		return exec.Command("redis-server", "--port", "0", "--unixsocket", filepath.Join(dir, "redis", "redis.sock"), "--dir", filepath.Join(dir, "redis"),
+	f.redis, err = f.child("redis", func(ctx context.Context) *exec.Cmd {
+		return exec.CommandContext(ctx, "redis-server", "--port", "0", "--unixsocket", filepath.Join(dir, "redis", "redis.sock"), "--dir", filepath.Join(dir, "redis"),
 			"--appendonly", "yes", "--appendfsync", "everysec", "--save", "", "--daemonize", "no")
 	})
 	if err != nil {
@@ -130,7 +130,7 @@ func newFleet(ctx context.Context, dir, database string, s *Settings) (*fleet, e
 	return f, p.wait(ctx)
 }
 
-func (f *fleet) child(name string, command func() *exec.Cmd) (*child, error) {
+func (f *fleet) child(name string, command func(context.Context) *exec.Cmd) (*child, error) {
 	log, err := os.OpenFile(filepath.Join(f.dir, name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open a log: %w", err)
@@ -152,8 +152,8 @@ func (f *fleet) serve(ctx context.Context, s Settings, front *balancer) error {
 		if err != nil {
 			return err
 		}
-		c, err := f.child(fmt.Sprintf("server-%d", i+1), func() *exec.Cmd {
-			return exec.Command(f.program, append([]string{"serve", "--no-worker", "--listen", address}, common...)...)
+		c, err := f.child(fmt.Sprintf("server-%d", i+1), func(ctx context.Context) *exec.Cmd {
+			return exec.CommandContext(ctx, f.program, append([]string{"serve", "--no-worker", "--listen", address}, common...)...)
 		})
 		if err != nil {
 			return err
@@ -162,8 +162,8 @@ func (f *fleet) serve(ctx context.Context, s Settings, front *balancer) error {
 		front.add("http://" + address)
 	}
 	for i := range f.wantWorkers {
-		c, err := f.child(fmt.Sprintf("worker-%d", i+1), func() *exec.Cmd {
-			return exec.Command(f.program, append([]string{"worker"}, common...)...)
+		c, err := f.child(fmt.Sprintf("worker-%d", i+1), func(ctx context.Context) *exec.Cmd {
+			return exec.CommandContext(ctx, f.program, append([]string{"worker"}, common...)...)
 		})
 		if err != nil {
 			return err

@@ -175,7 +175,7 @@ func (r *crash) happen(ctx context.Context) error {
 		err = <-claimed
 	} else {
 		stop()
-		<-claimed
+		_ = <-claimed // the kill that failed says more
 	}
 	if err != nil {
 		return err
