@@ -142,6 +142,12 @@ func TestCannotBeRecalled(t *testing.T) {
 		got := o.recallAll(t, *b)
 		wantRecalled(t, got, issuance.RecallOther, 1)
 		wantRecalled(t, got, issuance.RecallNoClaim, 1)
+		correction, _, err := b.Last()
+		check(t, err)
+		correction.CredentialID, correction.ClaimID, correction.Learner, correction.Revision = "of-a-lost-correction", all[0].ID, all[0].Learner, 2
+		if lost, err := o.desk.Recall(t.Context(), correction, "operator", false); err != nil || lost != issuance.RecallNoClaim {
+			t.Errorf("a credential whose correction is lost is %q, %v", lost, err)
+		}
 		more := o.claim(t, "jan")
 		wantErr(t, w.Seal(t.Context(), more.ID), issuance.ErrRestored)
 		check(t, b.Add(sealbook.Note{At: o.clock.Now(), Reconciled: true}))

@@ -57,7 +57,10 @@ type app struct {
 	trusted   *trusted
 	proofs    *proofs // nil: nothing is added to seals
 	drain     time.Duration
-	stopping  atomic.Bool // told to stop; /readyz says so for as long as drain
+	stopping  atomic.Bool      // told to stop; /readyz says so for as long as drain
+	objects   issuance.Objects // nil: all files are in the database
+	// keepArtefacts is for who carries nothing to the object store any more.
+	keepArtefacts bool
 }
 
 // newApp opens the database and wires what every long-running command shares. Nothing
@@ -72,6 +75,9 @@ func newApp(ctx context.Context, s Settings, logger *slog.Logger) (*app, error) 
 		return nil, err
 	}
 	if a.proofs, err = a.newProofs(); err != nil {
+		return nil, err
+	}
+	if a.objects, a.keepArtefacts, err = s.openObjects(); err != nil {
 		return nil, err
 	}
 	if a.pages, err = elm.NewRenderer(); err != nil {
@@ -94,7 +100,7 @@ func newApp(ctx context.Context, s Settings, logger *slog.Logger) (*app, error) 
 	}
 	a.traces = a.lti.NewTraces(logger)
 	a.templates = templates.NewStore(a.db, time.Now)
-	a.desk = issuance.NewDesk(a.db, a.queue, time.Now, logger)
+	a.desk = issuance.NewDesk(a.db, a.queue, time.Now, logger).WithObjects(a.objects)
 	a.grading = grading.NewStore(a.db, a.desk, time.Now)
 	if a.pdfs, err = a.newPDFs(); err != nil {
 		return nil, errors.Join(err, a.close())

@@ -14,6 +14,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/sealsmith/sealsmith/migrations"
 	"github.com/sealsmith/sealsmith/migrations/sqldb"
 )
 
@@ -216,10 +217,10 @@ func TestMigrateTogether(t *testing.T) {
 	t.Cleanup(func() { must(t, db.Close()) })
 	var applied []int64
 	must(t, db.Select(t.Context(), &applied, "select version_id from goose_db_version where version_id > 0 order by id"))
-	version, err := db.Version(t.Context())
+	files, err := migrations.Files.ReadDir("postgres")
 	must(t, err)
-	if !slices.IsSorted(applied) || len(slices.Compact(slices.Clone(applied))) != len(applied) || int64(len(applied)) != version {
-		t.Errorf("migrations were applied as %v, the schema is %d", applied, version)
+	if !slices.IsSorted(applied) || len(slices.Compact(slices.Clone(applied))) != len(applied) || len(applied) != len(files) {
+		t.Errorf("%d migrations were applied as %v", len(files), applied)
 	}
 	must(t, db.Current(t.Context()))
 }

@@ -119,7 +119,7 @@ func (c reconcileCommand) print(out streams, r reconciled) {
 			out.printf("  %s\n", id)
 		}
 	}
-	list(r.NoClaim, "have no claim yet. Claims are opened when grades are read, at the next launch or within ten minutes while sealsmith serve runs; then run this again:")
+	list(r.NoClaim, "have no claim yet, or their correction is not there. Claims are opened when grades are read, at the next launch or within ten minutes while sealsmith serve runs; then run this again:")
 	list(r.Other, "were sealed again under another id before this was noticed. Both files verify; withdraw one with sealsmith credentials revoke:")
 	switch {
 	case r.GoesOn:

@@ -42,7 +42,9 @@ type Note struct {
 	OrganisationID string    `json:"organisation,omitempty"`
 	ClaimID        string    `json:"claim,omitempty"`
 	AttachmentID   string    `json:"attachment,omitempty"`
-	Learner        string    `json:"learner,omitempty"` // LTI subject
+	Learner        string    `json:"learner,omitempty"`  // LTI subject
+	Revision       int       `json:"revision,omitempty"` // of the claim
+	Replaces       string    `json:"replaces,omitempty"` // id of the credential whose place it takes
 	IssuedAt       time.Time `json:"issued_at,omitzero"`
 	Link           string    `json:"link,omitempty"`   // name of the public page
 	PayloadSHA256  string    `json:"sha256,omitempty"` // hexadecimal
