@@ -111,6 +111,12 @@ func TestRollingRestart(t *testing.T) {
 			must(t, c.front.wait(ctx))
 		}
 		for i, worker := range c.workers {
+			eventually(t, func() string {
+				if strings.Contains(worker.err.String(), "sealsmith worker seals") {
+					return ""
+				}
+				return "the worker has not started"
+			})
 			if code := worker.end(t, syscall.SIGTERM); code != 0 {
 				t.Errorf("exit %d: %s", code, worker.err.String())
 			}
