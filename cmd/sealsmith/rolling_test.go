@@ -42,7 +42,7 @@ type cluster struct {
 
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
-	c := &cluster{rig: newRig(t), front: &balancer{every: 100 * time.Millisecond}}
+	c := &cluster{rig: newRig(t), front: &balancer{every: 100 * time.Millisecond, strict: true}}
 	c.moveTo(t, postgresSchema(t))
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", strings.Replace(c.url, "http://localhost", "127.0.0.1", 1))
 	must(t, err)
