@@ -45,7 +45,7 @@ bench: ## Measures as JSON lines.
 	@.ci/packages gcc libc6-dev softhsm2 redis-server postgresql >&2
 	@.ci/interop build >&2
 	@$(MAKE) --no-print-directory build >&2
-	@.ci/with-postgres bash -c 'bin/sealsmith bench --postgres "$$SEALSMITH_TEST_POSTGRES"' && bin/sealsmith bench --launches 200 --claims 1500 --signs 0 --key p256 --dss testdata/interop/target | tail -n 3
+	@.ci/with-postgres bash -c 'bin/sealsmith bench --postgres "$$SEALSMITH_TEST_POSTGRES"' && bin/sealsmith bench --launches 200 --claims 1500 --signs 0 --queued 0 --key p256 --dss testdata/interop/target | tail -n 3
 	@.ci/with-postgres .ci/go-bench
 
 crash: ## Issue 10,000 credentials on SQLite and on PostgreSQL while processes are killed, and count them; some 15 minutes. ARGS="--claims 300 --pages 30 --kills 8" is shorter.

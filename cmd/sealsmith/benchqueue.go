@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"sync"
 	"syscall"
 	"time"
 
@@ -72,9 +73,11 @@ func (b bench) queued(ctx context.Context, database string, n int) (err error) {
 
 // work measures memory and rate, then the kills.
 func (b bench) work(ctx context.Context, r *crash, line *queuedLine) error {
-	following, stop := context.WithCancel(ctx)
+	over, stop := context.WithCancel(ctx)
+	var following sync.WaitGroup
+	following.Go(func() { r.follow(over) })
+	defer following.Wait()
 	defer stop()
-	go r.follow(following)
 	if err := r.until(ctx, 50); err != nil {
 		return err
 	}

@@ -57,10 +57,9 @@ func (c *child) signal(s syscall.Signal) {
 	}
 }
 
-// freeze stops the process for a time, as a machine that is out of memory does.
-func (c *child) freeze(ctx context.Context, d time.Duration) {
-	process := c.process
-	_ = process.Signal(syscall.SIGSTOP)
+// freeze stops a process for a time, as a machine that is out of memory does.
+func freeze(ctx context.Context, process *os.Process, d time.Duration) {
+	_ = process.Signal(syscall.SIGSTOP) // it may have been killed meanwhile
 	sleep(ctx, d)
 	_ = process.Signal(syscall.SIGCONT)
 }

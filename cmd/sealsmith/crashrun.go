@@ -9,6 +9,7 @@ import (
 	mathrand "math/rand/v2"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/sealsmith/sealsmith/hsm/demotoken"
@@ -167,17 +168,16 @@ func (r *crash) pretend(ctx context.Context) error {
 func (r *crash) happen(ctx context.Context) error {
 	claimed := make(chan error, 1)
 	over, stop := context.WithCancel(ctx)
+	var following sync.WaitGroup
+	following.Go(func() { r.follow(over) })
+	defer following.Wait()
 	defer stop()
-	go r.follow(over)
 	go func() { claimed <- r.people.claim(over, r.app) }()
 	err := r.killAll(ctx)
-	if err == nil {
-		err = <-claimed
-	} else {
-		stop()
-		_ = <-claimed // the kill that failed says more
-	}
 	if err != nil {
+		stop()
+	}
+	if err := errors.Join(err, <-claimed); err != nil {
 		return err
 	}
 	return r.until(ctx, r.Claims)
