@@ -23,7 +23,9 @@ func (o *office) booked(tb testing.TB, b *sealbook.Book) *issuance.Worker {
 func (o *office) putBack(tb testing.TB, state issuance.State, claims ...issuance.Claim) {
 	tb.Helper()
 	for _, c := range claims {
-		_, err := o.db.Exec(tb.Context(), `delete from credentials where claim_id = ?`, c.ID)
+		_, err := o.db.Exec(tb.Context(), `delete from status_entries where credential_id in (select id from credentials where claim_id = ?)`, c.ID)
+		check(tb, err)
+		_, err = o.db.Exec(tb.Context(), `delete from credentials where claim_id = ?`, c.ID)
 		check(tb, err)
 		_, err = o.db.Exec(tb.Context(), `update claims set state = ?, attempts = 0 where id = ?`, state, c.ID)
 		check(tb, err)

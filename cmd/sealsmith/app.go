@@ -169,11 +169,15 @@ func (l redisLog) Printf(ctx context.Context, format string, v ...any) {
 	l.logger.DebugContext(ctx, "redis client", "detail", fmt.Sprintf(format, v...))
 }
 
+// sealBurst is how many claims are under way before fast tokens: enough for groups of ten in
+// the database, few enough for a hundred megabytes of payloads to last.
+const sealBurst = 16
+
 // worker returns the worker of this process.
 func (a *app) worker() *issuance.Worker {
 	return &issuance.Worker{
 		DB: a.db, Templates: a.templates, Jobs: a.queue, Sealer: a.seals.everybody, Own: a.seals.sealers(),
-		Pages: a.pages, PublicURL: a.public, Parallel: a.seals.sessions() + 1, Lease: leaseTime, Sweep: time.Second, Now: time.Now, Logger: a.logger,
+		Pages: a.pages, PublicURL: a.public, Parallel: a.seals.sessions() + 1, Burst: sealBurst, Lease: leaseTime, Sweep: time.Second, Now: time.Now, Logger: a.logger,
 		Level: a.level(), Clock: a.db.Clock, Book: a.settings.book(),
 	}
 }

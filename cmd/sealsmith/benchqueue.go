@@ -52,7 +52,11 @@ func (b bench) queued(ctx context.Context, database string, n int) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, a.close()) }()
-	if err := seedClaims(ctx, a, 1); err != nil {
+	course, err := openCourse(ctx, a)
+	if err != nil {
+		return err
+	}
+	if err := course.seed(ctx, 1); err != nil {
 		return err
 	}
 	if err := cloneClaims(ctx, a, n-1); err != nil {
