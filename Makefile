@@ -5,7 +5,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -X main.version=$(VERSION)
 ARGS ?=
 
-.PHONY: help demo test build e2e race lint fmt fuzz bench interop tokens update-golden
+.PHONY: help demo test build e2e race lint fmt fuzz bench crash interop tokens update-golden
 
 help: ## Say what there is.
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -47,6 +47,12 @@ bench: ## Measures as JSON lines.
 	@$(MAKE) --no-print-directory build >&2
 	@.ci/with-postgres bash -c 'bin/sealsmith bench --postgres "$$SEALSMITH_TEST_POSTGRES" --dss testdata/interop/target'
 	@.ci/with-postgres .ci/go-bench
+
+crash: ## Issue 10,000 credentials on SQLite and on PostgreSQL while processes are killed, and count them; some 15 minutes. ARGS="--claims 300 --pages 30 --kills 8" is shorter.
+	@.ci/packages gcc libc6-dev softhsm2 redis-server postgresql >&2
+	@$(MAKE) --no-print-directory build >&2
+	@bin/sealsmith crashrun --on sqlite $(ARGS)
+	@bin/sealsmith crashrun --on postgres $(ARGS)
 
 tokens: ## The conformance suite of hsm over opencryptoki and a simulated TPM; as root.
 	@.ci/tokens

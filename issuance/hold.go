@@ -65,6 +65,29 @@ func (w *Worker) renew(ctx context.Context, c Claim) error {
 	return nil
 }
 
+// giveBack offers jobs that were not begun to other workers at once: a process that is told to
+// stop leaves nothing that they would have to wait for.
+func (w *Worker) giveBack(ctx context.Context, jobs []Job) {
+	ctx = context.WithoutCancel(ctx)
+	var ids []string
+	var handed []Job
+	for _, job := range jobs {
+		if job.Receipt != "" {
+			ids, handed = append(ids, job.ID), append(handed, job)
+		}
+	}
+	if len(ids) == 0 {
+		return
+	}
+	err := w.Jobs.Push(ctx, ids...)
+	if err == nil {
+		err = w.Jobs.Done(ctx, handed...)
+	}
+	if err != nil {
+		w.Logger.WarnContext(ctx, "jobs not given back, they come again by themselves", "jobs", len(ids), "err", err)
+	}
+}
+
 // MaxSkew is how far the clock of a worker may be from the database's. Leases and dates of issue
 // are made by it: one that is far ahead takes claims from others and seals dates that are still
 // to come; one that is far behind finds nothing due.

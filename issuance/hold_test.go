@@ -315,3 +315,39 @@ func TestSkew(t *testing.T) {
 	_, err := issuance.Skew(t.Context(), func(context.Context) (time.Time, error) { return at, broken }, func() time.Time { return at })
 	wantErr(t, err, broken)
 }
+
+// A worker that is told to stop gives back what it has taken and not begun: another one goes on
+// at once, and not when the queue thinks that the first has died.
+func TestJobsAreGivenBack(t *testing.T) {
+	t.Parallel()
+	_, err := renderer()
+	check(t, err)
+	synctest.Test(t, func(t *testing.T) {
+		o := newOffice(t, sqldbtest.SQLite(t))
+		o.clock.run()
+		goOn := make(chan struct{})
+		o.token.set(func(s *softToken) { s.before = func() { <-goOn } })
+		all := o.claims(t, 5)
+		run := func() (stop func()) {
+			w := o.worker(t)
+			ctx, cancel := context.WithCancel(t.Context())
+			var running sync.WaitGroup
+			running.Go(func() { w.Run(ctx) })
+			return func() { cancel(); running.Wait() }
+		}
+		first := run()
+		time.Sleep(time.Second)
+		synctest.Wait() // two are being sealed, and two more are in its hands
+		stopped := make(chan struct{})
+		go func() { first(); close(stopped) }()
+		synctest.Wait()
+		close(goOn)
+		<-stopped
+		second := run()
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		second()
+		o.count(t, all)
+		wantLen(t, o, 0)
+	})
+}

@@ -69,7 +69,7 @@ func (w *Worker) note(c Claim, cred Credential) error {
 	}
 	err := w.Book.Add(sealbook.Note{
 		At: sqldb.UTC(w.Now()), CredentialID: cred.ID, OrganisationID: c.OrganisationID, ClaimID: c.ID, AttachmentID: c.AttachmentID, Learner: c.Learner,
-		IssuedAt: cred.IssuedAt.UTC(), Link: cred.Link, PayloadSHA256: cred.PayloadSHA256,
+		Revision: cred.Revision, Replaces: cred.Replaces, IssuedAt: cred.IssuedAt.UTC(), Link: cred.Link, PayloadSHA256: cred.PayloadSHA256,
 	})
 	if err != nil {
 		return fmt.Errorf("%w: %w; make room or rights for the seal book", errUnfit, err)
@@ -86,7 +86,8 @@ const (
 	RecallKnown Recalled = "known"
 	// RecallDone: its id, link and date stand again, and it will be sealed with them.
 	RecallDone Recalled = "recalled"
-	// RecallNoClaim: the learner has no claim yet; it is opened when the grades are read again.
+	// RecallNoClaim: the learner has no claim yet, which is opened when the grades are read again; or
+	// the correction of a name, from which it was made, is not there.
 	RecallNoClaim Recalled = "no claim"
 	// RecallOther: the claim has become another credential. Two are valid now; a person has to
 	// withdraw one.
@@ -103,17 +104,20 @@ func (d *Desk) Recall(ctx context.Context, n sealbook.Note, by string, dryRun bo
 		if err != nil || known {
 			return err
 		}
-		var claim string
-		err = tx.Get(ctx, &claim, `select id from claims where organisation_id = ? and (id = ? or attachment_id = ? and learner = ?)`,
+		var claim struct {
+			ID       string `db:"id"`
+			Revision int    `db:"revision"`
+		}
+		err = tx.Get(ctx, &claim, `select id, revision from claims where organisation_id = ? and (id = ? or attachment_id = ? and learner = ?)`,
 			n.OrganisationID, n.ClaimID, n.AttachmentID, n.Learner)
-		if errors.Is(err, sql.ErrNoRows) {
+		if errors.Is(err, sql.ErrNoRows) || err == nil && claim.Revision < n.Revision {
 			outcome = RecallNoClaim
 			return nil
 		}
 		if err != nil {
 			return fmt.Errorf("find the claim: %w", err)
 		}
-		other, err := exists(ctx, tx, `select count(*) from credentials where organisation_id = ? and claim_id = ?`, n.OrganisationID, claim)
+		other, err := exists(ctx, tx, `select count(*) from credentials where organisation_id = ? and claim_id = ? and revision = ?`, n.OrganisationID, claim.ID, n.Revision)
 		if err != nil {
 			return err
 		}
@@ -125,15 +129,19 @@ func (d *Desk) Recall(ctx context.Context, n sealbook.Note, by string, dryRun bo
 		if dryRun {
 			return nil
 		}
-		at := sqldb.UTC(d.now())
-		_, err = tx.Exec(ctx, `insert into credentials (id, organisation_id, claim_id, issued_at, payload, payload_sha256, key_id, link, created_at)
-			values (?, ?, ?, ?, ?, ?, '', ?, ?)`, n.CredentialID, n.OrganisationID, claim, sqldb.UTC(n.IssuedAt), []byte{}, n.PayloadSHA256, n.Link, at)
-		if err != nil {
-			return fmt.Errorf("store the recalled intent: %w", err)
-		}
-		return sqldb.Audit(ctx, tx, sqldb.Event{
-			OrganisationID: n.OrganisationID, At: at, Actor: by, Action: "credential recalled", Subject: claim, Detail: "credential " + n.CredentialID + " sha256 " + n.PayloadSHA256,
-		})
+		return recall(ctx, tx, n, claim.ID, sqldb.Event{At: sqldb.UTC(d.now()), Actor: by})
 	})
 	return outcome, err
+}
+
+// recall stores an intent without a payload; of the event who does it and when is given.
+func recall(ctx context.Context, tx *sqldb.Tx, n sealbook.Note, claim string, e sqldb.Event) error {
+	_, err := tx.Exec(ctx, `insert into credentials (id, organisation_id, claim_id, issued_at, payload, payload_sha256, key_id, link, created_at, revision, replaces)
+		values (?, ?, ?, ?, ?, ?, '', ?, ?, ?, ?)`, n.CredentialID, n.OrganisationID, claim, sqldb.UTC(n.IssuedAt), []byte{}, n.PayloadSHA256, n.Link, e.At,
+		n.Revision, sql.NullString{String: n.Replaces, Valid: n.Replaces != ""})
+	if err != nil {
+		return fmt.Errorf("store the recalled intent: %w", err)
+	}
+	e.OrganisationID, e.Action, e.Subject, e.Detail = n.OrganisationID, "credential recalled", claim, "credential "+n.CredentialID+" sha256 "+n.PayloadSHA256
+	return sqldb.Audit(ctx, tx, e)
 }

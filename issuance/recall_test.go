@@ -23,7 +23,9 @@ func (o *office) booked(tb testing.TB, b *sealbook.Book) *issuance.Worker {
 func (o *office) putBack(tb testing.TB, state issuance.State, claims ...issuance.Claim) {
 	tb.Helper()
 	for _, c := range claims {
-		_, err := o.db.Exec(tb.Context(), `delete from credentials where claim_id = ?`, c.ID)
+		_, err := o.db.Exec(tb.Context(), `delete from status_entries where credential_id in (select id from credentials where claim_id = ?)`, c.ID)
+		check(tb, err)
+		_, err = o.db.Exec(tb.Context(), `delete from credentials where claim_id = ?`, c.ID)
 		check(tb, err)
 		_, err = o.db.Exec(tb.Context(), `update claims set state = ?, attempts = 0 where id = ?`, state, c.ID)
 		check(tb, err)
@@ -142,6 +144,12 @@ func TestCannotBeRecalled(t *testing.T) {
 		got := o.recallAll(t, *b)
 		wantRecalled(t, got, issuance.RecallOther, 1)
 		wantRecalled(t, got, issuance.RecallNoClaim, 1)
+		correction, _, err := b.Last()
+		check(t, err)
+		correction.CredentialID, correction.ClaimID, correction.Learner, correction.Revision = "of-a-lost-correction", all[0].ID, all[0].Learner, 2
+		if lost, err := o.desk.Recall(t.Context(), correction, "operator", false); err != nil || lost != issuance.RecallNoClaim {
+			t.Errorf("a credential whose correction is lost is %q, %v", lost, err)
+		}
 		more := o.claim(t, "jan")
 		wantErr(t, w.Seal(t.Context(), more.ID), issuance.ErrRestored)
 		check(t, b.Add(sealbook.Note{At: o.clock.Now(), Reconciled: true}))

@@ -154,8 +154,9 @@ func (w *Worker) feed(ctx context.Context, jobs chan<- Job) {
 				pause(ctx, time.Second)
 			}
 		}
-		for _, job := range batch {
+		for i, job := range batch {
 			if !w.pace.enter(ctx, w.parallel) {
+				w.giveBack(ctx, batch[i:])
 				return
 			}
 			jobs <- job // somebody is free: as many wait for jobs as may ever be under way

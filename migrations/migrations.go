@@ -5,7 +5,8 @@
 //
 // A migration that has been released is never edited: a change is a new number in
 // both folders. The previous release must run on the new schema, so columns are
-// added first and removed a release later.
+// added first and removed a release later. Numbers of one hundred only add; what takes
+// something away gets a number of the next hundred, and older releases refuse to start then.
 //
 // The package knows no domain word and runs nothing itself. It cannot fail; applying
 // the files can, and sqldb says how.

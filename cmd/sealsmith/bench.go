@@ -20,6 +20,7 @@ type benchCommand struct {
 	Signs    time.Duration `help:"How long to measure signatures, beside bare calls of C_Sign, with each kind of key and number of sessions; 0: not at all." default:"6s"`
 	Key      []string      `help:"Keys to seal with: rsa3072, rsa2048, p256." default:"rsa3072,rsa2048,p256" enum:"rsa3072,rsa2048,p256"`
 	Profile  string        `help:"Write the CPU profile of the last sealing into this file." placeholder:"FILE"`
+	Queued   int           `help:"Claims that wait while memory is measured and workers are killed; 0: none. Takes two minutes and a PostgreSQL of its own." default:"100000"`
 	DSS      string        `help:"Seal with DSS, too: the folder with the compiled program of testdata/interop." name:"dss" placeholder:"FOLDER"`
 }
 
@@ -33,6 +34,11 @@ func (c benchCommand) Run(ctx context.Context, out streams) error {
 	b := bench{dir: dir, out: json.NewEncoder(out.out), err: out}
 	if err := b.signing(ctx, c.Signs); err != nil {
 		return fmt.Errorf("measure signatures: %w", err)
+	}
+	for _, database := range []string{"sqlite", "postgres"} {
+		if err := b.queued(ctx, database, c.Queued); err != nil {
+			return fmt.Errorf("measure a long queue: %w", err)
+		}
 	}
 	databases := []string{""}
 	if c.Postgres != "" {

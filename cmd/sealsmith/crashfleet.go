@@ -16,7 +16,7 @@ import (
 // child is a process of ours that may be killed and started again.
 type child struct {
 	name    string
-	command func() *exec.Cmd
+	command func(context.Context) *exec.Cmd
 	log     *os.File
 
 	process *os.Process
@@ -32,7 +32,7 @@ func (c *child) start(ctx context.Context) error {
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		defer close(c.ended)
-		command := c.command()
+		command := c.command(context.WithoutCancel(ctx)) // it is ended by signals
 		command.Stdout, command.Stderr = c.log, c.log
 		if command.SysProcAttr == nil {
 			command.SysProcAttr = childAttributes()
@@ -57,10 +57,9 @@ func (c *child) signal(s syscall.Signal) {
 	}
 }
 
-// freeze stops the process for a time, as a machine that is out of memory does.
-func (c *child) freeze(ctx context.Context, d time.Duration) {
-	process := c.process
-	_ = process.Signal(syscall.SIGSTOP)
+// freeze stops a process for a time, as a machine that is out of memory does.
+func freeze(ctx context.Context, process *os.Process, d time.Duration) {
+	_ = process.Signal(syscall.SIGSTOP) // it may have been killed meanwhile
 	sleep(ctx, d)
 	_ = process.Signal(syscall.SIGCONT)
 }
@@ -86,18 +85,24 @@ type fleet struct {
 	redis, postgres  *child // postgres is nil on SQLite
 	postgresDir      string
 	servers, workers []*child
-	logs             []*os.File
+
+	wantServers, wantWorkers int
+	logs                     []*os.File
+	program                  string // sealsmith
 }
 
 // newFleet starts database and Redis, and says in the settings where the database is.
 func newFleet(ctx context.Context, dir, database string, s *Settings) (*fleet, error) {
 	f := &fleet{dir: dir}
+	var err error
+	if f.program, err = os.Executable(); err != nil {
+		return f, fmt.Errorf("find the program: %w", err)
+	}
 	if err := os.MkdirAll(filepath.Join(dir, "redis"), 0o700); err != nil {
 		return f, fmt.Errorf("make the folder of Redis: %w", err)
 	}
-	var err error
-	f.redis, err = f.child("redis", func() *exec.Cmd {
-		return exec.Command("redis-server", "--port", "0", "--unixsocket", filepath.Join(dir, "redis", "redis.sock"), "--dir", filepath.Join(dir, "redis"),
+	f.redis, err = f.child("redis", func(ctx context.Context) *exec.Cmd {
+		return exec.CommandContext(ctx, "redis-server", "--port", "0", "--unixsocket", filepath.Join(dir, "redis", "redis.sock"), "--dir", filepath.Join(dir, "redis"),
 			"--appendonly", "yes", "--appendfsync", "everysec", "--save", "", "--daemonize", "no")
 	})
 	if err != nil {
@@ -124,7 +129,7 @@ func newFleet(ctx context.Context, dir, database string, s *Settings) (*fleet, e
 	return f, p.wait(ctx)
 }
 
-func (f *fleet) child(name string, command func() *exec.Cmd) (*child, error) {
+func (f *fleet) child(name string, command func(context.Context) *exec.Cmd) (*child, error) {
 	log, err := os.OpenFile(filepath.Join(f.dir, name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open a log: %w", err)
@@ -133,27 +138,21 @@ func (f *fleet) child(name string, command func() *exec.Cmd) (*child, error) {
 	return &child{name: name, command: command, log: log}, nil
 }
 
-// serve starts servers behind the balancer, and workers: two and three on PostgreSQL, one and
-// one on SQLite.
+// size says how many servers and workers serve starts.
+func (f *fleet) size(servers, workers int) { f.wantServers, f.wantWorkers = servers, workers }
+
+// serve starts servers behind the balancer, and workers.
 func (f *fleet) serve(ctx context.Context, s Settings, front *balancer) error {
-	self, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("find the program: %w", err)
-	}
-	servers, workers := 2, 3
-	if f.postgres == nil {
-		servers, workers = 1, 1
-	}
 	common := []string{
 		"--dir", s.Dir, "--public-url", s.PublicURL, "--database", s.Database, "--redis", s.Redis, "--token", s.Token, "--trust", s.Trust,
 	}
-	for i := range servers {
+	for i := range f.wantServers {
 		address, err := freeAddress(ctx)
 		if err != nil {
 			return err
 		}
-		c, err := f.child(fmt.Sprintf("server-%d", i+1), func() *exec.Cmd {
-			return exec.Command(self, append([]string{"serve", "--no-worker", "--listen", address}, common...)...)
+		c, err := f.child(fmt.Sprintf("server-%d", i+1), func(ctx context.Context) *exec.Cmd {
+			return exec.CommandContext(ctx, f.program, append([]string{"serve", "--no-worker", "--listen", address}, common...)...)
 		})
 		if err != nil {
 			return err
@@ -161,9 +160,9 @@ func (f *fleet) serve(ctx context.Context, s Settings, front *balancer) error {
 		f.servers = append(f.servers, c)
 		front.add("http://" + address)
 	}
-	for i := range workers {
-		c, err := f.child(fmt.Sprintf("worker-%d", i+1), func() *exec.Cmd {
-			return exec.Command(self, append([]string{"worker"}, common...)...)
+	for i := range f.wantWorkers {
+		c, err := f.child(fmt.Sprintf("worker-%d", i+1), func(ctx context.Context) *exec.Cmd {
+			return exec.CommandContext(ctx, f.program, append([]string{"worker"}, common...)...)
 		})
 		if err != nil {
 			return err
@@ -197,7 +196,7 @@ func (f *fleet) emptyRedis() error {
 }
 
 // end stops everything, what others stand on last.
-func (f *fleet) end(context.Context) error {
+func (f *fleet) end() error {
 	for _, c := range append(f.servers, f.workers...) {
 		c.stop()
 	}

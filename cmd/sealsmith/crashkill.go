@@ -59,7 +59,8 @@ func (r *crash) kill(ctx context.Context, kind string, later *sync.WaitGroup) er
 	pause := time.Duration(r.random.IntN(1500)) * time.Millisecond
 	switch kind {
 	case killFrozen:
-		later.Go(func() { victim.freeze(ctx, leaseTime+5*time.Second) })
+		process := victim.process
+		later.Go(func() { freeze(ctx, process, leaseTime+5*time.Second) })
 		return nil
 	case killPostgres:
 		victim.signal(syscall.SIGQUIT) // "immediate": no checkpoint, recovery at the next start
@@ -80,7 +81,7 @@ func (r *crash) kill(ctx context.Context, kind string, later *sync.WaitGroup) er
 	return victim.start(ctx)
 }
 
-// lease is one claim with a worker.
+// heldClaim is one claim with a worker.
 type heldClaim struct {
 	ID    string `db:"id"`
 	Token string `db:"lease_token"`

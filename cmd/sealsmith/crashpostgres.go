@@ -90,8 +90,8 @@ func (p *postgresServer) data() string { return filepath.Join(p.dir, "data") }
 
 // command is the server. It writes to its files without waiting for the disk: processes are
 // killed here, and the machine lives on.
-func (p *postgresServer) command() *exec.Cmd {
-	c := exec.Command(filepath.Join(p.bin, "postgres"), "-D", p.data(), "-c", "listen_addresses=", "-c", "unix_socket_directories="+p.dir, "-c", "fsync=off", "-c", "max_connections=200")
+func (p *postgresServer) command(ctx context.Context) *exec.Cmd {
+	c := exec.CommandContext(ctx, filepath.Join(p.bin, "postgres"), "-D", p.data(), "-c", "listen_addresses=", "-c", "unix_socket_directories="+p.dir, "-c", "fsync=off", "-c", "max_connections=200")
 	c.Dir, c.SysProcAttr = p.dir, p.attributes()
 	return c
 }

@@ -18,7 +18,8 @@ import (
 // /readyz said 200 lately, and to another one when a connection is refused. What was sent to a
 // server is not sent again to another.
 type balancer struct {
-	every time.Duration // between questions to /readyz
+	every  time.Duration // between questions to /readyz
+	strict bool          // knows readiness only, and does not try another server when a connection is refused
 
 	mu       sync.Mutex
 	backends []*backend
@@ -106,7 +107,7 @@ func (t *balancedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 			return response, nil
 		}
 		err = failure
-		if op, ok := errors.AsType[*net.OpError](failure); !ok || op.Op != "dial" {
+		if op, ok := errors.AsType[*net.OpError](failure); !ok || op.Op != "dial" || t.strict {
 			break // it may have been done
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	mathrand "math/rand/v2"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/sealsmith/sealsmith/hsm/demotoken"
@@ -18,13 +19,15 @@ import (
 // killed, and then counts what came of it. It is for developers, as bench is. Everything is
 // its own: folder, token, databases, Redis, LMS; it ends only processes that it started.
 type crashCommand struct {
-	Claims int           `help:"Credentials to issue." default:"10000"`
-	Pages  int           `help:"How many of them are claimed through the pages, by learners who come from an LMS; the rest at the desk." default:"500"`
-	Kills  int           `help:"How often something is killed." default:"60"`
-	On     string        `help:"sqlite (one server, one worker) or postgres (two servers, three workers)." default:"postgres" enum:"sqlite,postgres"`
-	Seed   uint64        `help:"Repeats the choices of a run; 0: new ones."`
-	Limit  time.Duration `help:"Stop after this time, whatever is done." default:"45m"`
-	Keep   bool          `help:"Keep the folder with data and logs."`
+	Claims  int           `help:"Credentials to issue." default:"10000"`
+	Pages   int           `help:"How many of them are claimed through the pages, by learners who come from an LMS; the rest at the desk." default:"500"`
+	Kills   int           `help:"How often something is killed." default:"60"`
+	On      string        `help:"sqlite (one server, one worker) or postgres (two servers, three workers)." default:"postgres" enum:"sqlite,postgres"`
+	Seed    uint64        `help:"Repeats the choices of a run; 0: new ones."`
+	Limit   time.Duration `help:"Stop after this time, whatever is done." default:"45m"`
+	Program string        `help:"Another build of sealsmith, whose processes run on the schema of this one." type:"existingfile" placeholder:"FILE"`
+	Schema  int           `name:"program-schema" help:"The newest schema that it knows." placeholder:"NUMBER"`
+	Keep    bool          `help:"Keep the folder with data and logs."`
 }
 
 // crashLine is the result: one JSON object. Lost, twice and wrong are counted in the sealed
@@ -95,17 +98,17 @@ func (c crashCommand) run(ctx context.Context, dir string) (crashLine, error) {
 	r.line = crashLine{Run: c.On, Seed: c.Seed, Claims: c.Claims, Kills: map[string]int{}}
 	begun := time.Now()
 	if err := r.prepare(within); err != nil {
-		return r.line, errors.Join(err, r.end(ctx))
+		return r.line, errors.Join(err, r.end())
 	}
 	err := r.happen(within)
 	r.line.Finished = err == nil
 	if err != nil && within.Err() == nil {
-		return r.line, errors.Join(err, r.end(ctx))
+		return r.line, errors.Join(err, r.end())
 	}
 	r.line.Seconds = time.Since(begun).Seconds()
 	r.line.ByPages, r.line.Again = r.people.byPages, r.people.again
 	r.line.crashCount, err = r.count(ctx)
-	return r.line, errors.Join(err, r.end(ctx))
+	return r.line, errors.Join(err, r.end())
 }
 
 // prepare makes the token, the database, Redis, the people and the processes, and waits until
@@ -138,40 +141,56 @@ func (r *crash) prepare(ctx context.Context) (err error) {
 	if err := r.people.arrive(ctx, r.app); err != nil {
 		return err
 	}
+	if r.Program != "" {
+		r.fleet.program = r.Program
+		if err := r.pretend(ctx); err != nil {
+			return err
+		}
+	}
+	r.fleet.size(1, 1)
+	if r.fleet.postgres != nil {
+		r.fleet.size(2, 3)
+	}
 	if err := r.fleet.serve(ctx, settings, r.people.front); err != nil {
 		return err
 	}
 	return r.people.attach(ctx, r.app)
 }
 
+// pretend lets a build that refuses what it does not know start: the tables are those of this
+// program, and only the number is the other one's.
+func (r *crash) pretend(ctx context.Context) error {
+	_, err := r.app.db.Exec(ctx, `delete from goose_db_version where version_id > ?`, r.Schema)
+	return err
+}
+
 // happen lets people claim and processes die until everything is sealed.
 func (r *crash) happen(ctx context.Context) error {
 	claimed := make(chan error, 1)
 	over, stop := context.WithCancel(ctx)
+	var following sync.WaitGroup
+	following.Go(func() { r.follow(over) })
+	defer following.Wait()
 	defer stop()
-	go r.follow(over)
 	go func() { claimed <- r.people.claim(over, r.app) }()
 	err := r.killAll(ctx)
-	if err == nil {
-		err = <-claimed
-	} else {
-		stop()
-		<-claimed
-	}
 	if err != nil {
+		stop()
+	}
+	if err := errors.Join(err, <-claimed); err != nil {
 		return err
 	}
 	return r.until(ctx, r.Claims)
 }
 
 // end stops what is still there.
-func (r *crash) end(ctx context.Context) error {
+func (r *crash) end() error {
 	var errs []error
 	if r.app != nil {
 		errs = append(errs, r.app.close())
 	}
 	if r.fleet != nil {
-		errs = append(errs, r.fleet.end(context.WithoutCancel(ctx)))
+		errs = append(errs, r.fleet.end())
 	}
 	if r.people != nil {
 		errs = append(errs, r.people.leave())

@@ -31,7 +31,7 @@ type reconciled struct {
 func (c reconcileCommand) Run(ctx context.Context, s *Settings, out streams) error {
 	return s.withDatabase(ctx, func(db *sqldb.DB) error {
 		desk := issuance.NewDesk(db, swept{}, time.Now, slog.New(slog.DiscardHandler))
-		result, err := c.reconcile(ctx, desk, db, *s.book())
+		result, err := c.reconcile(ctx, desk, *s.book())
 		if err != nil {
 			return err
 		}
@@ -47,7 +47,7 @@ func (c reconcileCommand) Run(ctx context.Context, s *Settings, out streams) err
 	})
 }
 
-func (c reconcileCommand) reconcile(ctx context.Context, desk *issuance.Desk, db *sqldb.DB, own sealbook.Book) (reconciled, error) {
+func (c reconcileCommand) reconcile(ctx context.Context, desk *issuance.Desk, own sealbook.Book) (reconciled, error) {
 	var result reconciled
 	seen := map[string]bool{}
 	books := []sealbook.Book{own}
@@ -119,7 +119,7 @@ func (c reconcileCommand) print(out streams, r reconciled) {
 			out.printf("  %s\n", id)
 		}
 	}
-	list(r.NoClaim, "have no claim yet. Claims are opened when grades are read, at the next launch or within ten minutes while sealsmith serve runs; then run this again:")
+	list(r.NoClaim, "have no claim yet, or their correction is not there. Claims are opened when grades are read, at the next launch or within ten minutes while sealsmith serve runs; then run this again:")
 	list(r.Other, "were sealed again under another id before this was noticed. Both files verify; withdraw one with sealsmith credentials revoke:")
 	switch {
 	case r.GoesOn:

@@ -13,21 +13,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/sealsmith/sealsmith/migrations/sqldb"
 )
-
-// onPostgres moves a rig, before anything is started, to a PostgreSQL schema of its own.
-func (r *rig) onPostgres(t *testing.T) {
-	t.Helper()
-	r.settings = append(r.settings, "SEALSMITH_DATABASE="+postgresSchema(t))
-	must(t, r.db.Close())
-	var err error
-	r.db, err = sqldb.Open(t.Context(), strings.TrimPrefix(r.settings[len(r.settings)-1], "SEALSMITH_DATABASE="))
-	must(t, err)
-	succeed(t, r.settings, "migrate")
-	r.register(t)
-}
 
 // postgresSchema is the address of an empty schema in the PostgreSQL of the tests.
 func postgresSchema(t *testing.T) string {
@@ -56,8 +42,8 @@ type cluster struct {
 
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
-	c := &cluster{rig: newRig(t), front: &balancer{every: 100 * time.Millisecond}}
-	c.onPostgres(t)
+	c := &cluster{rig: newRig(t), front: &balancer{every: 100 * time.Millisecond, strict: true}}
+	c.moveTo(t, postgresSchema(t))
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", strings.Replace(c.url, "http://localhost", "127.0.0.1", 1))
 	must(t, err)
 	server := &http.Server{Handler: c.front.handler(), ReadHeaderTimeout: 5 * time.Second}
@@ -125,6 +111,12 @@ func TestRollingRestart(t *testing.T) {
 			must(t, c.front.wait(ctx))
 		}
 		for i, worker := range c.workers {
+			eventually(t, func() string {
+				if strings.Contains(worker.err.String(), "sealsmith worker seals") {
+					return ""
+				}
+				return "the worker has not started"
+			})
 			if code := worker.end(t, syscall.SIGTERM); code != 0 {
 				t.Errorf("exit %d: %s", code, worker.err.String())
 			}

@@ -24,6 +24,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 )
 
@@ -41,7 +42,9 @@ type Note struct {
 	OrganisationID string    `json:"organisation,omitempty"`
 	ClaimID        string    `json:"claim,omitempty"`
 	AttachmentID   string    `json:"attachment,omitempty"`
-	Learner        string    `json:"learner,omitempty"` // LTI subject
+	Learner        string    `json:"learner,omitempty"`  // LTI subject
+	Revision       int       `json:"revision,omitempty"` // of the claim
+	Replaces       string    `json:"replaces,omitempty"` // id of the credential whose place it takes
 	IssuedAt       time.Time `json:"issued_at,omitzero"`
 	Link           string    `json:"link,omitempty"`   // name of the public page
 	PayloadSHA256  string    `json:"sha256,omitempty"` // hexadecimal
@@ -105,7 +108,7 @@ func (b Book) Last() (Note, bool, error) {
 }
 
 func last(path string) (Note, bool, error) {
-	f, err := os.Open(path)
+	f, err := os.Open(path) //nolint:gosec // G304: the file that the settings name
 	if errors.Is(err, os.ErrNotExist) {
 		return Note{}, false, nil
 	}
@@ -122,9 +125,9 @@ func last(path string) (Note, bool, error) {
 		return Note{}, false, fmt.Errorf("read the book: %w", err)
 	}
 	lines := bytes.Split(end, []byte("\n"))
-	for i := len(lines) - 1; i >= 0; i-- {
+	for _, line := range slices.Backward(lines) {
 		var n Note
-		if json.Unmarshal(lines[i], &n) == nil {
+		if json.Unmarshal(line, &n) == nil {
 			return n, true, nil
 		}
 	}
@@ -155,7 +158,7 @@ func (b Book) Each(do func(Note) error) error {
 }
 
 func read(path string, do func(Note)) error {
-	f, err := os.Open(path)
+	f, err := os.Open(path) //nolint:gosec // G304: the file that the settings name
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}

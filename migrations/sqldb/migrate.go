@@ -13,12 +13,21 @@ import (
 	"github.com/sealsmith/sealsmith/migrations"
 )
 
-// ErrNewer is returned by Migrate when the database has been migrated by a newer release.
+// ErrNewer is returned by Migrate and Current when the database has been migrated by a release so
+// much newer that this one cannot work with it.
 var ErrNewer = errors.New("the database was migrated by a newer release of Sealsmith: start that release, or restore a backup")
 
+// generation groups the numbers of migrations: those of one hundred only add, so that a release
+// which knows some of them works on the schema of all. A migration that takes something away from
+// an older release begins the next hundred.
+const generation = 100
+
+// tooNew tells whether a program that knows migrations up to newest must leave a schema alone.
+func tooNew(have, newest int64) bool { return have > newest && have/generation != newest/generation }
+
 // Migrate applies every migration that the database lacks and returns the version it
-// has then. Several processes may call it at once. A database newer than this program
-// is refused with ErrNewer.
+// has then. Several processes may call it at once. A database that a newer release has only added
+// to is left as it is; one of a later generation is refused with ErrNewer.
 func (db *DB) Migrate(ctx context.Context) (version int64, err error) {
 	handle := db.writer
 	if !db.postgres {
@@ -40,7 +49,10 @@ func (db *DB) Migrate(ctx context.Context) (version int64, err error) {
 	}
 	sources := p.ListSources()
 	newest := sources[len(sources)-1].Version
-	if have > newest {
+	if have > newest && !tooNew(have, newest) {
+		return have, nil
+	}
+	if tooNew(have, newest) {
 		return have, fmt.Errorf("%w (schema %d, this program knows %d)", ErrNewer, have, newest)
 	}
 	if _, err := p.Up(ctx); err != nil {
@@ -88,7 +100,7 @@ func (db *DB) provider(handle *sqlx.DB) (*goose.Provider, error) {
 var ErrOlder = errors.New("the database schema is older than this program: run `sealsmith migrate`")
 
 // Current checks, without changing anything, that the schema is the one this program
-// knows: ErrOlder and ErrNewer say how it differs.
+// knows, or one that newer releases have only added to: ErrOlder and ErrNewer say how it differs.
 func (db *DB) Current(ctx context.Context) error {
 	p, err := db.provider(db.writer)
 	if err != nil {
@@ -101,7 +113,7 @@ func (db *DB) Current(ctx context.Context) error {
 	sources := p.ListSources()
 	newest := sources[len(sources)-1].Version
 	switch {
-	case have > newest:
+	case tooNew(have, newest):
 		return fmt.Errorf("%w (schema %d, this program knows %d)", ErrNewer, have, newest)
 	case have < newest:
 		return fmt.Errorf("%w (schema %d, this program knows %d)", ErrOlder, have, newest)

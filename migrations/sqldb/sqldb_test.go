@@ -170,7 +170,17 @@ func TestMigrate(t *testing.T) {
 		if v, err := db.Version(ctx); err != nil || v != first {
 			t.Errorf("version %d %v, want %d", v, err, first)
 		}
-		if _, err := db.Exec(ctx, `insert into goose_db_version (version_id, is_applied) values (99999, ?)`, true); err != nil {
+		// The next release has added something: this one works on.
+		if _, err := db.Exec(ctx, `insert into goose_db_version (version_id, is_applied) values (?, ?)`, first+1, true); err != nil {
+			t.Fatal(err)
+		}
+		if v, err := db.Migrate(ctx); err != nil || v != first+1 {
+			t.Errorf("migrate a database to which was added: %d %v", v, err)
+		}
+		if err := db.Current(ctx); err != nil {
+			t.Errorf("use a database to which was added: %v", err)
+		}
+		if _, err := db.Exec(ctx, `insert into goose_db_version (version_id, is_applied) values (?, ?)`, (first/100+1)*100, true); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := db.Migrate(ctx); !errors.Is(err, sqldb.ErrNewer) {
