@@ -225,8 +225,12 @@ func (d *Desk) Confirm(ctx context.Context, organisationID, attachmentID, learne
 		}
 		at := sqldb.UTC(d.now())
 		c.DecisionID, c.VersionID = standing.ID, standing.VersionID
+		due, err := sealedFrom(ctx, tx, c, at)
+		if err != nil {
+			return err
+		}
 		n, err := tx.Exec(ctx, `update claims set state = ?, given_name = ?, family_name = ?, consent_at = ?, decision_id = ?, version_id = ?, not_before = ?, updated_at = ?
-			where organisation_id = ? and id = ? and state = ?`, Queued, name.Given, name.Family, at, c.DecisionID, c.VersionID, at, at, organisationID, c.ID, Open)
+			where organisation_id = ? and id = ? and state = ?`, Queued, name.Given, name.Family, at, c.DecisionID, c.VersionID, due, at, organisationID, c.ID, Open)
 		if err != nil {
 			return fmt.Errorf("queue claim: %w", err)
 		}
@@ -235,7 +239,7 @@ func (d *Desk) Confirm(ctx context.Context, organisationID, attachmentID, learne
 			return err
 		}
 		fresh = true
-		c.State, c.GivenName, c.FamilyName, c.ConsentAt, c.NotBefore, c.UpdatedAt = Queued, name.Given, name.Family, sql.NullTime{Time: at, Valid: true}, at, at
+		c.State, c.GivenName, c.FamilyName, c.ConsentAt, c.NotBefore, c.UpdatedAt = Queued, name.Given, name.Family, sql.NullTime{Time: at, Valid: true}, due, at
 		return sqldb.Audit(ctx, tx, sqldb.Event{OrganisationID: organisationID, At: at, Actor: "learner", Action: "claim confirmed", Subject: c.ID})
 	})
 	if err != nil {
