@@ -28,7 +28,7 @@ func (s State) Next() []State {
 	case Open:
 		return []State{Queued}
 	case Queued:
-		return []State{Sealing}
+		return []State{Sealing, Open} // open again: dropped by hand
 	case Sealing:
 		return []State{Queued, Sealed, Failed} // back to queued: the lease ended or the token is away
 	case Sealed:
@@ -36,7 +36,7 @@ func (s State) Next() []State {
 	case Delivered:
 		return []State{Revoked, Replaced}
 	case Failed:
-		return []State{Queued}
+		return []State{Queued, Open}
 	case Revoked, Replaced:
 	}
 	return nil

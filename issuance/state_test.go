@@ -13,11 +13,11 @@ import (
 const steps = `
           open queued sealing sealed delivered failed revoked replaced
 open      -    yes    -       -      -         -      -       -
-queued    -    -      yes     -      -         -      -       -
+queued    yes  -      yes     -      -         -      -       -
 sealing   -    yes    -       yes    -         yes    -       -
 sealed    -    -      -       -      yes       -      yes     yes
 delivered -    -      -       -      -         -      yes     yes
-failed    -    yes    -       -      -         -      -       -
+failed    yes  yes    -       -      -         -      -       -
 revoked   -    -      -       -      -         -      -       -
 replaced  -    -      -       -      -         -      -       -
 `

@@ -160,7 +160,7 @@ func (l redisLog) Printf(ctx context.Context, format string, v ...any) {
 func (a *app) worker() *issuance.Worker {
 	return &issuance.Worker{
 		DB: a.db, Templates: a.templates, Jobs: a.queue, Sealer: a.seals.everybody, Own: a.seals.sealers(),
-		Pages: a.pages, PublicURL: a.public, Parallel: a.seals.sessions() + 1, Lease: 2 * time.Minute, Sweep: 2 * time.Second, Now: time.Now, Logger: a.logger,
+		Pages: a.pages, PublicURL: a.public, Parallel: a.seals.sessions() + 1, Lease: 2 * time.Minute, Sweep: time.Second, Now: time.Now, Logger: a.logger,
 		Level: a.level(),
 	}
 }

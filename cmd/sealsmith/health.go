@@ -19,7 +19,8 @@ func (a *app) sealing(slug string) web.SealingStatus {
 	defer stop()
 	pool := a.seals.of(slug)
 	tokens := pool.Health()
-	status := web.SealingStatus{Rate: pool.Rate()}
+	_, own := a.seals.own[slug]
+	status := web.SealingStatus{Rate: pool.Rate(), Own: own}
 	reasons := make([]string, 0, len(tokens))
 	for _, h := range tokens {
 		reasons = append(reasons, h.Reason)

@@ -59,7 +59,20 @@ func New(client redis.UniversalClient, consumer string) *Queue {
 	return &Queue{client: client, consumer: consumer, takeOverAfter: takeOverAfter, answerWithin: AnswerWithin}
 }
 
-// Push implements issuance.Queue: all ids in one round trip.
+// offerBelow is the length of the stream up to which Offer adds to it. Every learner waits
+// behind what is in the stream, also those whose turn it would be.
+const offerBelow = 16
+
+// Offer implements issuance.Queue.
+func (q *Queue) Offer(ctx context.Context, ids ...string) error {
+	n, err := q.Len(ctx)
+	if err != nil || n+int64(len(ids)) > offerBelow {
+		return err
+	}
+	return q.Push(ctx, ids...)
+}
+
+// Push implements issuance.Jobs: all ids in one round trip.
 func (q *Queue) Push(ctx context.Context, ids ...string) error {
 	ctx, stop := context.WithTimeout(ctx, q.answerWithin)
 	defer stop()
@@ -194,6 +207,21 @@ func (q *Queue) Done(ctx context.Context, jobs ...issuance.Job) error {
 		return fmt.Errorf("end %d jobs: %w", len(jobs), err)
 	}
 	return nil
+}
+
+// IDs implements issuance.Jobs.
+func (q *Queue) IDs(ctx context.Context, limit int) ([]string, error) {
+	ctx, stop := context.WithTimeout(ctx, q.answerWithin)
+	defer stop()
+	messages, err := q.client.XRangeN(ctx, stream, "-", "+", int64(limit)).Result()
+	if err != nil {
+		return nil, fmt.Errorf("ask what is in the queue: %w", err)
+	}
+	ids := make([]string, len(messages))
+	for i, m := range messages {
+		ids[i], _ = m.Values[field].(string) // garbage is no id, and counts
+	}
+	return ids, nil
 }
 
 // Len implements issuance.Jobs.

@@ -80,7 +80,7 @@ func (s *Web) showClass(w http.ResponseWriter, r *http.Request, v *visit, a grad
 	if v.launch.IsAdmin() {
 		page.Tabs = tabs{At: v.path(""), Class: true, Current: "class"}
 	}
-	if page.Sealing, err = s.sealingNotice(ctx, v.organisation.Slug); err != nil {
+	if page.Sealing, err = s.sealingNotice(ctx, v.organisation); err != nil {
 		return err
 	}
 	return s.show(w, r, http.StatusOK, view{name: "class", frame: v.frame(), page: &page})

@@ -86,6 +86,7 @@ func sentinels() []sentinel {
 		{issuance.ErrWithdrawn, "withdrawn"},
 		{issuance.ErrSuspended, "suspended"},
 		{issuance.ErrReason, "form"},
+		{issuance.ErrWords, "form"},
 		{issuance.ErrOtherSeal, "no-pdf"},
 		{issuance.ErrRecord, "internal"},
 

@@ -66,12 +66,13 @@ func TestRoles(t *testing.T) {
 	for _, post := range []string{
 		"attach", "cancel", "read", "claim", "templates/new", "templates/" + w.polder.version.TemplateID, "connections/new", "connections/new/moodle",
 		"connections/invitations/x/withdraw", connection + "/status", connection + "/approve", connection + "/notices", connection + "/check", connection + "/addresses",
+		"seal/pause", "seal/resume", "seal/retry", "seal/drop",
 	} {
 		t.Run("mentor posts "+post, func(t *testing.T) {
 			t.Parallel()
 			want(t, people[6].b.post(post, url.Values{"family": {"X"}}), http.StatusForbidden)
 		})
-		if strings.HasPrefix(post, "connections") {
+		if strings.HasPrefix(post, "connections") || strings.HasPrefix(post, "seal/") {
 			t.Run("teacher posts "+post, func(t *testing.T) {
 				t.Parallel()
 				want(t, people[2].b.post(post, url.Values{"to": {"paused"}}), http.StatusForbidden)
