@@ -25,8 +25,8 @@ type Award struct {
 //
 // It fails with ErrName; with ErrNotFound when nothing was ever completed; with
 // ErrNotComplete when what stands now is no completion; with ErrState when the claim is no
-// longer open: the learner has claimed, or it was awarded before. After the commit the
-// sweeper offers the claim to the queue.
+// longer open: the learner has claimed, or it was awarded before. Workers find the claim by
+// its row, when it is its line's turn.
 func (d *Desk) Award(ctx context.Context, tx *sqldb.Tx, a Award) (Claim, error) {
 	name, err := a.Name.Clean()
 	if err != nil {
@@ -57,14 +57,6 @@ func (d *Desk) Award(ctx context.Context, tx *sqldb.Tx, a Award) (Claim, error) 
 	}
 	c.State, c.GivenName, c.FamilyName, c.DecisionID, c.VersionID, c.NotBefore, c.UpdatedAt = Queued, name.Given, name.Family, standing.ID, standing.VersionID, at, at
 	return c, sqldb.Audit(ctx, tx, sqldb.Event{OrganisationID: a.OrganisationID, At: at, Actor: a.By, Action: "claim awarded", Subject: c.ID, Detail: "batch " + a.BatchID})
-}
-
-// Offer hands ids to the queue after the commit that queued their claims. A queue that
-// cannot be reached is no failure: the sweeper offers them again.
-func (d *Desk) Offer(ctx context.Context, ids ...string) {
-	if len(ids) > 0 {
-		d.offer(ctx, ids...)
-	}
 }
 
 // Announced returns the day before which a claim of the learner is not sealed, because a

@@ -22,16 +22,14 @@ const maxWord = 250
 func (r *rows) who(row *Row, cells []string) {
 	h := r.header
 	id, email, number := h.cell(cells, colLearner), h.cell(cells, colEmail), h.cell(cells, colNumber)
-	for _, word := range []string{id, email, number} {
-		if row.Shown == "" && word != "" {
-			row.Shown = cut(word)
-		}
+	for c, word := range map[column]string{colLearner: id, colNumber: number} {
 		if rounded.MatchString(word) {
-			row.trouble(TroubleNobody, colLearner, "“"+cut(word)+"” is a number that the spreadsheet has rounded. Format the column as text and export again.")
+			row.Shown = cut(word)
+			row.trouble(TroubleNobody, c, "“"+cut(word)+"” is a number that the spreadsheet has rounded. Format the column as text and export again.")
 			return
 		}
 	}
-	found := map[string]bool{}
+	found, named := map[string]bool{}, column("")
 	miss := false
 	for _, try := range []struct {
 		col  column
@@ -45,6 +43,9 @@ func (r *rows) who(row *Row, cells []string) {
 		if try.word == "" {
 			continue
 		}
+		if row.Shown == "" {
+			row.Shown, named = cut(try.word), try.col
+		}
 		if len(try.hits) > 1 {
 			row.trouble(TroubleSeveral, try.col, fmt.Sprintf("%d learners of the course have “%s”. Name this one by the learner id.", len(try.hits), cut(try.word)))
 			return
@@ -54,19 +55,22 @@ func (r *rows) who(row *Row, cells []string) {
 			found[s] = true
 		}
 	}
-	r.settle(row, found, miss)
+	if named == "" {
+		row.trouble(TroubleNobody, colLearner, "The row names nobody. Write the learner id, the e-mail address or the student number.")
+		return
+	}
+	r.settle(row, named, found, miss)
 }
 
-func (r *rows) settle(row *Row, found map[string]bool, miss bool) {
+// settle says whom the columns have found; named is the first of them that has something.
+func (r *rows) settle(row *Row, named column, found map[string]bool, miss bool) {
 	switch {
-	case row.Shown == "":
-		row.trouble(TroubleNobody, colLearner, "The row names nobody. Write the learner id, the e-mail address or the student number.")
 	case len(found) > 1:
-		row.trouble(TroubleSeveral, colLearner, "The columns name different learners. Correct one of them or leave it empty.")
+		row.trouble(TroubleSeveral, named, "The columns name different learners. Correct one of them or leave it empty.")
 	case len(found) == 0 && r.find.people.Why != "":
-		row.trouble(TroubleNobody, colLearner, "“"+row.Shown+"” is not known here, and the platform does not tell who is in the course. The learner has to open the activity once, or the platform has to share names and roles.")
+		row.trouble(TroubleNobody, named, "“"+row.Shown+"” is not known here, and the platform does not tell who is in the course. The learner has to open the activity once, or the platform has to share names and roles.")
 	case len(found) == 0:
-		row.trouble(TroubleNobody, colLearner, "No learner of the course is “"+row.Shown+"”. Correct it, or enrol the learner.")
+		row.trouble(TroubleNobody, named, "No learner of the course is “"+row.Shown+"”. Correct it, or enrol the learner.")
 	default:
 		for s := range found {
 			row.Learner = s

@@ -61,6 +61,8 @@ const (
 	BetterOne   Outcome = "better-one"   // a result that stands is complete, the file's is not
 	Broken      Outcome = "broken"       // the row could not be written
 	Dropped     Outcome = "dropped"      // the batch was cancelled first
+	StillGood   Outcome = "still-good"   // renewal: the credential does not end soon
+	OldResult   Outcome = "old-result"   // renewal: nothing was decided since the credential was sealed
 )
 
 // Batch is one batch.

@@ -99,7 +99,9 @@ func standing(o Outcome, state issuance.State) Stands {
 		return StandsSealed
 	case issuance.Failed:
 		return StandsStopped
-	case issuance.Open, issuance.Queued, issuance.Sealing:
+	case issuance.Open: // a person took it out of the queue
+		return StandsLeft
+	case issuance.Queued, issuance.Sealing:
 	}
 	return StandsWaiting
 }

@@ -27,6 +27,7 @@ type credentialPage struct {
 	Suspended           bool   // it may come back
 	Since               time.Time
 	Because             string // why, in sentences; may be empty
+	Awarded             bool   // by the organisation, and the learner has not saved it yet
 }
 
 // qrCode is drawn as one path, one unit per module, with the quiet zone in Box.
@@ -47,6 +48,7 @@ func (s *Web) showCredential(w http.ResponseWriter, r *http.Request, v *visit, c
 		Name: strings.TrimSpace(c.GivenName + " " + c.FamilyName), Claim: c.ID, Email: v.organisation.Email, SealedAt: credential.SealedAt.Time,
 		Bytes: len(credential.Sealed), Link: s.deps.PublicURL.JoinPath("c", credential.Link).String(),
 	}
+	page.Awarded = !c.ConsentAt.Valid && c.State == issuance.Sealed
 	now, err := s.deps.Desk.Standing(r.Context(), credential.ID)
 	if err != nil {
 		return err
@@ -60,7 +62,7 @@ func (s *Web) showCredential(w http.ResponseWriter, r *http.Request, v *visit, c
 		page.Since, page.Because = now.Since, now.Because()
 	}
 	page.Steps = []event{
-		{Kind: "ok", Icon: "check", Title: "Claimed by you", State: "done", Words: moment(c.ConsentAt.Time)},
+		claimedBy(c),
 		{Kind: "ok", Icon: "lock", Title: "Sealed", State: "done", Words: fmt.Sprintf("%s, on version %d of the template", moment(credential.SealedAt.Time), version.Number)},
 	}
 	if c.State == issuance.Delivered {
@@ -71,6 +73,14 @@ func (s *Web) showCredential(w http.ResponseWriter, r *http.Request, v *visit, c
 		page.Steps = append(page.Steps, event{Kind: "warn", Icon: "alert", Title: cmp.Or(title, "Withdrawn"), State: "not in force", Words: moment(now.Since)})
 	}
 	return s.show(w, r, http.StatusOK, view{name: "credential", frame: v.frame(), page: &page})
+}
+
+// claimedBy says who asked for the credential: its learner, or the organisation for many.
+func claimedBy(c issuance.Claim) event {
+	if !c.ConsentAt.Valid {
+		return event{Kind: "ok", Icon: "check", Title: "Awarded by your organisation", State: "done", Words: "To you and others at once, in the name that it knows you by"}
+	}
+	return event{Kind: "ok", Icon: "check", Title: "Claimed by you", State: "done", Words: moment(c.ConsentAt.Time)}
 }
 
 // newQRCode draws text as a QR code with the medium level of correction.

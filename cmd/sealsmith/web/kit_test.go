@@ -32,6 +32,7 @@ import (
 	"github.com/sealsmith/sealsmith/grading"
 	"github.com/sealsmith/sealsmith/hsm"
 	"github.com/sealsmith/sealsmith/issuance"
+	"github.com/sealsmith/sealsmith/issuance/batch"
 	"github.com/sealsmith/sealsmith/issuance/elm"
 	"github.com/sealsmith/sealsmith/issuance/pdf"
 	"github.com/sealsmith/sealsmith/lti"
@@ -73,6 +74,7 @@ type world struct {
 	templates *templates.Store
 	grading   *grading.Store
 	desk      *issuance.Desk
+	batches   *batch.Store
 	worker    *issuance.Worker
 	token     *seal
 	grades    *grades
@@ -114,6 +116,7 @@ func newWorld(t *testing.T) *world {
 	w.templates = templates.NewStore(w.db, now)
 	w.desk = issuance.NewDesk(w.db, deaf{}, now, logger)
 	w.grading = grading.NewStore(w.db, w.desk, now)
+	w.batches = batch.NewStore(w.db, w.grading, w.desk, now, logger)
 	seal := newSeal(t)
 	w.token, w.trust = seal, seal.pool
 	w.sealing = web.SealingStatus{Issuer: hsm.InspectSeal(seal.cert)}
@@ -135,7 +138,7 @@ func newWorld(t *testing.T) *world {
 	})
 	reader := &grading.Reader{Store: w.grading, Source: w.grades, Now: now, Logger: logger}
 	w.pages, err = web.New(web.Deps{
-		PublicURL: public, LTI: tool, Registrations: w.store, Roster: w.roster, Templates: w.templates, Grading: w.grading, Reader: reader, Desk: w.desk, PDFs: pdfs,
+		PublicURL: public, LTI: tool, Registrations: w.store, Roster: w.roster, Templates: w.templates, Grading: w.grading, Reader: reader, Desk: w.desk, Batches: w.batches, PDFs: pdfs,
 		Sealing: w.status, Tokens: w.tokenList, Stamps: w.stampList, Level: templates.SealLTA, Ready: w.ready, Check: w.check, Now: now, Logger: logger, Version: "test",
 		Verify: func(file []byte) issuance.Report {
 			return issuance.Verify(file, issuance.VerifyOptions{Trust: w.trust, Qualify: w.qualify, Now: noon})

@@ -131,6 +131,7 @@ func shots(t *testing.T) []shot {
 	open("credential-replaced", holder, "learn")
 	public(second, "public-replaced", "/c/"+link)
 	all = append(all, sealShots(t)...)
+	all = append(all, batchShots(t)...)
 	return append(all, connectionShots(t)...)
 }
 

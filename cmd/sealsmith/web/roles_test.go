@@ -30,17 +30,17 @@ func TestRoles(t *testing.T) {
 	}{
 		{"learner", as(roleLearner), "learn"},
 		{"test user", as(roleTestUser, roleLearner, roleTeacher, roleAdmin), "learn"},
-		{"teacher", as(roleTeacher), "class"},
-		{"teacher who learns, too", as(roleTeacher, roleLearner), "class"},
-		{"administrator", as(roleAdmin), connectionPages + " seal templates templates/new templates/ID"},
-		{"administrator who teaches", as(roleAdmin, roleTeacher), connectionPages + " seal class templates templates/new templates/ID"},
+		{"teacher", as(roleTeacher), "class award batches"},
+		{"teacher who learns, too", as(roleTeacher, roleLearner), "class award batches"},
+		{"administrator", as(roleAdmin), connectionPages + " batches seal templates templates/new templates/ID"},
+		{"administrator who teaches", as(roleAdmin, roleTeacher), connectionPages + " batches award seal class templates templates/new templates/ID"},
 		{"mentor", as(roleMentor), ""},
 		{"nobody", as(), ""},
 		{"choosing teacher", w.enter(w.polder.choosing("t", roleTeacher)), "pick see?template=ID rule?template=ID"},
 		{"choosing administrator", w.enter(w.polder.choosing("t", roleAdmin)), connectionPages + " seal pick see?template=ID rule?template=ID templates templates/new templates/ID"},
 		{"choosing learner", w.enter(w.polder.choosing("t", roleLearner)), ""},
 	}
-	pages := append([]string{"learn", "seal", "class", "templates", "templates/new", "templates/ID", "pick", "see?template=ID", "rule?template=ID"}, strings.Fields(connectionPages)...)
+	pages := append([]string{"learn", "seal", "class", "award", "batches", "templates", "templates/new", "templates/ID", "pick", "see?template=ID", "rule?template=ID"}, strings.Fields(connectionPages)...)
 	for _, who := range people {
 		for _, page := range pages {
 			t.Run(who.name+" "+page, func(t *testing.T) {
@@ -64,7 +64,7 @@ func TestRoles(t *testing.T) {
 	}
 	connection := "connections/" + w.polder.reg.ID
 	for _, post := range []string{
-		"attach", "cancel", "read", "claim", "templates/new", "templates/" + w.polder.version.TemplateID, "connections/new", "connections/new/moodle",
+		"attach", "cancel", "read", "claim", "award", "award/file", "batches/x/confirm", "batches/x/cancel", "batches/x/pause", "batches/x/resume", "templates/new", "templates/" + w.polder.version.TemplateID, "connections/new", "connections/new/moodle",
 		"connections/invitations/x/withdraw", connection + "/status", connection + "/approve", connection + "/notices", connection + "/check", connection + "/addresses",
 		"seal/pause", "seal/resume", "seal/retry", "seal/drop",
 	} {
