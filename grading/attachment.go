@@ -165,6 +165,16 @@ func (s *Store) Attachment(ctx context.Context, organisationID, id string) (Atta
 	return a, notFound(err, "read attachment")
 }
 
+// Attachments returns the activities of an organisation, the newest first, at most limit:
+// for operators.
+func (s *Store) Attachments(ctx context.Context, organisationID string, limit int) ([]Attachment, error) {
+	var all []Attachment
+	if err := s.db.Select(ctx, &all, attachmentColumns+` where organisation_id = ? order by created_at desc, id desc limit ?`, organisationID, limit); err != nil {
+		return nil, fmt.Errorf("list attachments: %w", err)
+	}
+	return all, nil
+}
+
 // Due returns the attachments of all organisations that have a line item and were not
 // read completely since t, oldest reading first, at most limit: the work of the
 // background loop.

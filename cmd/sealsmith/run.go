@@ -38,6 +38,7 @@ type cli struct {
 	Token         tokenCommand         `cmd:"" help:"The eSeal token."`
 	Credentials   credentialsCommand   `cmd:"" help:"Sealed credentials, and how to withdraw them."`
 	Queue         queueCommand         `cmd:"" help:"What waits for the seal, and what has stopped."`
+	Batches       batchesCommand       `cmd:"" help:"Many learners at once: awards, and files of results."`
 	Audit         auditCommand         `cmd:"" help:"The audit trail: who did what to which claim, key and template."`
 	TrustLists    trustCommand         `cmd:"" name:"trust" help:"The trusted lists of the EU, which say whether a seal is qualified."`
 	Bench         benchCommand         `cmd:"" help:"Measure launches and sealing on this machine; JSON lines."`

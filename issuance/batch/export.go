@@ -76,7 +76,7 @@ func (s *Store) WriteReport(ctx context.Context, organisationID, id string, to i
 			if r.Trouble != "" {
 				why = r.Trouble
 			}
-			line := []string{strconv.Itoa(r.Number), inert(who), inert(r.Name()), string(r.Stands), r.Outcome.Words(), inert(why), r.ClaimID}
+			line := []string{strconv.Itoa(r.Number), inert(who), inert(r.Name()), string(r.Stands), r.Says(), inert(why), r.ClaimID}
 			if err := out.Write(line); err != nil {
 				return fmt.Errorf("write report: %w", err)
 			}

@@ -124,6 +124,15 @@ type Row struct {
 	Stands  Stands         `db:"-"`
 }
 
+// Says is the outcome in words for people. A claim that a person has taken out of the queue
+// is awarded no more.
+func (r Row) Says() string {
+	if r.Outcome == Awarded && r.Stands == StandsLeft {
+		return "was taken out of the queue"
+	}
+	return r.Outcome.Words()
+}
+
 // Name is given and family name as one.
 func (r Row) Name() string { return strings.TrimSpace(r.Given + " " + r.Family) }
 
@@ -132,12 +141,13 @@ func (s *Store) Rows(ctx context.Context, organisationID, id string, after, limi
 	return s.rows(ctx, ` and r.number > ? order by r.number limit ?`, organisationID, id, after, limit)
 }
 
-// Some returns the first rows that are to be done, or those that are not, at most limit: for
-// a page that shows both.
+// Some returns the first rows that are to be done or came out well, or else the others, at
+// most limit: for a page that shows both.
 func (s *Store) Some(ctx context.Context, organisationID, id string, todo bool, limit int) ([]Row, error) {
-	condition := ` and r.outcome in ('', 'awarded', 'completed', 'imported')`
+	// A claim that has failed or was taken out of the queue belongs to the others.
+	condition := ` and r.outcome in ('', 'awarded', 'completed', 'imported') and coalesce(c.state, '') not in ('failed', 'open')`
 	if !todo {
-		condition = ` and (r.outcome not in ('', 'awarded', 'completed', 'imported') or c.state = 'failed')`
+		condition = ` and (r.outcome not in ('', 'awarded', 'completed', 'imported') or c.state in ('failed', 'open'))`
 	}
 	return s.rows(ctx, condition+` order by r.number limit ?`, organisationID, id, limit)
 }

@@ -169,7 +169,7 @@ func (s *Web) batchRows(ctx context.Context, v *visit, b batch.Batch, page *batc
 }
 
 func newBatchRow(r batch.Row, names map[string]string) batchRow {
-	row := batchRow{Number: r.Number, Who: cmp.Or(r.Name(), names[r.Learner]), Stands: r.Stands, Outcome: r.Outcome.Words(), Words: cmp.Or(r.Trouble, r.Words), ClaimID: r.ClaimID}
+	row := batchRow{Number: r.Number, Who: cmp.Or(r.Name(), names[r.Learner]), Stands: r.Stands, Outcome: r.Says(), Words: cmp.Or(r.Trouble, r.Words), ClaimID: r.ClaimID}
 	row.Known = row.Who != ""
 	if !row.Known {
 		row.Who = cmp.Or(r.Learner, r.Shown)
