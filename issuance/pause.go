@@ -40,15 +40,17 @@ func (d *Desk) Pause(ctx context.Context, p Pause) error {
 		return ErrWords
 	}
 	at := sqldb.UTC(d.now())
-	return d.db.InTx(ctx, func(tx *sqldb.Tx) error {
-		_, err := tx.Exec(ctx, `insert into pauses (organisation_id, batch_id, words, actor, at) values (?, ?, ?, ?, ?)
-			on conflict (organisation_id, batch_id) do update set words = excluded.words, actor = excluded.actor, at = excluded.at`,
-			p.OrganisationID, p.BatchID, p.Words, p.By, at)
-		if err != nil {
-			return fmt.Errorf("pause: %w", err)
-		}
-		return sqldb.Audit(ctx, tx, sqldb.Event{OrganisationID: p.OrganisationID, At: at, Actor: p.By, Action: "sealing paused", Subject: p.subject(), Detail: p.Words})
-	})
+	return d.db.InTx(ctx, func(tx *sqldb.Tx) error { return p.store(ctx, tx, at) })
+}
+
+func (p Pause) store(ctx context.Context, tx *sqldb.Tx, at time.Time) error {
+	_, err := tx.Exec(ctx, `insert into pauses (organisation_id, batch_id, words, actor, at) values (?, ?, ?, ?, ?)
+		on conflict (organisation_id, batch_id) do update set words = excluded.words, actor = excluded.actor, at = excluded.at`,
+		p.OrganisationID, p.BatchID, p.Words, p.By, at)
+	if err != nil {
+		return fmt.Errorf("pause: %w", err)
+	}
+	return sqldb.Audit(ctx, tx, sqldb.Event{OrganisationID: p.OrganisationID, At: at, Actor: p.By, Action: "sealing paused", Subject: p.subject(), Detail: p.Words})
 }
 
 func (p Pause) subject() string {

@@ -28,6 +28,10 @@ const busyPause = 100 * time.Millisecond
 // push, a lost Redis, a passed back-off or a dead worker.
 func (w *Worker) relay(ctx context.Context) {
 	for ctx.Err() == nil {
+		if w.skewed.Load() || w.older.Load() { // what is due others know better
+			pause(ctx, w.Sweep)
+			continue
+		}
 		n, err := w.refill(ctx)
 		if before := w.refused.Swap(err != nil); err != nil && !before && ctx.Err() == nil {
 			w.Logger.WarnContext(ctx, "sweep not done, it is tried again", "err", err)

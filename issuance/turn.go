@@ -2,6 +2,7 @@ package issuance
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -20,20 +21,19 @@ type Turn struct {
 // their place must not have all rows counted each time.
 const crowdFor = 2 * time.Second
 
-// crowd is how many wait in each line, and which are paused.
+// crowd is how many wait in each line.
 type crowd struct {
 	mu     sync.Mutex
 	at     time.Time
 	length map[line]int
-	paused []Pause
 }
 
 // read counts anew when what is known is old.
-func (c *crowd) read(ctx context.Context, q sqldb.Queryer, now time.Time) (map[line]int, []Pause, error) {
+func (c *crowd) read(ctx context.Context, q sqldb.Queryer, now time.Time) (map[line]int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if age := now.Sub(c.at); c.length != nil && age >= 0 && age < crowdFor {
-		return c.length, c.paused, nil
+		return c.length, nil
 	}
 	var counted []struct {
 		line
@@ -41,18 +41,14 @@ func (c *crowd) read(ctx context.Context, q sqldb.Queryer, now time.Time) (map[l
 	}
 	err := q.Select(ctx, &counted, `select organisation_id, batch_id, count(*) as n from claims where state = 'queued' group by organisation_id, batch_id`)
 	if err != nil {
-		return nil, nil, fmt.Errorf("count who waits: %w", err)
-	}
-	paused, err := pauses(ctx, q, "")
-	if err != nil {
-		return nil, nil, err
+		return nil, fmt.Errorf("count who waits: %w", err)
 	}
 	length := make(map[line]int, len(counted))
 	for _, l := range counted {
 		length[l.line] = l.N
 	}
-	c.at, c.length, c.paused = now, length, paused
-	return length, paused, nil
+	c.at, c.length = now, length
+	return length, nil
 }
 
 // Turn tells when a claim that is queued or being sealed comes to its turn, as the relay
@@ -63,7 +59,11 @@ func (d *Desk) Turn(ctx context.Context, c Claim, alone bool) (Turn, error) {
 	if c.State == Sealing {
 		return Turn{}, nil
 	}
-	length, paused, err := d.crowd.read(ctx, d.db, d.now())
+	length, err := d.crowd.read(ctx, d.db, d.now())
+	if err != nil {
+		return Turn{}, err
+	}
+	paused, err := pauses(ctx, d.db, "")
 	if err != nil {
 		return Turn{}, err
 	}
@@ -104,6 +104,44 @@ func dealtBefore(own line, before int, length map[line]int, out func(line) bool)
 		ahead += min(n, mine+1)
 	}
 	return ahead
+}
+
+// Cohort is how far the claims of one activity are.
+type Cohort struct {
+	Waiting int // claimed and not sealed: queued, being sealed, or stopped
+	Sealed  int
+	Last    Claim // of those that are queued, the one whose turn comes last; without an id when none is
+}
+
+// Cohort counts the claims of an attachment.
+func (d *Desk) Cohort(ctx context.Context, organisationID, attachmentID string) (Cohort, error) {
+	var c Cohort
+	var states []struct {
+		State State `db:"state"`
+		N     int   `db:"n"`
+	}
+	err := d.db.Select(ctx, &states, `select state, count(*) as n from claims where organisation_id = ? and attachment_id = ? group by state`, organisationID, attachmentID)
+	if err != nil {
+		return c, fmt.Errorf("count the claims of an activity: %w", err)
+	}
+	for _, s := range states {
+		switch s.State {
+		case Queued, Sealing, Failed:
+			c.Waiting += s.N
+		case Sealed, Delivered:
+			c.Sealed += s.N
+		case Open, Revoked, Replaced:
+		}
+	}
+	if c.Waiting == 0 {
+		return c, nil
+	}
+	c.Last, err = d.claim(ctx, d.db, `select `+claimNames+` from claims where organisation_id = ? and attachment_id = ? and state = ? order by not_before desc, id desc limit 1`,
+		organisationID, attachmentID, Queued)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return c, err
+	}
+	return c, nil
 }
 
 // Pace is how long learners waited lately, from their claim to the stored seal.

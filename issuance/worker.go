@@ -18,6 +18,7 @@ import (
 	"github.com/sealsmith/sealsmith/hsm"
 	"github.com/sealsmith/sealsmith/issuance/elm"
 	"github.com/sealsmith/sealsmith/issuance/jades"
+	"github.com/sealsmith/sealsmith/issuance/sealbook"
 	"github.com/sealsmith/sealsmith/migrations/sqldb"
 	"github.com/sealsmith/sealsmith/templates"
 )
@@ -63,10 +64,15 @@ type Worker struct {
 	Pages     *elm.Renderer
 	PublicURL *url.URL         // of the verification pages
 	Parallel  int              // claims at once; the sessions of the token plus one keep it busy
-	Lease     time.Duration    // longer than the slowest signature; 2 minutes is good
+	Lease     time.Duration    // how long a claim stays with a worker that has died; see hold
 	Sweep     time.Duration    // how often the relay looks for claims that are due when there were none
 	Now       func() time.Time // the clock
 	Logger    *slog.Logger
+	// Clock is the clock that all workers share, the database's: while Now differs from it by
+	// more than MaxSkew nothing is sealed. nil: there is one machine.
+	Clock func(ctx context.Context) (time.Time, error)
+	// Book is where credentials are noted outside of the database, before they are sealed; nil: nowhere.
+	Book *sealbook.Book
 	// Step, when set, is called before each step with its name; an error ends the attempt
 	// there as kill -9 would. Tests kill workers with it.
 	Step func(name string) error
@@ -76,6 +82,8 @@ type Worker struct {
 	named   sync.Once
 	id      string      // see name
 	refused atomic.Bool // the last sweep could not ask or fill the queue
+	skewed  atomic.Bool // the last look at Clock showed that Now is wrong
+	older   atomic.Bool // the last look at Book showed that the database is older
 	load    load
 	round   atomic.Int64 // of the relay: which organisation begins
 }
@@ -116,7 +124,7 @@ func (w *Worker) feed(ctx context.Context, jobs chan<- Job) {
 	away := false
 	var last []Job // from the rows
 	for ctx.Err() == nil {
-		if !w.usable() {
+		if !w.usable() || w.fit(ctx) != nil {
 			pause(ctx, usablePoll)
 			continue
 		}
@@ -194,6 +202,9 @@ func (w *Worker) do(ctx context.Context, job Job) {
 // Seal makes one attempt to seal the claim: nothing when it is not due, sealed or back in
 // the queue otherwise. The error is for the log; the claim keeps it in words.
 func (w *Worker) Seal(ctx context.Context, claimID string) error {
+	if err := w.fit(ctx); err != nil {
+		return err
+	}
 	if err := w.step("lease"); err != nil {
 		return err
 	}
@@ -207,12 +218,14 @@ func (w *Worker) Seal(ctx context.Context, claimID string) error {
 	if c.Attempts > maxDeaths {
 		return errors.Join(errDeadly, w.release(ctx, c, Failed, w.Now(), errDeadly.Error()))
 	}
+	letGo := w.hold(ctx, c)
 	err = w.attempt(ctx, c)
+	letGo()
 	if _, dead := errors.AsType[*stopped](err); err == nil || dead || errors.Is(err, errLeaseLost) {
 		return err
 	}
 	next, at := w.afterwards(c, err)
-	if errors.Is(err, hsm.ErrPaused) || errors.Is(err, errNoRoom) {
+	if errors.Is(err, hsm.ErrPaused) || errors.Is(err, errNoRoom) || errors.Is(err, errUnfit) {
 		c.Attempts-- // not the claim's fault
 	}
 	return errors.Join(err, w.release(ctx, c, next, at, err.Error()))
@@ -234,6 +247,9 @@ func (w *Worker) attempt(ctx context.Context, c Claim) (err error) {
 func (w *Worker) afterwards(c Claim, err error) (State, time.Time) {
 	if errors.Is(err, hsm.ErrPaused) {
 		return Queued, w.Now()
+	}
+	if errors.Is(err, errUnfit) {
+		return Queued, c.NotBefore // for others: this machine may not know what time it is
 	}
 	if errors.Is(err, errNoRoom) {
 		return Queued, w.Now().Add(noRoomPause)
@@ -294,6 +310,9 @@ func (w *Worker) seal(ctx context.Context, c Claim) error {
 	}
 	if !cred.SealedAt.Valid {
 		if err := w.step("sign"); err != nil {
+			return err
+		}
+		if err := w.ready(ctx, c, cred); err != nil {
 			return err
 		}
 		payload, err := checked.spend()
@@ -369,7 +388,8 @@ func (w *Worker) resume(ctx context.Context, c Claim, cred Credential, in elm.In
 		return cred, Checked{}, nil
 	}
 	// A date of issue far from the date of the seal would make readers suspicious.
-	stale := w.Now().Sub(cred.IssuedAt) > staleIntent
+	// One without a payload was recalled: with its date it may have been handed out.
+	stale := w.Now().Sub(cred.IssuedAt) > staleIntent && len(cred.Payload) > 0
 	checked, err := Check(cred.Payload, in)
 	if err == nil && !stale {
 		return cred, checked, nil

@@ -4,7 +4,7 @@
 // The queue is a hint: it holds ids and nothing secret, may lose them (the sweeper offers
 // them again) and may hand one out twice (the lease in the database lets one worker
 // through). So it is built to recover rather than to be right: a stream or group that has
-// vanished is made again, jobs of a worker that died are taken over after a minute, and
+// vanished is made again, jobs of a worker that died are taken over after twenty seconds, and
 // jobs that nobody holds although they were handed out are handed out again. What is no id
 // of ours is thrown out.
 //
@@ -37,9 +37,10 @@ const (
 	field  = "claim"
 )
 
-// takeOverAfter is how long a job may be with a worker before another takes it over. It
-// is longer than a signature; taking over too early costs a failed lease, nothing more.
-const takeOverAfter = time.Minute
+// takeOverAfter is how long a job may be with a worker before another takes it over. It is as
+// long as a lease of a dead worker; taking over too early costs a failed lease, nothing more,
+// and the relay offers the claim again when the lease has ended.
+const takeOverAfter = 20 * time.Second
 
 // AnswerWithin is how long Redis may take to answer; a learner who claims waits for it.
 const AnswerWithin = 2 * time.Second

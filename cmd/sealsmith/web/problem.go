@@ -19,6 +19,7 @@ import (
 	"github.com/sealsmith/sealsmith/lti"
 	"github.com/sealsmith/sealsmith/lti/fetch"
 	"github.com/sealsmith/sealsmith/lti/ltistore"
+	"github.com/sealsmith/sealsmith/migrations/sqldb"
 	"github.com/sealsmith/sealsmith/templates"
 )
 
@@ -158,6 +159,9 @@ func (s *Web) classify(err error) problem {
 				p.kind = row.kind
 				break
 			}
+		}
+		if p.kind == "internal" && (sqldb.IsAway(err) || sqldb.IsFull(err)) {
+			p.kind = "database-away"
 		}
 	}
 	p.status = s.problems[p.kind].Status

@@ -73,7 +73,7 @@ func roomShots(t *testing.T) []shot {
 	all := []shot{{"seal-stopped", admin.path("seal"), admin.get("seal")}}
 	want(t, admin.post("seal/retry", url.Values{"claim": {w.stopped(t)}}), http.StatusSeeOther)
 	want(t, admin.post("seal/pause", url.Values{"words": {"The exam board looks at the results again."}}), http.StatusSeeOther)
-	return append(all, shot{"seal-paused", admin.path("seal"), admin.get("seal?done=paused")}, shot{"sealing-paused-by-hand", v.path("learn"), v.get("learn")})
+	return append(all, shot{"seal-paused", admin.path("seal"), admin.get("seal")}, shot{"sealing-paused-by-hand", v.path("learn"), v.get("learn")})
 }
 
 // queued is a learner whose claim waits.
@@ -163,13 +163,13 @@ func TestSealPage(t *testing.T) {
 		},
 		"seal-stopped": {"One claim has stopped", "The page image is too large: shorten the title.", "after 12 tries", "Try all again", "Pause sealing"},
 		"seal-paused": {
-			"Sealing is paused. What had begun is finished; nothing is lost.", "Paused by you on", "The exam board looks at the results again.",
+			"Paused by you on", "The exam board looks at the results again.",
 			"Nothing is being sealed: the token can be taken out.", "Let sealing go on",
 		},
 		"sealing-paused-by-hand": {"an administrator of the organisation has paused it (The exam board looks at the results again)"},
-		"seal-proofs-wait":  {"One sealed credential waits for it. They are valid meanwhile.", "Last trouble: time-stamping authority tsa.example"},
-		"seal-renewal":      {"An older time-stamp could not be renewed yet. Last trouble: time-stamping authority tsa.example"},
-		"seal-no-authority": {"One sealed credential waits for time-stamps, and no time-stamping authority is set up any more"},
+		"seal-proofs-wait":       {"One sealed credential waits for it. They are valid meanwhile.", "Last trouble: time-stamping authority tsa.example"},
+		"seal-renewal":           {"An older time-stamp could not be renewed yet. Last trouble: time-stamping authority tsa.example"},
+		"seal-no-authority":      {"One sealed credential waits for time-stamps, and no time-stamping authority is set up any more"},
 	}
 	for _, s := range sealShots(t) {
 		if s.answer.Code != http.StatusOK {
@@ -205,4 +205,41 @@ func TestSealPageIsForAdministrators(t *testing.T) {
 	if len(w.asked) == 0 || w.asked[len(w.asked)-1] != "fjord" {
 		t.Errorf("the tokens of %v were asked for", w.asked)
 	}
+}
+
+// A teacher watches how far the class is, until the last one is sealed.
+func TestCohort(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	_, l := w.attach(w.polder, "learner-1", roleLearner)
+	w.grades.set("learner-1", 85)
+	learner := w.enter(l)
+	want(t, learner.get("learn"), http.StatusOK)
+	want(t, learner.post("claim", url.Values{"given": {"Maija"}, "family": {"Virtanen"}}), http.StatusSeeOther)
+	teaching := l
+	teaching.Roles, teaching.User.Subject = []string{roleTeacher}, "teacher"
+	teacher := w.enter(teaching)
+	want(t, teacher.post("read", nil), http.StatusSeeOther)
+	page := teacher.get("class").Body.String()
+	for _, words := range []string{`data-live="cohort?shown=1"`, `<strong data-live-pos>0</strong> of 1 who have claimed`, "less than a minute"} {
+		if !strings.Contains(page, words) {
+			t.Errorf("the page does not say %q", words)
+		}
+	}
+	state := func(want string) {
+		t.Helper()
+		if got := teacher.get("cohort?shown=1").Body.String(); got != "retry: 5000\ndata: "+want+"\n\n" {
+			t.Errorf("got %q, want %s", got, want)
+		}
+	}
+	state(`{"done":false,"position":0,"eta":"less than a minute","percent":0}`)
+	want(t, w.enter(w.polder.launch("boss", roleAdmin)).post("seal/pause", nil), http.StatusSeeOther)
+	state(`{"done":false,"position":0,"eta":"as soon as sealing goes on","percent":0}`)
+	_, err := w.db.Exec(t.Context(), `update claims set state = 'sealed'`)
+	must(t, err)
+	state(`{"done":true,"position":1,"eta":"","percent":1}`)
+	if page := teacher.get("class").Body.String(); strings.Contains(page, "data-live") {
+		t.Error("the page still watches")
+	}
+	want(t, learner.get("cohort"), http.StatusForbidden)
 }

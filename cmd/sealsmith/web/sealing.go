@@ -170,7 +170,7 @@ type liveState struct {
 	Done     bool   `json:"done"` // load the page anew
 	Position int    `json:"position"`
 	Eta      string `json:"eta"`
-	Percent  int    `json:"percent"`
+	Percent  int    `json:"percent"` // value of the progress element
 }
 
 // state answers one server-sent event and ends: the browser asks again after the time told,

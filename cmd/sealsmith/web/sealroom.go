@@ -62,7 +62,7 @@ func (s *Web) sealRoom(ctx context.Context, v *visit) (sealRoom, error) {
 	}
 	room.Everybody = slices.ContainsFunc(pauses, func(p issuance.Pause) bool { return p.OrganisationID == "" })
 	if room.Paused != "" || room.Everybody {
-		room.ETA = "sealing is paused"
+		room.ETA = ""
 	}
 	for _, c := range failed {
 		room.Stopped = append(room.Stopped, stoppedClaim{ID: c.ID, Why: c.LastError, Since: c.UpdatedAt, Attempts: c.Attempts})
@@ -91,11 +91,9 @@ func lasting(d time.Duration) string {
 	return fmt.Sprintf("%d hours", int(d.Round(time.Hour).Hours()))
 }
 
-// sealDone says what was done, by the word in the address.
+// sealDone says what was done, by the word in the address. A pause is on the page anyway.
 func sealDone(word string) string {
 	switch word {
-	case "paused":
-		return "Sealing is paused. What had begun is finished; nothing is lost."
 	case "resumed":
 		return "Sealing goes on."
 	case "retried":
@@ -115,7 +113,7 @@ func (s *Web) pauseSealing(w http.ResponseWriter, r *http.Request, v *visit) err
 	if err != nil {
 		return err
 	}
-	return see303(w, r, v.path("seal?done=paused"))
+	return see303(w, r, v.path("seal"))
 }
 
 // resumeSealing ends that pause.

@@ -200,6 +200,7 @@ func (s *Web) routes(r *mux.Router) {
 	post("/s/{sid}/attach", s.visit(chooser, s.choosing(s.attach)))
 	post("/s/{sid}/cancel", s.visit(chooser, s.cancel))
 	get("/s/{sid}/class", s.visit(teacher, s.class))
+	get("/s/{sid}/cohort", s.visit(teacher, s.cohortState))
 	post("/s/{sid}/confirm", s.visit(teacher, s.confirmCopy))
 	post("/s/{sid}/read", s.visit(teacher, s.read))
 
