@@ -59,6 +59,7 @@ type Credential struct {
 	OrganisationID string              `db:"organisation_id"`
 	ClaimID        string              `db:"claim_id"`
 	IssuedAt       time.Time           `db:"issued_at"`
+	ValidUntil     sql.NullTime        `db:"valid_until"` // as the payload says; null: it does not end
 	Payload        []byte              `db:"payload"`
 	PayloadSHA256  string              `db:"payload_sha256"`
 	KeyID          string              `db:"key_id"` // hex SHA-256 of the seal certificate; empty until sealed
@@ -71,7 +72,7 @@ type Credential struct {
 }
 
 //nolint:gosec // G101: a query, no secret
-const credentialFrom = `select k.id, k.organisation_id, k.claim_id, k.issued_at, k.payload, k.payload_sha256, k.key_id, coalesce(p.file, k.sealed) as sealed,
+const credentialFrom = `select k.id, k.organisation_id, k.claim_id, k.issued_at, k.valid_until, k.payload, k.payload_sha256, k.key_id, coalesce(p.file, k.sealed) as sealed,
 	coalesce(p.level, 'B') as level, coalesce(p.goal, 'B') as goal, k.sealed_at, k.link, k.created_at
 	from credentials k left join credential_proofs p on p.credential_id = k.id where `
 

@@ -3,6 +3,7 @@ package issuance
 import (
 	"context"
 	"crypto/x509"
+	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -419,6 +420,7 @@ func (w *Worker) build(cred *Credential, in elm.Input) error {
 		return &CheckFailed{Err: fmt.Errorf("build: %w", err)}
 	}
 	cred.Payload, cred.PayloadSHA256 = payload, digest(payload)
+	cred.ValidUntil = sql.NullTime{Time: in.ValidUntil(), Valid: !in.ValidUntil().IsZero()}
 	return nil
 }
 

@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"strings"
 
 	"github.com/sealsmith/sealsmith/grading/csvfile"
+	"github.com/sealsmith/sealsmith/issuance"
 )
 
 // Words says an outcome to people, as the end of a sentence about a learner.
@@ -76,7 +76,7 @@ func (s *Store) WriteReport(ctx context.Context, organisationID, id string, to i
 			if r.Trouble != "" {
 				why = r.Trouble
 			}
-			line := []string{strconv.Itoa(r.Number), inert(who), inert(r.Name()), string(r.Stands), r.Says(), inert(why), r.ClaimID}
+			line := []string{strconv.Itoa(r.Number), issuance.Inert(who), issuance.Inert(r.Name()), string(r.Stands), r.Says(), issuance.Inert(why), r.ClaimID}
 			if err := out.Write(line); err != nil {
 				return fmt.Errorf("write report: %w", err)
 			}
@@ -86,12 +86,4 @@ func (s *Store) WriteReport(ctx context.Context, organisationID, id string, to i
 			return out.Error()
 		}
 	}
-}
-
-// inert keeps a spreadsheet from computing what somebody has written.
-func inert(s string) string {
-	if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
-		return "'" + s
-	}
-	return s
 }

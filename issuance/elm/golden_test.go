@@ -28,27 +28,29 @@ type golden struct {
 	seal    hsm.SealFacts
 	learner elm.Learner
 	langs   []string
+	months  int // of validity
 }
 
 // goldenCases covers both starters, both kinds of seal, and names that forms get wrong.
 func goldenCases() []golden {
 	return []golden{
-		{"food-own", food, ownSeal(), elm.Learner{GivenName: "Maija", FamilyName: "Meikäläinen", Email: "maija@example.org", Identifier: "8c1f"}, []string{"en"}},
-		{"food-mandate-greek", food, alliance(), elm.Learner{GivenName: "Κωνσταντίνος", FamilyName: "Παπαδόπουλος"}, []string{"en", "nl"}},
-		{"food-own-script", food, ownSeal(), elm.Learner{GivenName: `<script>alert("1")</script>`, FamilyName: `O'Brien & "Söhne" \ </x>`, Email: `a"b c<d>@example.org`}, []string{"en"}},
+		{"food-own", food, ownSeal(), elm.Learner{GivenName: "Maija", FamilyName: "Meikäläinen", Email: "maija@example.org", Identifier: "8c1f"}, []string{"en"}, 0},
+		{"food-mandate-greek", food, alliance(), elm.Learner{GivenName: "Κωνσταντίνος", FamilyName: "Παπαδόπουλος"}, []string{"en", "nl"}, 0},
+		{"food-own-script", food, ownSeal(), elm.Learner{GivenName: `<script>alert("1")</script>`, FamilyName: `O'Brien & "Söhne" \ </x>`, Email: `a"b c<d>@example.org`}, []string{"en"}, 0},
 		{"food-own-long", food, ownSeal(), elm.Learner{
 			GivenName:  "María de los Ángeles Guadalupe Concepción Esperanza",
 			FamilyName: "Fernández de Córdoba y Álvarez de Toledo-Wolfeschlegelsteinhausenbergerdorff",
-		}, []string{"nl"}},
-		{"ai-own-single-name", ai, ownSeal(), elm.Learner{GivenName: "Sukarno"}, []string{"en"}},
-		{"ai-mandate-apostrophe", ai, alliance(), elm.Learner{GivenName: "Zoë-Ann", FamilyName: "d’Arc-ʻOkina N'Dour", Identifier: "urn:lms:7/ü"}, []string{"en", "nl"}},
+		}, []string{"nl"}, 0},
+		{"ai-own-single-name", ai, ownSeal(), elm.Learner{GivenName: "Sukarno"}, []string{"en"}, 0},
+		{"ai-mandate-apostrophe", ai, alliance(), elm.Learner{GivenName: "Zoë-Ann", FamilyName: "d’Arc-ʻOkina N'Dour", Identifier: "urn:lms:7/ü"}, []string{"en", "nl"}, 0},
+		{"food-own-ending", food, ownSeal(), elm.Learner{GivenName: "Maija", FamilyName: "Meikäläinen", Identifier: "8c1f"}, []string{"en"}, 24},
 	}
 }
 
 func (g golden) build(tb testing.TB) (elm.Input, []byte) {
 	tb.Helper()
 	in := input(tb, g.slug)
-	in.Issuer, in.Learner = g.seal, g.learner
+	in.Issuer, in.Learner, in.Version.Content.Validity = g.seal, g.learner, g.months
 	pages := make([]elm.Page, 0, len(g.langs))
 	for _, l := range g.langs {
 		pages = append(pages, elm.Page{Language: l, PNG: tinyPNG})

@@ -26,8 +26,11 @@ type credentialPage struct {
 	Withdrawn           string // word on the band: WITHDRAWN, SUSPENDED or REPLACED; empty: in force
 	Suspended           bool   // it may come back
 	Since               time.Time
-	Because             string // why, in sentences; may be empty
-	Awarded             bool   // by the organisation, and the learner has not saved it yet
+	Because             string    // why, in sentences; may be empty
+	Awarded             bool      // by the organisation, and the learner has not saved it yet
+	Until               time.Time // when it ends; zero: it does not
+	Ended, Soon         bool      // the end has passed; has passed or is near
+	Renewable           bool      // the learner has fulfilled the rule anew since
 }
 
 // qrCode is drawn as one path, one unit per module, with the quiet zone in Box.
@@ -47,6 +50,9 @@ func (s *Web) showCredential(w http.ResponseWriter, r *http.Request, v *visit, c
 		Title: words(content.Title), AwardingBody: words(v.organisation.Name), ECTS: content.ECTS, EQF: content.EQF,
 		Name: strings.TrimSpace(c.GivenName + " " + c.FamilyName), Claim: c.ID, Email: v.organisation.Email, SealedAt: credential.SealedAt.Time,
 		Bytes: len(credential.Sealed), Link: s.deps.PublicURL.JoinPath("c", credential.Link).String(),
+	}
+	if err := s.endOf(r.Context(), c, &page); err != nil {
+		return err
 	}
 	page.Awarded = !c.ConsentAt.Valid && c.State == issuance.Sealed
 	now, err := s.deps.Desk.Standing(r.Context(), credential.ID)

@@ -236,6 +236,8 @@ func (s *Web) batchRoutes(get, post func(path string, a action)) {
 	get("/s/{sid}/award", s.visit(teacher, s.award))
 	post("/s/{sid}/award", s.visit(teacher, s.awardNow))
 	post("/s/{sid}"+importPath, s.visit(teacher, s.importFile))
+	get("/s/{sid}/ending", s.visit(staff, s.ending))
+	get("/s/{sid}/ending.csv", s.visit(staff, s.endingFile))
 	const at = "/s/{sid}/batches"
 	get(at, s.visit(staff, s.batches))
 	get(at+"/{id}", s.visit(staff, s.batch))
