@@ -45,14 +45,16 @@ type Claim struct {
 	LeaseUntil     sql.NullTime `db:"lease_until"`
 	LastError      string       `db:"last_error"` // in words, for an operator
 	BatchID        string       `db:"batch_id"`   // line in which it waits; empty: its learner has claimed it
+	Revision       int          `db:"revision"`   // of its content; 1 until the name is corrected or it is renewed
+	Term           int          `db:"term"`       // revision with which its present term began: 1, or that of the last renewal
 	CreatedAt      time.Time    `db:"created_at"`
 	UpdatedAt      time.Time    `db:"updated_at"`
 }
 
 const claimNames = `id, organisation_id, attachment_id, decision_id, version_id, registration_id, learner, state,
-	given_name, family_name, consent_at, attempts, not_before, lease_token, lease_until, last_error, batch_id, created_at, updated_at`
+	given_name, family_name, consent_at, attempts, not_before, lease_token, lease_until, last_error, batch_id, revision, term, created_at, updated_at`
 
-// Credential is what a claim became. Payload is set before the key is touched and never
+// Credential is what a claim became, in one revision of it. Payload is set before the key is touched and never
 // changes; Sealed is set once.
 type Credential struct {
 	ID             string              `db:"id"` // UUID
@@ -67,18 +69,23 @@ type Credential struct {
 	Level          templates.SealLevel `db:"level"`  // of Sealed
 	Goal           templates.SealLevel `db:"goal"`   // the level it will have
 	SealedAt       sql.NullTime        `db:"sealed_at"`
-	Link           string              `db:"link"` // name of the public page
+	Link           string              `db:"link"`     // name of the public page
+	Revision       int                 `db:"revision"` // of the claim
+	Replaces       string              `db:"replaces"` // UUID of the credential whose place it takes; empty: of none
 	CreatedAt      time.Time           `db:"created_at"`
 }
 
 //nolint:gosec // G101: a query, no secret
 const credentialFrom = `select k.id, k.organisation_id, k.claim_id, k.issued_at, k.valid_until, k.payload, k.payload_sha256, k.key_id, coalesce(p.file, k.sealed) as sealed,
-	coalesce(p.level, 'B') as level, coalesce(p.goal, 'B') as goal, k.sealed_at, k.link, k.created_at
+	coalesce(p.level, 'B') as level, coalesce(p.goal, 'B') as goal, k.sealed_at, k.link, k.revision, coalesce(k.replaces, '') as replaces, k.created_at
 	from credentials k left join credential_proofs p on p.credential_id = k.id where `
 
 // Name is a learner's name as it will stand in the credential. Given may be empty for
 // people who have one name only.
 type Name struct{ Given, Family string }
+
+// Full is the given name followed by the family name, or the only one there is.
+func (n Name) Full() string { return strings.TrimSpace(n.Given + " " + n.Family) }
 
 // Clean returns the name with outer and doubled spaces removed, or ErrName.
 func (n Name) Clean() (Name, error) {
@@ -165,8 +172,8 @@ func (d *Desk) OfAttachment(ctx context.Context, organisationID, attachmentID st
 func (d *Desk) ClaimedSince(ctx context.Context, organisationID, attachmentID string, t time.Time) ([]string, error) {
 	var learners []string
 	err := d.db.Select(ctx, &learners, `select c.learner from claims c join credentials k on k.claim_id = c.id and k.organisation_id = c.organisation_id
-		where c.organisation_id = ? and c.attachment_id = ? and c.state in (?, ?) and k.sealed_at > ? order by k.sealed_at`,
-		organisationID, attachmentID, Sealed, Delivered, sqldb.UTC(t))
+		where c.organisation_id = ? and c.attachment_id = ? and c.state <> ? and k.revision = 1 and k.sealed_at > ? order by k.sealed_at`,
+		organisationID, attachmentID, Revoked, sqldb.UTC(t))
 	if err != nil {
 		return nil, fmt.Errorf("list who has claimed: %w", err)
 	}
@@ -261,9 +268,10 @@ func (d *Desk) offer(ctx context.Context, ids ...string) {
 	}
 }
 
-// Credential returns what the claim became, also when it is an intent only (Sealed nil).
+// Credential returns what the claim became: the newest one that is sealed; while none is, the
+// intent (Sealed nil).
 func (d *Desk) Credential(ctx context.Context, organisationID, claimID string) (Credential, error) {
-	return credential(ctx, d.db, `k.organisation_id = ? and k.claim_id = ?`, organisationID, claimID)
+	return credential(ctx, d.db, `k.organisation_id = ? and k.claim_id = ? order by (k.sealed_at is null), k.revision desc limit 1`, organisationID, claimID)
 }
 
 // Published returns the sealed credential behind a public link, or ErrNotFound. Whoever

@@ -41,17 +41,17 @@ func (e Ending) Renewable() bool {
 	return e.Complete && e.DecidedAt.Valid && e.DecidedAt.Time.After(e.SealedAt)
 }
 
-// endingFrom reads credentials of sealed claims together with the decision that stands.
+// endingFrom reads credentials that stand for their claims, together with the decision that stands.
 const endingFrom = `select k.id, k.claim_id, c.attachment_id, c.learner, c.given_name, c.family_name, k.sealed_at, k.valid_until,
 	coalesce(d.complete, ?) as complete, d.decided_at
 	from credentials k join claims c on c.id = k.claim_id and c.organisation_id = k.organisation_id
 	left join decisions d on d.id = (select l.id from decisions l where l.attachment_id = c.attachment_id and l.learner = c.learner order by l.decided_at desc, l.id desc limit 1)
-	where c.state in (?, ?) and k.sealed_at is not null and k.valid_until is not null and k.organisation_id = ?`
+	where c.state <> ? and k.sealed_at is not null and k.replaced_by is null and k.valid_until is not null and k.organisation_id = ?`
 
 // Ending lists the credentials of an organisation, or of one attachment of it, that end
 // before a time, those that end first first; at most limit. Who has renewed is not in it.
 func (d *Desk) Ending(ctx context.Context, organisationID, attachmentID string, before time.Time, limit int) ([]Ending, error) {
-	query, args := endingFrom+` and k.valid_until < ?`, []any{false, Sealed, Delivered, organisationID, sqldb.UTC(before)}
+	query, args := endingFrom+` and k.valid_until < ?`, []any{false, Revoked, organisationID, sqldb.UTC(before)}
 	if attachmentID != "" {
 		query, args = query+` and c.attachment_id = ?`, append(args, attachmentID)
 	}
@@ -69,7 +69,7 @@ func (d *Desk) EndOf(ctx context.Context, organisationID, claimID string) (Endin
 
 func endOf(ctx context.Context, q sqldb.Queryer, organisationID, claimID string) (Ending, error) {
 	var all []Ending
-	err := q.Select(ctx, &all, endingFrom+` and c.id = ? order by k.sealed_at desc limit 1`, false, Sealed, Delivered, organisationID, claimID)
+	err := q.Select(ctx, &all, endingFrom+` and c.id = ? order by k.sealed_at desc limit 1`, false, Revoked, organisationID, claimID)
 	if err != nil {
 		return Ending{}, fmt.Errorf("read how a credential ends: %w", err)
 	}

@@ -66,9 +66,10 @@ func (w *Worker) intent(ctx context.Context, c Claim, cred Credential) error {
 		if n == 0 {
 			return errLeaseLost
 		}
-		_, err = tx.Exec(ctx, `insert into credentials (id, organisation_id, claim_id, issued_at, valid_until, payload, payload_sha256, key_id, link, created_at)
-			values (?, ?, ?, ?, ?, ?, ?, '', ?, ?)`,
-			cred.ID, cred.OrganisationID, cred.ClaimID, cred.IssuedAt, cred.ValidUntil, cred.Payload, cred.PayloadSHA256, cred.Link, cred.CreatedAt)
+		_, err = tx.Exec(ctx, `insert into credentials (id, organisation_id, claim_id, issued_at, valid_until, payload, payload_sha256, key_id, link, created_at, revision, replaces)
+			values (?, ?, ?, ?, ?, ?, ?, '', ?, ?, ?, ?)`,
+			cred.ID, cred.OrganisationID, cred.ClaimID, cred.IssuedAt, cred.ValidUntil, cred.Payload, cred.PayloadSHA256, cred.Link, cred.CreatedAt,
+			cred.Revision, sql.NullString{String: cred.Replaces, Valid: cred.Replaces != ""})
 		if err != nil {
 			return fmt.Errorf("store intent: %w", err)
 		}
@@ -120,6 +121,9 @@ func (w *Worker) keep(ctx context.Context, c Claim, cred Credential) error {
 			return fmt.Errorf("store sealed credential %s: %w", cred.ID, ErrState)
 		}
 		if err := plan(ctx, tx, cred, now); err != nil {
+			return err
+		}
+		if err := takePlace(ctx, tx, cred, now); err != nil {
 			return err
 		}
 		return sqldb.Audit(ctx, tx, sqldb.Event{

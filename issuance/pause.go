@@ -93,12 +93,13 @@ func pauses(ctx context.Context, q sqldb.Queryer, organisationID string) ([]Paus
 }
 
 // Drop takes a claim that waits or has failed out of the queue, by hand: it is open again, and
-// its learner is asked anew. A claim that is being sealed, or is sealed, is ErrState.
+// its learner is asked anew. A claim that is being sealed, or is sealed, is ErrState; so is one
+// with a credential whose correction waits, which has a way of its own to be given up.
 func (d *Desk) Drop(ctx context.Context, organisationID, claimID, by string) error {
 	return d.db.InTx(ctx, func(tx *sqldb.Tx) error {
 		at := sqldb.UTC(d.now())
 		n, err := tx.Exec(ctx, `update claims set state = ?, batch_id = '', given_name = '', family_name = '', consent_at = null, attempts = 0, not_before = ?, last_error = '', updated_at = ?
-			where organisation_id = ? and id = ? and state in (?, ?)`, Open, at, at, organisationID, claimID, Queued, Failed)
+			where organisation_id = ? and id = ? and state in (?, ?) and revision = 1`, Open, at, at, organisationID, claimID, Queued, Failed)
 		if err != nil {
 			return fmt.Errorf("drop claim: %w", err)
 		}
@@ -106,6 +107,12 @@ func (d *Desk) Drop(ctx context.Context, organisationID, claimID, by string) err
 			c, err := d.byID(ctx, tx, organisationID, claimID)
 			if err != nil {
 				return err
+			}
+			if c.Revision > 1 && c.Revision == c.Term {
+				return refused{"it has a credential already, and what waits is its renewal: try it again"}
+			}
+			if c.Revision > 1 {
+				return refused{"it has a credential already, and what waits is a correction: sealsmith corrections"}
 			}
 			return refused{"a claim that is " + string(c.State) + " is not in the queue"}
 		}

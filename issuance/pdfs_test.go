@@ -133,13 +133,15 @@ func TestPDFIsRefused(t *testing.T) {
 		wantErr(t, err, issuance.ErrNotFound)
 		o.token.set(func(s *softToken) { s.signed = 0 })
 
-		for _, state := range []issuance.State{issuance.Revoked, issuance.Replaced} {
-			_, err := o.db.Exec(t.Context(), `update claims set state = ? where id = ?`, state, cred.ClaimID)
+		for _, gone := range []string{`update claims set state = 'revoked' where id = ?`, `update credentials set replaced_by = id, replaced_at = sealed_at where claim_id = ?`} {
+			_, err := o.db.Exec(t.Context(), gone, cred.ClaimID)
 			check(t, err)
 			_, err = p.Get(t.Context(), o.org.ID, cred.ID)
 			wantErr(t, err, issuance.ErrWithdrawn)
+			_, err = o.db.Exec(t.Context(), `update claims set state = ? where id = ?`, issuance.Delivered, cred.ClaimID)
+			check(t, err)
 		}
-		_, err = o.db.Exec(t.Context(), `update claims set state = ? where id = ?`, issuance.Delivered, cred.ClaimID)
+		_, err = o.db.Exec(t.Context(), `update credentials set replaced_by = null, replaced_at = null where id = ?`, cred.ID)
 		check(t, err)
 		for _, file := range [][]byte{bytes.ReplaceAll(cred.Sealed, []byte("Noor"), []byte("Nora")), []byte("nothing"), {}} {
 			_, err := o.db.Exec(t.Context(), `update credentials set sealed = ? where id = ?`, file, cred.ID)

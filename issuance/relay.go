@@ -64,6 +64,9 @@ func (w *Worker) refill(ctx context.Context) (int, error) {
 	if err != nil || len(want) == 0 {
 		return len(held), err
 	}
+	if err := w.mend(ctx); err != nil {
+		return len(held), err
+	}
 	ids, err := w.turns(ctx, k, want, held)
 	if err != nil || len(ids) == 0 {
 		return len(held), err

@@ -5,7 +5,9 @@ import "slices"
 // State is where a claim stands.
 type State string
 
-// The states of a claim. README and the admin's pages draw from Next.
+// The states of a claim. README and the admin's pages draw from Next. A claim whose name is
+// corrected goes through them once more, with the next revision; its credential is in force
+// until the next one is sealed, and is replaced then. A claim is never replaced.
 const (
 	Open      State = "open"      // completed; waits for the learner
 	Queued    State = "queued"    // name confirmed; waits for the token
@@ -14,12 +16,11 @@ const (
 	Delivered State = "delivered" // the learner has fetched it
 	Failed    State = "failed"    // cannot succeed by trying again; back to queued by hand
 	Revoked   State = "revoked"   // withdrawn
-	Replaced  State = "replaced"  // a corrected credential took its place
 )
 
 // States lists all states in the order of a life.
 func States() []State {
-	return []State{Open, Queued, Sealing, Sealed, Delivered, Failed, Revoked, Replaced}
+	return []State{Open, Queued, Sealing, Sealed, Delivered, Failed, Revoked}
 }
 
 // Next returns the states that may follow s.
@@ -28,16 +29,16 @@ func (s State) Next() []State {
 	case Open:
 		return []State{Queued}
 	case Queued:
-		return []State{Sealing, Open} // open again: dropped by hand
+		return []State{Sealing, Open, Sealed, Delivered, Revoked} // open: dropped by hand; the others: a correction that is given up
 	case Sealing:
-		return []State{Queued, Sealed, Failed} // back to queued: the lease ended or the token is away
+		return []State{Queued, Sealed, Failed, Revoked} // back to queued: the lease ended or the token is away
 	case Sealed:
-		return []State{Delivered, Revoked, Replaced}
+		return []State{Queued, Delivered, Revoked} // to queued: the name is corrected
 	case Delivered:
-		return []State{Revoked, Replaced}
+		return []State{Queued, Revoked}
 	case Failed:
-		return []State{Queued, Open}
-	case Revoked, Replaced:
+		return []State{Queued, Open, Sealed, Delivered, Revoked}
+	case Revoked:
 	}
 	return nil
 }

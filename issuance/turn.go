@@ -130,7 +130,7 @@ func (d *Desk) Cohort(ctx context.Context, organisationID, attachmentID string) 
 			c.Waiting += s.N
 		case Sealed, Delivered:
 			c.Sealed += s.N
-		case Open, Revoked, Replaced:
+		case Open, Revoked:
 		}
 	}
 	if c.Waiting == 0 {

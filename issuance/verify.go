@@ -92,6 +92,10 @@ type Report struct {
 	SHA256    string    `json:"sha256"`
 	CheckedAt time.Time `json:"checked_at"`
 
+	// ReplacedBy and Replaces are the credentials after and before this one, after Desk.Ask; both mostly empty.
+	ReplacedBy Successor `json:"-"`
+	Replaces   Successor `json:"-"`
+
 	payload string // hex SHA-256 of what is sealed, for Desk.Ask
 }
 
@@ -110,8 +114,10 @@ func (r Report) MarshalJSON() ([]byte, error) {
 	type plain Report
 	return json.Marshal(struct {
 		plain
-		Content *contentReport `json:"content,omitempty"`
-	}{plain(r), reportContent(r.Content)})
+		Content    *contentReport `json:"content,omitempty"`
+		ReplacedBy string         `json:"replaced_by,omitempty"`
+		Replaces   string         `json:"replaces,omitempty"`
+	}{plain(r), reportContent(r.Content), r.ReplacedBy.URN(), r.Replaces.URN()})
 }
 
 type contentReport struct {

@@ -64,7 +64,7 @@ var headlines = map[string]headline{
 	"dates.expired":        {"This credential is genuine, but it has expired.", "Ask the holder whether there is a newer one."},
 	"revocation.revoked":   {"This credential was withdrawn on %s by %s.", askWithdrawn},
 	"revocation.suspended": {"This credential is suspended since %s by %s.", "Do not rely on it while that is so: it may come back, or be withdrawn for good. " + askIssuer},
-	"revocation.replaced":  {"This credential was replaced on %s by %s.", "Ask the holder for the one that holds now."},
+	"revocation.replaced":  {"This credential was replaced on %s by %s.", "A corrected credential has taken its place: rely on that one. Its holder has it."},
 
 	"dates.not_in_force":     {"This credential is not in force yet.", "Check it again on the day it names."},
 	"dates.issued_in_future": {"This credential carries a date in the future.", "Check the clock of this machine. " + askIssuer},

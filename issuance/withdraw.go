@@ -162,12 +162,17 @@ func (d *Desk) act(ctx context.Context, act Act, w Withdrawal) (out Standing, er
 func (d *Desk) note(ctx context.Context, tx *sqldb.Tx, now Standing, act Act, w Withdrawal) error {
 	at := sqldb.UTC(d.now())
 	if act == ActRevoke {
-		n, err := tx.Exec(ctx, `update claims set state = ?, updated_at = ? where organisation_id = ? and id = ? and state = ?`, Revoked, at, w.OrganisationID, now.ClaimID, now.state)
+		n, err := tx.Exec(ctx, `update claims set state = ?, lease_token = '', lease_until = null, updated_at = ? where organisation_id = ? and id = ? and state = ?`,
+			Revoked, at, w.OrganisationID, now.ClaimID, now.state)
 		if err != nil {
 			return fmt.Errorf("revoke: %w", err)
 		}
 		if n == 0 {
 			return ErrState
+		}
+		// A corrected one that was to take its place is not made any more.
+		if err := dropCorrection(ctx, tx, w.OrganisationID, now.ClaimID, w.By, at); err != nil {
+			return err
 		}
 	}
 	n, err := tx.Exec(ctx, `insert into withdrawals (credential_id, number, organisation_id, kind, reason, words, actor, at)

@@ -150,7 +150,7 @@ func TestWithdrawalIsRefused(t *testing.T) {
 			_, err := o.desk.Revoke(t.Context(), order)
 			wantErr(t, err, issuance.ErrNotFound)
 		}
-		_, err := o.db.Exec(t.Context(), `update claims set state = 'replaced' where id = ?`, c.ID)
+		_, err := o.db.Exec(t.Context(), `update credentials set replaced_by = id, replaced_at = sealed_at where claim_id = ?`, c.ID)
 		check(t, err)
 		_, err = o.desk.Revoke(t.Context(), o.order(cred))
 		wantRefused(t, err, "it is replaced by another one")

@@ -37,10 +37,26 @@ type Standing struct {
 	// Reason and Words are those of the last withdrawal, and empty when there was none.
 	Reason Reason
 	Words  string
+	// ReplacedBy took its place, and Replaces is whose place it took; both mostly empty.
+	ReplacedBy, Replaces Successor
 
 	state   State
 	number  int    // of the last withdrawal
 	payload string // hex SHA-256
+}
+
+// Successor is the credential before or after another one, whose name was wrong.
+type Successor struct {
+	CredentialID string // UUID; empty: there is none
+	Link         string // name of the public page; empty: not to be told to everybody
+}
+
+// URN is the id of the credential as it stands in its file; empty when there is none.
+func (s Successor) URN() string {
+	if s.CredentialID == "" {
+		return ""
+	}
+	return urn + s.CredentialID
 }
 
 // Withdrawn reports whether the credential does not count now.
@@ -55,7 +71,7 @@ func (s Standing) May(act Act) error {
 	case StandsRevoked:
 		return refused{"it is revoked" + since + ", and nothing brings it back"}
 	case StandsReplaced:
-		return refused{"it is replaced by another one" + since}
+		return refused{"it is replaced by another one" + since + "; name that one"}
 	case StandsSuspended:
 		if act == ActSuspend {
 			return refused{"it is suspended already" + since}
@@ -86,25 +102,42 @@ type standingRow struct {
 	Reason         Reason       `db:"reason"`
 	Words          string       `db:"words"`
 	At             sql.NullTime `db:"at"`
+	ReplacedBy     string       `db:"replaced_by"`
+	ReplacedAt     sql.NullTime `db:"replaced_at"`
+	NextLink       string       `db:"next_link"`
+	Replaces       string       `db:"replaces"`
+	LastLink       string       `db:"last_link"`
+	Evidence       Evidence     `db:"evidence"` // for which it took the place of another one
 }
 
 const standingFrom = `select k.id, k.organisation_id, k.claim_id, k.link, k.payload_sha256, k.sealed_at, c.state, c.updated_at,
-	coalesce(w.number, 0) as number, coalesce(w.kind, '') as kind, coalesce(w.reason, '') as reason, coalesce(w.words, '') as words, w.at
+	coalesce(w.number, 0) as number, coalesce(w.kind, '') as kind, coalesce(w.reason, '') as reason, coalesce(w.words, '') as words, w.at,
+	coalesce(k.replaced_by, '') as replaced_by, k.replaced_at, coalesce(n.link, '') as next_link,
+	coalesce(k.replaces, '') as replaces, coalesce(l.link, '') as last_link, coalesce(o.evidence, '') as evidence
 	from credentials k join claims c on c.id = k.claim_id and c.organisation_id = k.organisation_id
-	left join withdrawals w on w.credential_id = k.id and w.number = (select max(x.number) from withdrawals x where x.credential_id = k.id) where `
+	left join withdrawals w on w.credential_id = k.id and w.number = (select max(x.number) from withdrawals x where x.credential_id = k.id)
+	left join credentials n on n.id = k.replaced_by left join credentials l on l.id = k.replaces
+	left join corrections o on k.revision > 1 and o.claim_id = k.claim_id and o.revision = k.revision where `
 
 func (r standingRow) standing() Standing {
 	s := Standing{
 		CredentialID: r.ID, OrganisationID: r.OrganisationID, ClaimID: r.ClaimID, Link: r.Link, SealedAt: r.SealedAt.Time.UTC(),
 		Reason: r.Reason, Words: r.Words, state: r.State, number: r.Number, payload: r.PayloadSHA256,
 	}
+	if r.Replaces != "" {
+		s.Replaces.CredentialID = r.Replaces
+		if !r.Evidence.discreet() {
+			s.Replaces.Link = r.LastLink
+		}
+	}
 	switch {
 	case !r.SealedAt.Valid:
 		return s
+	case r.ReplacedBy != "":
+		s.InForce, s.Since = StandsReplaced, r.ReplacedAt.Time.UTC()
+		s.ReplacedBy = Successor{CredentialID: r.ReplacedBy, Link: r.NextLink}
 	case r.State == Revoked:
 		s.InForce, s.Since = StandsRevoked, r.UpdatedAt.UTC()
-	case r.State == Replaced:
-		s.InForce, s.Since = StandsReplaced, r.UpdatedAt.UTC()
 	case r.Kind == ActSuspend:
 		s.InForce, s.Since = StandsSuspended, r.At.Time.UTC()
 	case r.Kind == ActReinstate:
@@ -141,12 +174,14 @@ func (d *Desk) Credentials(ctx context.Context, organisationID string, which InF
 	condition, args := `k.organisation_id = ? and k.sealed_at is not null`, []any{organisationID}
 	switch which {
 	case "":
-	case StandsRevoked, StandsReplaced:
-		condition, args = condition+` and c.state = ?`, append(args, State(which))
+	case StandsReplaced:
+		condition += ` and k.replaced_by is not null`
+	case StandsRevoked:
+		condition, args = condition+` and k.replaced_by is null and c.state = ?`, append(args, Revoked)
 	case StandsSuspended:
-		condition, args = condition+` and c.state in (?, ?) and w.kind = ?`, append(args, Sealed, Delivered, ActSuspend)
+		condition, args = condition+` and k.replaced_by is null and c.state <> ? and w.kind = ?`, append(args, Revoked, ActSuspend)
 	case StandsInForce:
-		condition, args = condition+` and c.state in (?, ?) and coalesce(w.kind, '') <> ?`, append(args, Sealed, Delivered, ActSuspend)
+		condition, args = condition+` and k.replaced_by is null and c.state <> ? and coalesce(w.kind, '') <> ?`, append(args, Revoked, ActSuspend)
 	default:
 		return nil, fmt.Errorf("%w: no credential stands %q", ErrState, which)
 	}

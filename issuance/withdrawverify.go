@@ -41,7 +41,7 @@ func (d *Desk) Ask(ctx context.Context, r Report) (Report, error) {
 			checks[i] = now.answer(r.CheckedAt)
 		}
 	}
-	r.Checks, r.Next = checks, ""
+	r.Checks, r.Next, r.ReplacedBy, r.Replaces = checks, "", now.ReplacedBy, now.Replaces
 	r.conclude()
 	if r.Reason == string(now.InForce) {
 		r.Headline = fmt.Sprintf(r.Headline, day(now.Since), orUnnamed(r.Content.AwardingBody))

@@ -340,7 +340,7 @@ func (w *Worker) seal(ctx context.Context, c Claim) error {
 // prepare returns the intent with a check of its payload: the stored one of an earlier
 // attempt, or a new one.
 func (w *Worker) prepare(ctx context.Context, c Claim, organisation templates.Organisation, seal *x509.Certificate) (Credential, Checked, error) {
-	cred, err := credential(ctx, w.DB, `k.organisation_id = ? and k.claim_id = ?`, c.OrganisationID, c.ID)
+	cred, err := credential(ctx, w.DB, `k.organisation_id = ? and k.claim_id = ? and k.revision = ?`, c.OrganisationID, c.ID, c.Revision)
 	fresh := errors.Is(err, ErrNotFound)
 	if err != nil && !fresh {
 		return Credential{}, Checked{}, err
@@ -353,7 +353,10 @@ func (w *Worker) prepare(ctx context.Context, c Claim, organisation templates.Or
 		now := sqldb.UTC(w.Now())
 		cred = Credential{
 			ID: uuid.Must(uuid.NewRandom()).String(), OrganisationID: c.OrganisationID, ClaimID: c.ID,
-			IssuedAt: now.Truncate(time.Second), Link: link, CreatedAt: now,
+			IssuedAt: now.Truncate(time.Second), Link: link, CreatedAt: now, Revision: c.Revision,
+		}
+		if cred.Replaces, err = w.replaced(ctx, c); err != nil {
+			return Credential{}, Checked{}, err
 		}
 	}
 	in, err := w.input(ctx, c, cred, organisation)
@@ -435,15 +438,19 @@ func (w *Worker) input(ctx context.Context, c Claim, cred Credential, organisati
 		return elm.Input{}, err
 	}
 	// In whole seconds, as issued; and never after it, also when two machines' clocks differ.
+	issued, err := w.firstIssue(ctx, c, cred)
+	if err != nil {
+		return elm.Input{}, err
+	}
 	awarded := decision.At.Truncate(time.Second)
-	if awarded.After(cred.IssuedAt) {
-		awarded = cred.IssuedAt
+	if awarded.After(issued) {
+		awarded = issued
 	}
 	return elm.Input{
 		CredentialID: cred.ID, Number: number(organisation.Slug, cred.ID, cred.IssuedAt.Year()),
-		IssuedAt: cred.IssuedAt.UTC(), AwardedAt: awarded.UTC(), Awarding: organisation, Version: version,
+		IssuedAt: cred.IssuedAt.UTC(), ValidSince: issued.UTC(), AwardedAt: awarded.UTC(), Awarding: organisation, Version: version,
 		Learner: elm.Learner{GivenName: c.GivenName, FamilyName: c.FamilyName, Identifier: c.Learner},
 		Score:   decision.Evidence.Score.Float64, Maximum: decision.Evidence.Maximum,
-		VerifyURL: w.PublicURL.JoinPath("c", cred.Link).String(),
+		VerifyURL: w.PublicURL.JoinPath("c", cred.Link).String(), Replaces: cred.Replaces,
 	}, nil
 }

@@ -62,6 +62,7 @@ const (
 	Broken      Outcome = "broken"       // the row could not be written
 	Dropped     Outcome = "dropped"      // the batch was cancelled first
 	StillGood   Outcome = "still-good"   // renewal: the credential does not end soon
+	NotNow      Outcome = "not-now"      // renewal: it is suspended, or waits for something else
 	OldResult   Outcome = "old-result"   // renewal: nothing was decided since the credential was sealed
 )
 

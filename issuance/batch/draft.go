@@ -100,7 +100,7 @@ func foresee(d grading.Decided, state issuance.State, why string, listed bool, n
 	switch state {
 	case issuance.Queued, issuance.Sealing, issuance.Sealed, issuance.Delivered, issuance.Failed:
 		return HasClaimed, ""
-	case issuance.Revoked, issuance.Replaced:
+	case issuance.Revoked:
 		return Withdrawn, ""
 	case issuance.Open:
 	}
@@ -122,6 +122,28 @@ func reasons(d grading.Decided) string {
 		return "There is no score."
 	}
 	return fmt.Sprintf("The score is %v %%, at least %v %% is asked.", d.Reasons[0].Percent, d.Reasons[0].Need)
+}
+
+// DraftRenewal makes the dry run of sealing anew what ends soon, or has ended, for those who
+// have fulfilled the rule once more since. Their names are those of their claims.
+func (s *Store) DraftRenewal(ctx context.Context, o Order) (Batch, error) {
+	o, err := o.check(s.now())
+	if err != nil {
+		return Batch{}, err
+	}
+	ending, err := s.desk.Ending(ctx, o.Attachment.OrganisationID, o.Attachment.ID, s.now().Add(issuance.RemindBefore), csvfile.MaxRows)
+	if err != nil {
+		return Batch{}, err
+	}
+	rows := make([]row, 0, len(ending))
+	for i, e := range ending {
+		r := row{Number: i + 1, Learner: e.Learner, Given: e.GivenName, Family: e.FamilyName, Words: "Valid until " + e.ValidUntil.UTC().Format("2 January 2006") + "."}
+		if !e.Renewable() {
+			r.Outcome = OldResult
+		}
+		rows = append(rows, r)
+	}
+	return s.draft(ctx, Batch{Kind: Renewing, Award: true}, o, rows)
 }
 
 // Import is a file to be taken over.

@@ -48,6 +48,8 @@ func (o Outcome) Words() string {
 		return "a cell cannot be used"
 	case StillGood:
 		return "has one that does not end soon"
+	case NotNow:
+		return "cannot be renewed just now"
 	case OldResult:
 		return "has no result newer than the credential"
 	}

@@ -136,8 +136,8 @@ var errTwice = errors.New("another process has done this row")
 
 // note writes what came of a row, once. The name goes: the claim has it, or nobody needs it.
 func (s *Store) note(ctx context.Context, tx *sqldb.Tx, b Batch, r row, done done) error {
-	n, err := tx.Exec(ctx, `update batch_rows set outcome = ?, words = ?, claim_id = ?, given_name = '', family_name = '', raw = ''
-		where organisation_id = ? and batch_id = ? and number = ? and outcome = ''`, done.outcome, done.words, done.claimID, b.OrganisationID, b.ID, r.Number)
+	n, err := tx.Exec(ctx, `update batch_rows set outcome = ?, words = ?, claim_id = ?, revision = ?, given_name = '', family_name = '', raw = ''
+		where organisation_id = ? and batch_id = ? and number = ? and outcome = ''`, done.outcome, done.words, done.claimID, max(done.revision, 1), b.OrganisationID, b.ID, r.Number)
 	if err != nil {
 		return fmt.Errorf("note a row of a batch: %w", err)
 	}
@@ -231,14 +231,19 @@ func (s *Store) step(name string) error {
 
 // done is what came of a row.
 type done struct {
-	outcome Outcome
-	words   string
-	claimID string
+	outcome  Outcome
+	words    string
+	claimID  string
+	revision int // of the claim, which this row has brought about; 0 stands for 1
 }
 
 func (s *Store) row(ctx context.Context, tx *sqldb.Tx, b Batch, a grading.Attachment, r row) (done, error) {
-	if b.Kind == Importing {
+	switch b.Kind {
+	case Importing:
 		return s.importRow(ctx, tx, b, a, r)
+	case Renewing:
+		return s.renewRow(ctx, tx, b, r)
+	case Awarding:
 	}
 	return s.awardRow(ctx, tx, b, r)
 }

@@ -34,6 +34,10 @@ func (c Counts) Percent() int {
 	return 100 * (c.Sealed + c.Stopped + c.Kept) / all
 }
 
+// stateNow is the state of the claim as far as the row is concerned: what was corrected or
+// renewed since was sealed.
+const stateNow = `case when c.revision > r.revision and c.state <> 'revoked' then 'sealed' else coalesce(c.state, '') end`
+
 // Counts counts the rows of a batch.
 func (s *Store) Counts(ctx context.Context, organisationID, id string) (Counts, error) {
 	var groups []struct {
@@ -41,9 +45,9 @@ func (s *Store) Counts(ctx context.Context, organisationID, id string) (Counts, 
 		State   issuance.State `db:"state"`
 		N       int            `db:"n"`
 	}
-	err := s.db.Select(ctx, &groups, `select r.outcome, coalesce(c.state, '') as state, count(*) as n from batch_rows r
+	err := s.db.Select(ctx, &groups, `select r.outcome, `+stateNow+` as state, count(*) as n from batch_rows r
 		left join claims c on c.id = r.claim_id and c.organisation_id = r.organisation_id
-		where r.organisation_id = ? and r.batch_id = ? group by r.outcome, coalesce(c.state, '')`, organisationID, id)
+		where r.organisation_id = ? and r.batch_id = ? group by r.outcome, `+stateNow, organisationID, id)
 	if err != nil {
 		return Counts{}, fmt.Errorf("count the rows of a batch: %w", err)
 	}
@@ -95,7 +99,7 @@ func standing(o Outcome, state issuance.State) Stands {
 		return StandsLeft
 	}
 	switch state {
-	case issuance.Sealed, issuance.Delivered, issuance.Revoked, issuance.Replaced:
+	case issuance.Sealed, issuance.Delivered, issuance.Revoked:
 		return StandsSealed
 	case issuance.Failed:
 		return StandsStopped
@@ -145,9 +149,9 @@ func (s *Store) Rows(ctx context.Context, organisationID, id string, after, limi
 // most limit: for a page that shows both.
 func (s *Store) Some(ctx context.Context, organisationID, id string, todo bool, limit int) ([]Row, error) {
 	// A claim that has failed or was taken out of the queue belongs to the others.
-	condition := ` and r.outcome in ('', 'awarded', 'completed', 'imported') and coalesce(c.state, '') not in ('failed', 'open')`
+	condition := ` and r.outcome in ('', 'awarded', 'completed', 'imported') and ` + stateNow + ` not in ('failed', 'open')`
 	if !todo {
-		condition = ` and (r.outcome not in ('', 'awarded', 'completed', 'imported') or c.state in ('failed', 'open'))`
+		condition = ` and (r.outcome not in ('', 'awarded', 'completed', 'imported') or ` + stateNow + ` in ('failed', 'open'))`
 	}
 	return s.rows(ctx, condition+` order by r.number limit ?`, organisationID, id, limit)
 }
@@ -156,7 +160,7 @@ func (s *Store) rows(ctx context.Context, rest string, args ...any) ([]Row, erro
 	var all []Row
 	err := s.db.Select(ctx, &all, `select r.number, r.learner, r.shown, case when r.claim_id = '' or r.outcome <> 'awarded' then r.given_name else coalesce(c.given_name, '') end as given_name,
 		case when r.claim_id = '' or r.outcome <> 'awarded' then r.family_name else coalesce(c.family_name, '') end as family_name,
-		coalesce(r.score, 0) as score, r.maximum, r.outcome, r.words, r.claim_id, coalesce(c.state, '') as state, coalesce(c.last_error, '') as last_error
+		coalesce(r.score, 0) as score, r.maximum, r.outcome, r.words, r.claim_id, `+stateNow+` as state, coalesce(c.last_error, '') as last_error
 		from batch_rows r left join claims c on c.id = r.claim_id and c.organisation_id = r.organisation_id
 		where r.organisation_id = ? and r.batch_id = ?`+rest, args...)
 	if err != nil {

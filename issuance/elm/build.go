@@ -24,6 +24,7 @@ const (
 	schemaGeneric = "http://data.europa.eu/snb/model/ap/edc-generic-full"
 	schemaMandate = "http://data.europa.eu/snb/model/ap/edc-issued-by-mandate"
 	schemaType    = "ShaclValidator2017"
+	urnPrefix     = "urn:credential:" // and a UUID: the id of a credential
 	pngMagic      = "\x89PNG\r\n\x1a\n"
 )
 
@@ -158,7 +159,7 @@ func moment(t time.Time) string { return t.UTC().Truncate(time.Second).Format(ti
 func (b *builder) credential(pages []Page) credential {
 	in := b.in
 	c := credential{
-		ID:                 "urn:credential:" + in.CredentialID,
+		ID:                 urnPrefix + in.CredentialID,
 		Type:               []string{"VerifiableCredential", "EuropeanDigitalCredential"},
 		CredentialProfiles: []concept{b.concept(vocab.CredentialProfiles, "generic", "credentialProfiles")},
 		CredentialSchema:   []schema{{ID: schemaGeneric, Type: schemaType}},

@@ -254,7 +254,7 @@ func (p *Problems) compare(root node, in Input) {
 		wanted = append(wanted, o.Title.In(lang))
 	}
 	for _, pair := range []struct{ path, got, want string }{
-		{"id", root.str("id"), "urn:credential:" + in.CredentialID},
+		{"id", root.str("id"), urnPrefix + in.CredentialID},
 		{"identifier", root.node("identifier").str("notation"), in.Number},
 		{"issued", root.str("issued"), moment(in.IssuedAt)},
 		{"issuanceDate", root.str("issuanceDate"), moment(in.IssuedAt)},
@@ -274,6 +274,7 @@ func (p *Problems) compare(root node, in Input) {
 		{"hasClaim.title", claim.first("title", lang), content.Title.In(lang)},
 		{"learningOutcome", strings.Join(outcomes, "\n"), strings.Join(wanted, "\n")},
 		{"supplementaryDocument", verify, in.VerifyURL},
+		{"additionalNote", replaced(claim), in.replaces()},
 	} {
 		if pair.got != pair.want {
 			p.add(pair.path, "is %q in the payload, but %q was to be sealed", pair.got, pair.want)

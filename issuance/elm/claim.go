@@ -32,6 +32,12 @@ func (b *builder) achievement(body organisation) achievement {
 	a.AdditionalNote = []note{*b.note(
 		b.say(func(w words, _ string) string { return fmt.Sprintf(w.verifyAt, b.in.VerifyURL) }),
 		b.free(b.say(func(w words, _ string) string { return w.verify })))}
+	if b.in.Replaces != "" {
+		// The model has no property for it, so it is a note with a subject of its own: people read it in every viewer.
+		a.AdditionalNote = append(a.AdditionalNote, *b.note(
+			b.say(func(w words, _ string) string { return fmt.Sprintf(w.replacesIt, urnPrefix+b.in.Replaces) }),
+			b.free(b.say(func(w words, _ string) string { return w.replaces }))))
+	}
 	if content.Further != nil {
 		a.AdditionalNote = append(a.AdditionalNote, *b.note(b.text(content.Further),
 			b.free(b.say(func(w words, _ string) string { return w.further }))))

@@ -46,6 +46,8 @@ type Input struct {
 	Score, Maximum float64
 	// VerifyURL is the public page of this credential.
 	VerifyURL string
+	// Replaces is the UUID of the credential whose place this one takes; empty: of none.
+	Replaces string
 }
 
 // Learner is the person as confirmed when claiming. At least one of the two names is there.
@@ -80,6 +82,14 @@ func (in Input) ValidUntil() time.Time {
 		since = in.IssuedAt
 	}
 	return in.Version.Content.ValidUntil(since)
+}
+
+// replaces is the id in the file of the credential whose place this one takes, or "".
+func (in Input) replaces() string {
+	if in.Replaces == "" {
+		return ""
+	}
+	return urnPrefix + in.Replaces
 }
 
 // primary is the primary language of the texts.
@@ -126,6 +136,9 @@ func (in Input) problems() Problems {
 	var p Problems
 	if id, err := uuid.Parse(in.CredentialID); err != nil || id.String() != in.CredentialID {
 		p.add("CredentialID", "is not a UUID in lower case")
+	}
+	if id, err := uuid.Parse(in.Replaces); in.Replaces != "" && (err != nil || id.String() != in.Replaces || in.Replaces == in.CredentialID) {
+		p.add("Replaces", "is not the UUID of another credential in lower case")
 	}
 	in.namesOK(&p)
 	if in.IssuedAt.IsZero() || !in.IssuedAt.Equal(in.IssuedAt.Truncate(time.Second)) {

@@ -2,6 +2,7 @@ package elm
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"fmt"
 	"regexp"
@@ -35,6 +36,8 @@ type Content struct {
 	IssuedAt, ValidFrom, ValidUntil time.Time
 	// VerifyURL is the public page that the payload names for checking its state, "" when there is none.
 	VerifyURL string
+	// Replaces is the id of the credential whose place this one takes, "" when it names none.
+	Replaces string
 	// Elements are those of Annex I that the payload contains, mandatory ones first.
 	Elements []Element
 	// Pages are the pictures of the first page, one per language, as they stand in the payload.
@@ -135,6 +138,9 @@ func ReadIn(payload []byte, lang string) (Content, error) {
 		c.ValidUntil = root.time("expirationDate")
 	}
 	c.VerifyURL, c.Pages = r.verifyURL, pagesOf(display)
+	for _, claim := range subject.nodes("hasClaim") {
+		c.Replaces = cmp.Or(c.Replaces, replaced(claim))
+	}
 	r.envelope(c)
 	c.Elements = r.elements()
 	return c, nil
@@ -340,6 +346,24 @@ func (r *reader) further(claim node) {
 			r.put("further", literal...)
 		}
 	}
+}
+
+// replaced is the id of another credential in a note that we write ourselves, known by its
+// subject.
+func replaced(claim node) string {
+	for _, n := range claim.nodes("additionalNote") {
+		for lang, w := range allWords {
+			if n.node("subject").first("prefLabel", lang) != w.replaces {
+				continue
+			}
+			for word := range strings.FieldsSeq(n.first("noteLiteral", lang)) {
+				if id := strings.TrimRight(word, ".,"); strings.HasPrefix(id, urnPrefix) {
+					return id
+				}
+			}
+		}
+	}
+	return ""
 }
 
 func credit(p node, lang string) string {

@@ -3,6 +3,7 @@ package elm_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -224,4 +225,48 @@ func FuzzRead(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestReplaces: which credential another one replaces is read from its bytes, in any of its
+// languages, and a payload that says another one is refused.
+func TestReplaces(t *testing.T) {
+	t.Parallel()
+	cases := goldenCases()
+	in, payload := cases[len(cases)-1].build(t)
+	for _, lang := range []string{"en", "nl", "el"} {
+		c, err := elm.ReadIn(payload, lang)
+		if err != nil || c.Replaces != "urn:credential:"+in.Replaces {
+			t.Errorf("%s: replaces %q (%v)", lang, c.Replaces, err)
+		}
+		if !strings.Contains(fmt.Sprint(c.Elements), c.Replaces) {
+			t.Errorf("%s: people do not see it: %v", lang, c.Elements)
+		}
+	}
+	if _, other := cases[0].build(t); elm.Check(other, in) == nil {
+		t.Error("a payload that replaces nothing passed for one that does")
+	}
+	wrong := in
+	wrong.Replaces = "7d1c9a54-3f0e-4f57-9b1c-0d4a6a2f7e12"
+	if err := elm.Check(payload, wrong); err == nil || !strings.Contains(err.Error(), "additionalNote: is ") {
+		t.Errorf("a payload that replaces another credential passed: %v", err)
+	}
+	wrong.Replaces = ""
+	if elm.Check(payload, wrong) == nil {
+		t.Error("a payload that replaces a credential passed for one that does not")
+	}
+	for _, bad := range []string{in.CredentialID, "urn:credential:" + in.Replaces, strings.ToUpper(in.Replaces), "x"} {
+		wrong.Replaces = bad
+		if _, err := elm.Build(wrong, elm.Page{Language: "en", PNG: tinyPNG}); err == nil || !strings.Contains(err.Error(), "Replaces: ") {
+			t.Errorf("replaces %q: %v", bad, err)
+		}
+	}
+	if c, err := elm.Read(mustBuild(t, cases[0])); err != nil || c.Replaces != "" {
+		t.Errorf("the first one replaces %q (%v)", c.Replaces, err)
+	}
+}
+
+func mustBuild(t *testing.T, g golden) []byte {
+	t.Helper()
+	_, payload := g.build(t)
+	return payload
 }

@@ -21,6 +21,8 @@ type words struct {
 	grade       string // score, maximum, percentage
 	verify      string
 	verifyAt    string // URL
+	replaces    string
+	replacesIt  string // id of the other credential
 	stackable   string
 	further     string
 	cycles      map[string]string
@@ -41,13 +43,15 @@ type pageWords struct {
 
 var allWords = map[string]words{
 	"en": {
-		completed: "Successfully completed the micro-credential %s.",
-		passed:    "Passed",
-		grade:     "%s of %s (%s %%)",
-		verify:    "Verification",
-		verifyAt:  "The issuer shows the state of this credential, and whether it was withdrawn, at %s",
-		stackable: "Integration and stackability",
-		further:   "Further information",
+		completed:  "Successfully completed the micro-credential %s.",
+		passed:     "Passed",
+		grade:      "%s of %s (%s %%)",
+		verify:     "Verification",
+		verifyAt:   "The issuer shows the state of this credential, and whether it was withdrawn, at %s",
+		replaces:   "Replacement",
+		replacesIt: "This credential takes the place of %s, which does not count any more.",
+		stackable:  "Integration and stackability",
+		further:    "Further information",
 		cycles: map[string]string{
 			"short": "Short cycle (QF-EHEA)", "first": "First cycle (QF-EHEA)",
 			"second": "Second cycle (QF-EHEA)", "third": "Third cycle (QF-EHEA)",
@@ -78,13 +82,15 @@ var allWords = map[string]words{
 		},
 	},
 	"nl": {
-		completed: "Heeft de microcredential %s met succes afgerond.",
-		passed:    "Geslaagd",
-		grade:     "%s van %s (%s %%)",
-		verify:    "Controle",
-		verifyAt:  "De uitgever toont de staat van dit bewijs, ook of het is ingetrokken, op %s",
-		stackable: "Inpassing en stapelbaarheid",
-		further:   "Meer informatie",
+		completed:  "Heeft de microcredential %s met succes afgerond.",
+		passed:     "Geslaagd",
+		grade:      "%s van %s (%s %%)",
+		verify:     "Controle",
+		verifyAt:   "De uitgever toont de staat van dit bewijs, ook of het is ingetrokken, op %s",
+		replaces:   "Vervanging",
+		replacesIt: "Dit bewijs komt in de plaats van %s, dat niet meer geldt.",
+		stackable:  "Inpassing en stapelbaarheid",
+		further:    "Meer informatie",
 		cycles: map[string]string{
 			"short": "Korte cyclus (QF-EHEA)", "first": "Eerste cyclus (QF-EHEA)",
 			"second": "Tweede cyclus (QF-EHEA)", "third": "Derde cyclus (QF-EHEA)",

@@ -39,6 +39,7 @@ create table batch_rows (
   outcome         text not null,      -- empty: to be done; else what came of it, as a code
   words           text not null,      -- more about the outcome
   claim_id        text not null,
+  revision        integer not null default 1, -- of the claim, which the row has brought about
   primary key (batch_id, number)
 );
 create index batch_rows_due on batch_rows (batch_id, number) where outcome = '';
@@ -47,6 +48,9 @@ create index batch_rows_learner on batch_rows (organisation_id, learner);
 -- Where the platform tells who is in the course, as of the last launch: names are needed without anybody there.
 alter table attachments add column memberships_url text not null default '';
 
+-- The revision with which the present term of a claim began: 1, or that of its last renewal.
+alter table claims add column term integer not null default 1;
+
 -- Null: the credential does not end.
 alter table credentials add column valid_until timestamptz;
 create index credentials_ending on credentials (organisation_id, valid_until) where valid_until is not null;
@@ -54,6 +58,7 @@ create index credentials_ending on credentials (organisation_id, valid_until) wh
 -- +goose Down
 drop index credentials_ending;
 alter table credentials drop column valid_until;
+alter table claims drop column term;
 alter table attachments drop column memberships_url;
 drop table batch_rows;
 drop table batches;

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 
+	"github.com/jmoiron/sqlx"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
 
@@ -18,8 +19,18 @@ var ErrNewer = errors.New("the database was migrated by a newer release of Seals
 // Migrate applies every migration that the database lacks and returns the version it
 // has then. Several processes may call it at once. A database newer than this program
 // is refused with ErrNewer.
-func (db *DB) Migrate(ctx context.Context) (int64, error) {
-	p, err := db.provider()
+func (db *DB) Migrate(ctx context.Context) (version int64, err error) {
+	handle := db.writer
+	if !db.postgres {
+		// A table that is made anew must not take along, or be held by, the rows that point at it. SQLite
+		// knows no switch for that inside a transaction; migrations that need it check the keys themselves.
+		if handle, err = sqlx.Open("sqlite3", db.bare); err != nil {
+			return 0, fmt.Errorf("open the database for migrations: %w", err)
+		}
+		handle.SetMaxOpenConns(1)
+		defer func() { err = errors.Join(err, handle.Close()) }()
+	}
+	p, err := db.provider(handle)
 	if err != nil {
 		return 0, err
 	}
@@ -40,7 +51,7 @@ func (db *DB) Migrate(ctx context.Context) (int64, error) {
 
 // Version returns the schema version of the database: 0 when it is empty.
 func (db *DB) Version(ctx context.Context) (int64, error) {
-	p, err := db.provider()
+	p, err := db.provider(db.writer)
 	if err != nil {
 		return 0, err
 	}
@@ -51,7 +62,7 @@ func (db *DB) Version(ctx context.Context) (int64, error) {
 // alone and may migrate by itself.
 func (db *DB) Embedded() bool { return !db.postgres }
 
-func (db *DB) provider() (*goose.Provider, error) {
+func (db *DB) provider(handle *sqlx.DB) (*goose.Provider, error) {
 	dialect, folder := goose.DialectSQLite3, "sqlite"
 	var options []goose.ProviderOption
 	if db.postgres {
@@ -66,7 +77,7 @@ func (db *DB) provider() (*goose.Provider, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the migrations: %w", err)
 	}
-	p, err := goose.NewProvider(dialect, db.writer.DB, files, options...)
+	p, err := goose.NewProvider(dialect, handle.DB, files, options...)
 	if err != nil {
 		return nil, fmt.Errorf("prepare the migrations: %w", err)
 	}
@@ -79,7 +90,7 @@ var ErrOlder = errors.New("the database schema is older than this program: run `
 // Current checks, without changing anything, that the schema is the one this program
 // knows: ErrOlder and ErrNewer say how it differs.
 func (db *DB) Current(ctx context.Context) error {
-	p, err := db.provider()
+	p, err := db.provider(db.writer)
 	if err != nil {
 		return err
 	}

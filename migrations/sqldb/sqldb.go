@@ -37,6 +37,7 @@ var ErrAddress = errors.New("the database address must be sqlite:PATH or postgre
 type DB struct {
 	writer, reader *sqlx.DB
 	postgres       bool
+	bare           string // SQLite: how the file is opened without foreign keys, for Migrate
 }
 
 // Queryer is what a store method needs: DB and Tx both have it, so that one method
@@ -85,7 +86,7 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 	// Each connection keeps a page cache of a megabyte; the file is in the system's cache anyway.
 	reader.SetMaxOpenConns(4)
 	reader.SetMaxIdleConns(4)
-	return &DB{writer: writer, reader: reader}, nil
+	return &DB{writer: writer, reader: reader, bare: file + "?_busy_timeout=5000&_foreign_keys=off&_journal_mode=WAL&_synchronous=FULL&_txlock=immediate"}, nil
 }
 
 func openPostgres(ctx context.Context, address string) (*DB, error) {

@@ -204,7 +204,8 @@ func TestSameNumbers(t *testing.T) {
 			}
 			names[folder] = append(names[folder], entry.Name())
 			for line := range strings.Lines(string(text)) {
-				if name, ok := strings.CutPrefix(line, "create table "); ok {
+				name, ok := strings.CutPrefix(line, "create table ")
+				if ok && !strings.Contains(string(text), "alter table "+strings.TrimSuffix(name, " (\n")+" rename to ") { // SQLite makes some anew
 					names[folder] = append(names[folder], name)
 				}
 			}

@@ -50,7 +50,7 @@ func (s *Web) showClaim(w http.ResponseWriter, r *http.Request, v *visit, at sta
 	if form.refused {
 		status = http.StatusUnprocessableEntity
 		page.Given, page.Family, page.NameTrouble = form.given, form.family, true
-		page.FamilyTrouble = "Write the family name, at most 120 letters, without signs that cannot be seen."
+		page.FamilyTrouble = nameTrouble
 	}
 	if len(at.decided.Reasons) > 0 {
 		page.Percent, page.Need = at.decided.Reasons[0].Percent, at.decided.Reasons[0].Need

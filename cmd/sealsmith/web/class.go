@@ -79,7 +79,9 @@ func (s *Web) showClass(w http.ResponseWriter, r *http.Request, v *visit, a grad
 	}
 	page.Why, page.About = cmp.Or(why, a.ReadError), v.launch.ForUser
 	if v.launch.IsAdmin() {
-		page.Tabs = tabs{At: v.path(""), Class: true, Current: "class"}
+		if page.Tabs, err = s.tabs(ctx, v, "class"); err != nil {
+			return err
+		}
 	}
 	if page.Sealing, err = s.sealingNotice(ctx, v.organisation); err != nil {
 		return err
@@ -112,7 +114,7 @@ func newClassPage(version templates.Version, a grading.Attachment, standing []gr
 			page.Waiting++
 		case issuance.Sealed, issuance.Delivered:
 			page.Sealed++
-		case issuance.Revoked, issuance.Replaced:
+		case issuance.Revoked:
 		}
 		page.Learners = append(page.Learners, row)
 	}

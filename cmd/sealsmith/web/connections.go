@@ -18,11 +18,17 @@ import (
 type tabs struct {
 	At      string // address of the session, with a slash at its end
 	Class   bool
-	Current string // class, templates, connections or seal; empty: none is shown
+	Current string // class, templates, connections, corrections or seal; empty: none is shown
+	// Corrections is how many wait for the administrator.
+	Corrections int
 }
 
 func (s *Web) tabs(ctx context.Context, v *visit, current string) (tabs, error) {
 	t := tabs{At: v.path(""), Current: current}
+	var err error
+	if t.Corrections, err = s.deps.Desk.CorrectionsWaiting(ctx, v.organisation.ID); err != nil {
+		return tabs{}, err
+	}
 	if teacher(v.launch) == nil {
 		_, err := s.deps.Grading.Launched(ctx, v.launch)
 		if err != nil && !errors.Is(err, grading.ErrNotFound) {

@@ -2,6 +2,7 @@ package web
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -31,6 +32,14 @@ type credentialPage struct {
 	Until               time.Time // when it ends; zero: it does not
 	Ended, Soon         bool      // the end has passed; has passed or is near
 	Renewable           bool      // the learner has fulfilled the rule anew since
+	Correction          correctionNotice
+	Earlier             []earlierCredential // the newest first
+}
+
+// earlierCredential is one whose name was wrong.
+type earlierCredential struct {
+	Page     string
+	SealedAt time.Time
 }
 
 // qrCode is drawn as one path, one unit per module, with the quiet zone in Box.
@@ -48,7 +57,7 @@ func (s *Web) showCredential(w http.ResponseWriter, r *http.Request, v *visit, c
 	content := version.Content
 	page := credentialPage{
 		Title: words(content.Title), AwardingBody: words(v.organisation.Name), ECTS: content.ECTS, EQF: content.EQF,
-		Name: strings.TrimSpace(c.GivenName + " " + c.FamilyName), Claim: c.ID, Email: v.organisation.Email, SealedAt: credential.SealedAt.Time,
+		Name: learnerOf(credential, c), Claim: c.ID, Email: v.organisation.Email, SealedAt: credential.SealedAt.Time,
 		Bytes: len(credential.Sealed), Link: s.deps.PublicURL.JoinPath("c", credential.Link).String(),
 	}
 	if err := s.endOf(r.Context(), c, &page); err != nil {
@@ -66,6 +75,9 @@ func (s *Web) showCredential(w http.ResponseWriter, r *http.Request, v *visit, c
 		}
 	} else {
 		page.Since, page.Because = now.Since, now.Because()
+	}
+	if page.Correction, page.Earlier, err = s.corrected(r.Context(), c, credential); err != nil {
+		return err
 	}
 	page.Steps = []event{
 		claimedBy(c),
@@ -87,6 +99,22 @@ func claimedBy(c issuance.Claim) event {
 		return event{Kind: "ok", Icon: "check", Title: "Awarded by your organisation", State: "done", Words: "To you and others at once, in the name that it knows you by"}
 	}
 	return event{Kind: "ok", Icon: "check", Title: "Claimed by you", State: "done", Words: moment(c.ConsentAt.Time)}
+}
+
+// corrected is what came of the last correction of the claim's name, and what was sealed before.
+func (s *Web) corrected(ctx context.Context, c issuance.Claim, now issuance.Credential) (last correctionNotice, earlier []earlierCredential, err error) {
+	corrections, err := s.deps.Desk.CorrectionsOf(ctx, c.OrganisationID, c.ID)
+	if err != nil || len(corrections) == 0 {
+		return last, nil, err
+	}
+	last = newCorrectionNotice(corrections[0], c)
+	all, err := s.deps.Desk.CredentialsOf(ctx, c.OrganisationID, c.ID)
+	for _, k := range all {
+		if k.ID != now.ID && k.SealedAt.Valid {
+			earlier = append(earlier, earlierCredential{Page: s.deps.PublicURL.JoinPath("c", k.Link).String(), SealedAt: k.SealedAt.Time})
+		}
+	}
+	return last, earlier, err
 }
 
 // newQRCode draws text as a QR code with the medium level of correction.

@@ -63,8 +63,11 @@ func (s *Web) learn(w http.ResponseWriter, r *http.Request, v *visit) error {
 			return s.showClaim(w, r, v, at, claimForm{})
 		}
 	case issuance.Queued, issuance.Sealing, issuance.Failed:
+		if at.claim.Revision > 1 { // a corrected one is on its way, and the one before is in force
+			return s.showCredential(w, r, v, at.claim)
+		}
 		return s.showSealing(w, r, v, at.claim)
-	case issuance.Sealed, issuance.Delivered, issuance.Revoked, issuance.Replaced:
+	case issuance.Sealed, issuance.Delivered, issuance.Revoked:
 		return s.showCredential(w, r, v, at.claim)
 	}
 	return s.showProgress(w, r, v, at)

@@ -143,12 +143,12 @@ func TestPDFWhileTheTokenIsAway(t *testing.T) {
 
 func TestPDFOfWhatIsNotInForce(t *testing.T) {
 	t.Parallel()
-	for _, state := range []string{"revoked", "replaced"} {
+	for _, gone := range []string{`update claims set state = 'revoked'`, `update credentials set replaced_by = id, replaced_at = sealed_at`} {
 		w := newWorld(t)
 		b, link := w.sealed()
 		first := b.get("certificate.pdf")
 		want(t, first, http.StatusOK)
-		_, err := w.db.Exec(t.Context(), `update claims set state = ?`, state)
+		_, err := w.db.Exec(t.Context(), gone)
 		must(t, err)
 		silent(t, b.get("learn"), "certificate.pdf")
 		silent(t, w.get("/c/"+link), "certificate.pdf")

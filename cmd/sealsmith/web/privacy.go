@@ -63,6 +63,32 @@ type keptClaim struct {
 	PDF        []byte    `json:"certificate_pdf,omitempty"`
 
 	Withdrawals []keptWithdrawal `json:"withdrawals,omitempty"`
+	Earlier     []keptEarlier    `json:"earlier_credentials,omitempty"`
+	Corrections []keptCorrection `json:"corrections,omitempty"`
+}
+
+// keptEarlier is a credential of the claim besides the one that counts, the newest first: one
+// that was replaced, or one that was to be made and was not sealed.
+type keptEarlier struct {
+	Credential string `json:"credential"`
+	PDF        []byte `json:"certificate_pdf,omitempty"`
+
+	Withdrawals []keptWithdrawal `json:"withdrawals,omitempty"`
+}
+
+// keptCorrection is a name that was said to be wrong. Who decided is staff's data, not the
+// learner's.
+type keptCorrection struct {
+	State     issuance.CorrectionState `json:"state"`
+	At        time.Time                `json:"asked_at"`
+	Learner   bool                     `json:"asked_by_learner"`
+	Old       string                   `json:"old_name"`
+	New       string                   `json:"new_name"`
+	Words     string                   `json:"words"`
+	Evidence  issuance.Evidence        `json:"evidence,omitempty"`
+	Reference string                   `json:"reference,omitempty"`
+	Answer    string                   `json:"answer,omitempty"`
+	Decided   time.Time                `json:"decided_at,omitzero"`
 }
 
 type keptWithdrawal struct {
@@ -171,15 +197,54 @@ func (s *Web) keptOf(ctx context.Context, c issuance.Claim) (keptClaim, error) {
 	if err != nil {
 		return kept, err
 	}
-	kept.Credential = cmp.Or(string(credential.Sealed), string(credential.Payload))
-	pdf, _, err := s.deps.PDFs.Stored(ctx, c.OrganisationID, credential.ID)
+	newest, err := s.keptCredential(ctx, credential)
+	if err != nil {
+		return kept, err
+	}
+	kept.Credential, kept.PDF, kept.Withdrawals = newest.Credential, newest.PDF, newest.Withdrawals
+	all, err := s.deps.Desk.CredentialsOf(ctx, c.OrganisationID, c.ID)
+	if err != nil {
+		return kept, err
+	}
+	for _, other := range all {
+		if other.ID == credential.ID {
+			continue
+		}
+		earlier, err := s.keptCredential(ctx, other)
+		if err != nil {
+			return kept, err
+		}
+		kept.Earlier = append(kept.Earlier, earlier)
+	}
+	corrections, err := s.deps.Desk.CorrectionsOf(ctx, c.OrganisationID, c.ID)
+	for _, x := range corrections {
+		kept.Corrections = append(kept.Corrections, newKeptCorrection(x))
+	}
+	return kept, err
+}
+
+// keptCredential is all that is kept of one credential.
+func (s *Web) keptCredential(ctx context.Context, k issuance.Credential) (keptEarlier, error) {
+	kept := keptEarlier{Credential: cmp.Or(string(k.Sealed), string(k.Payload))}
+	pdf, _, err := s.deps.PDFs.Stored(ctx, k.OrganisationID, k.ID)
 	if err != nil {
 		return kept, err
 	}
 	kept.PDF = pdf.File
-	done, err := s.deps.Desk.Withdrawals(ctx, c.OrganisationID, credential.ID)
+	done, err := s.deps.Desk.Withdrawals(ctx, k.OrganisationID, k.ID)
 	for _, w := range done {
 		kept.Withdrawals = append(kept.Withdrawals, keptWithdrawal{Act: w.Act, At: w.At.UTC(), Reason: w.Reason, Words: w.Words})
 	}
 	return kept, err
+}
+
+func newKeptCorrection(x issuance.Correction) keptCorrection {
+	kept := keptCorrection{
+		State: x.State, At: x.AskedAt.UTC(), Learner: x.AskedBy == issuance.ByLearner, Old: x.Old().Full(), New: x.New().Full(), Words: x.Words,
+		Evidence: x.Evidence, Reference: x.Reference, Answer: x.Answer,
+	}
+	if x.DecidedAt.Valid {
+		kept.Decided = x.DecidedAt.Time.UTC()
+	}
+	return kept
 }

@@ -82,6 +82,7 @@ func sentinels() []sentinel {
 		{issuance.ErrNotComplete, "not-complete"},
 		{issuance.ErrState, "moved-on"},
 		{issuance.ErrName, "form"},
+		{issuance.ErrCorrection, "form"},
 		{issuance.ErrSpent, "internal"},
 		{issuance.ErrPDFLater, "pdf-later"}, // before its causes
 		{issuance.ErrWithdrawn, "withdrawn"},

@@ -19,12 +19,28 @@ type resultPage struct {
 	Band                                     string // word on the seal of a withdrawn credential
 	Withdrawn                                string // why, in sentences
 	Asked                                    bool   // the credential is ours, and was looked up
+	After                                    placed // the corrected one that took its place
+	Before                                   placed // whose place it took
 	Title, Learner, AwardingBody, IssuerName string
 	Number, Fingerprint                      string
 	Qualified                                string // that it is qualified or based on a qualified certificate, in words; else empty
 	IssuedAt, CheckedAt                      time.Time
 	Checks                                   []event
 	Rows, Technical                          []row
+}
+
+// placed is another credential of the same learner, whose name was corrected.
+type placed struct {
+	There bool
+	Page  string // its public page; empty: nobody is led there
+}
+
+func newPlaced(s issuance.Successor) placed {
+	p := placed{There: s.CredentialID != ""}
+	if s.Link != "" {
+		p.Page = "/c/" + s.Link
+	}
+	return p
 }
 
 // event is one thing in a list of things in order.
@@ -35,7 +51,7 @@ type event struct {
 }
 
 func (s *Web) resultPage(r issuance.Report) resultPage {
-	p := resultPage{Tone: tone(r), Headline: r.Headline, Next: r.Next, CheckedAt: r.CheckedAt, Rows: contentRows(r.Content)}
+	p := resultPage{Tone: tone(r), Headline: r.Headline, Next: r.Next, CheckedAt: r.CheckedAt, Rows: contentRows(r.Content), After: newPlaced(r.ReplacedBy), Before: newPlaced(r.Replaces)}
 	if c := r.Content; c != nil {
 		p.Title, p.Learner, p.AwardingBody, p.IssuerName = c.Title, c.Learner, c.AwardingBody, c.IssuerName
 		p.IssuedAt, p.Number = c.IssuedAt, c.Number

@@ -15,6 +15,7 @@ import (
 func TestRoles(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
+	x := w.askedCorrection()
 	_, attached := w.attach(w.polder, "x", roleLearner)
 	w.traced(w.polder.reg, lti.Trace{ID: "step", Kind: lti.TraceLaunch})
 	as := func(roles ...string) browser {
@@ -30,17 +31,17 @@ func TestRoles(t *testing.T) {
 	}{
 		{"learner", as(roleLearner), "learn"},
 		{"test user", as(roleTestUser, roleLearner, roleTeacher, roleAdmin), "learn"},
-		{"teacher", as(roleTeacher), "class award batches"},
-		{"teacher who learns, too", as(roleTeacher, roleLearner), "class award batches"},
-		{"administrator", as(roleAdmin), connectionPages + " batches seal templates templates/new templates/ID"},
-		{"administrator who teaches", as(roleAdmin, roleTeacher), connectionPages + " batches award seal class templates templates/new templates/ID"},
+		{"teacher", as(roleTeacher), "class award batches ending"},
+		{"teacher who learns, too", as(roleTeacher, roleLearner), "class award batches ending"},
+		{"administrator", as(roleAdmin), connectionPages + " batches ending corrections corrections/new corrections/COR seal templates templates/new templates/ID"},
+		{"administrator who teaches", as(roleAdmin, roleTeacher), connectionPages + " batches ending award corrections corrections/new corrections/COR seal class templates templates/new templates/ID"},
 		{"mentor", as(roleMentor), ""},
 		{"nobody", as(), ""},
 		{"choosing teacher", w.enter(w.polder.choosing("t", roleTeacher)), "pick see?template=ID rule?template=ID"},
-		{"choosing administrator", w.enter(w.polder.choosing("t", roleAdmin)), connectionPages + " seal pick see?template=ID rule?template=ID templates templates/new templates/ID"},
+		{"choosing administrator", w.enter(w.polder.choosing("t", roleAdmin)), connectionPages + " corrections corrections/new corrections/COR seal pick see?template=ID rule?template=ID templates templates/new templates/ID"},
 		{"choosing learner", w.enter(w.polder.choosing("t", roleLearner)), ""},
 	}
-	pages := append([]string{"learn", "seal", "class", "award", "batches", "templates", "templates/new", "templates/ID", "pick", "see?template=ID", "rule?template=ID"}, strings.Fields(connectionPages)...)
+	pages := append([]string{"learn", "corrections", "corrections/new", "corrections/COR", "seal", "class", "award", "batches", "ending", "templates", "templates/new", "templates/ID", "pick", "see?template=ID", "rule?template=ID"}, strings.Fields(connectionPages)...)
 	for _, who := range people {
 		for _, page := range pages {
 			t.Run(who.name+" "+page, func(t *testing.T) {
@@ -57,7 +58,7 @@ func TestRoles(t *testing.T) {
 						status = http.StatusOK
 					}
 				}
-				address := strings.NewReplacer("ID", w.polder.version.TemplateID, "REG", w.polder.reg.ID).Replace(page)
+				address := strings.NewReplacer("ID", w.polder.version.TemplateID, "REG", w.polder.reg.ID, "COR", x.ID).Replace(page)
 				want(t, who.b.get(address), status)
 			})
 		}
@@ -67,12 +68,13 @@ func TestRoles(t *testing.T) {
 		"attach", "cancel", "read", "claim", "award", "award/file", "batches/x/confirm", "batches/x/cancel", "batches/x/pause", "batches/x/resume", "templates/new", "templates/" + w.polder.version.TemplateID, "connections/new", "connections/new/moodle",
 		"connections/invitations/x/withdraw", connection + "/status", connection + "/approve", connection + "/notices", connection + "/check", connection + "/addresses",
 		"seal/pause", "seal/resume", "seal/retry", "seal/drop",
+		"name", "name/back", "corrections/new", "corrections/" + x.ID + "/confirm", "corrections/" + x.ID + "/decline", "corrections/" + x.ID + "/again", "corrections/" + x.ID + "/end",
 	} {
 		t.Run("mentor posts "+post, func(t *testing.T) {
 			t.Parallel()
 			want(t, people[6].b.post(post, url.Values{"family": {"X"}}), http.StatusForbidden)
 		})
-		if strings.HasPrefix(post, "connections") || strings.HasPrefix(post, "seal/") {
+		if strings.HasPrefix(post, "connections") || strings.HasPrefix(post, "seal/") || strings.HasPrefix(post, "corrections") {
 			t.Run("teacher posts "+post, func(t *testing.T) {
 				t.Parallel()
 				want(t, people[2].b.post(post, url.Values{"to": {"paused"}}), http.StatusForbidden)

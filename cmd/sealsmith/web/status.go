@@ -16,6 +16,9 @@ type statusDocument struct {
 	Standing issuance.InForce `json:"standing"`
 	Since    time.Time        `json:"since"`
 	Reason   issuance.Reason  `json:"reason,omitempty"`
+	// Ids as in the sealed files: of the credential that took the place of this one, and of that whose place it took.
+	ReplacedBy string `json:"replaced_by,omitempty"`
+	Replaces   string `json:"replaces,omitempty"`
 }
 
 // statusAge is how long an answer may be kept by whoever asked, and by caches on the way: a
@@ -36,6 +39,6 @@ func (s *Web) status(w http.ResponseWriter, r *http.Request) error {
 	}
 	h.Set("Cache-Control", statusAge)
 	return s.json(w, r, http.StatusOK, "application/json", statusDocument{
-		ID: "urn:credential:" + now.CredentialID, Standing: now.InForce, Since: now.Since, Reason: now.Reason,
+		ID: "urn:credential:" + now.CredentialID, Standing: now.InForce, Since: now.Since, Reason: now.Reason, ReplacedBy: now.ReplacedBy.URN(), Replaces: now.Replaces.URN(),
 	})
 }

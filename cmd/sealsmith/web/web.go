@@ -210,6 +210,9 @@ func (s *Web) routes(r *mux.Router) {
 	get("/s/{sid}/state", s.visit(learner, s.state))
 	get("/s/{sid}/credential.jsonld", s.visit(learner, s.ownFile))
 	get("/s/{sid}/certificate.pdf", s.visit(learner, s.ownPDF))
+	get("/s/{sid}/name", s.visit(learner, s.name))
+	post("/s/{sid}/name", s.visit(learner, s.propose))
+	post("/s/{sid}/name/back", s.visit(learner, s.takeBack))
 
 	// Whoever asks what is kept about somebody.
 	get("/s/{sid}/privacy", s.visit(privacy, s.privacy))
@@ -226,6 +229,7 @@ func (s *Web) routes(r *mux.Router) {
 	post("/s/{sid}/seal/resume", s.visit(admin, s.resumeSealing))
 	post("/s/{sid}/seal/retry", s.visit(admin, s.retryStopped))
 	post("/s/{sid}/seal/drop", s.visit(admin, s.dropStopped))
+	s.correctionRoutes(get, post)
 	s.connectionRoutes(get, post)
 	s.batchRoutes(get, post)
 }
