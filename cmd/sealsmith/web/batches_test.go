@@ -326,6 +326,61 @@ func TestBatchesOfOthers(t *testing.T) {
 	}
 }
 
+// ends lets what the activity promises end after a month.
+func (f *faculty) ends(t *testing.T) {
+	t.Helper()
+	content := f.polder.version.Content
+	content.Validity = 1
+	version, err := f.templates.Save(t.Context(), f.org, f.polder.version.TemplateID, content, "operator")
+	must(t, err)
+	_, err = f.db.Exec(t.Context(), `update attachments set version_id = ? where id = ?`, version.ID, f.attachment)
+	must(t, err)
+	want(t, f.teacher.post("read", nil), http.StatusSeeOther)
+}
+
+func TestCredentialsEnd(t *testing.T) {
+	t.Parallel()
+	f := newFaculty(t)
+	says(t, f.teacher.get("ending"), "Nothing ends soon.")
+	f.ends(t)
+	page := f.drafted(t, f.admin, f.admin.post("award", url.Values{"title": {"All"}}))
+	f.confirm(t, page)
+	f.work(t)
+	f.seal(t)
+	holder := f.learner("learner-1")
+	got := holder.get("learn")
+	says(t, got, "valid until 20 December 2026", "It ends on 20 December 2026.", "It can be renewed when you have reached what is asked once more")
+	silent(t, got, `action="renew"`)
+	want(t, holder.post("renew", nil), http.StatusConflict)
+	got = f.teacher.get("ending")
+	says(t, got, "Noor van den Berg", "Ends soon", "Has no newer result", "Nobody is written to from here.")
+	silent(t, got, "show it first")
+
+	_, err := f.db.Exec(t.Context(), `update credentials set sealed_at = ?, valid_until = ?`, noon.Add(-48*time.Hour), noon.Add(-time.Hour)) // two days have passed, in a way
+	must(t, err)
+	f.grades.set("learner-1", 91)
+	f.grades.set("learner-2", 92)
+	want(t, f.teacher.post("read", nil), http.StatusSeeOther)
+	says(t, holder.get("learn"), "It has expired on 20 November 2026.", "it can be renewed")
+	says(t, f.teacher.get("ending"), "Expired", "Can be renewed", "Renew for 4 who can: show it first")
+	list := f.admin.get("ending.csv")
+	want(t, list, http.StatusOK)
+	if !strings.Contains(list.Body.String(), "learner-1,Noor,van den Berg,2026-11-20,yes,yes,") {
+		t.Errorf("list: %s", list.Body)
+	}
+	want(t, holder.post("renew", nil), http.StatusSeeOther)
+	want(t, holder.post("renew", nil), http.StatusConflict)
+	renewal := f.drafted(t, f.teacher, f.teacher.post("ending", nil))
+	says(t, f.admin.get(renewal), "Renewal of 20 November 2026", "Joost Müller", "Valid until 20 November 2026.")
+	f.confirm(t, renewal)
+	f.work(t)
+	f.seal(t)
+	says(t, f.teacher.get(renewal), "Done")
+	for _, learner := range []string{"learner-1", "learner-2"} {
+		says(t, f.learner(learner).get("learn"), "valid until 20 December 2026", "in the place of the one of 18 November 2026")
+	}
+}
+
 // batchShots are the pages about batches, for TestEveryPage and the gallery.
 func batchShots(t *testing.T) []shot {
 	t.Helper()
@@ -363,5 +418,17 @@ func batchShots(t *testing.T) []shot {
 	want(t, f.admin.post(empty+"/cancel", nil), http.StatusSeeOther)
 	open("batch-cancelled", f.admin, empty)
 	open("batches", f.admin, "batches")
+	open("ending-none", f.teacher, "ending")
+	f.ends(t)
+	rest := f.drafted(t, f.admin, f.admin.post("award", url.Values{"title": {"The others"}}))
+	f.confirm(t, rest)
+	f.work(t)
+	f.seal(t, "learner-2")
+	open("credential-ending", f.learner("learner-3"), "learn")
+	_, err = f.db.Exec(t.Context(), `update credentials set sealed_at = ?, valid_until = ? where valid_until is not null`, noon.Add(-48*time.Hour), noon.Add(-time.Hour))
+	must(t, err)
+	open("credential-expired", f.learner("learner-3"), "learn")
+	open("ending", f.admin, "ending")
+	open("batch-renewal", f.admin, f.drafted(t, f.admin, f.admin.post("ending", nil)))
 	return all
 }

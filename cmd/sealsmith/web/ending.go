@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sealsmith/sealsmith/issuance"
+	"github.com/sealsmith/sealsmith/issuance/batch"
 )
 
 // endingPage lists the credentials that end soon, or have ended and were not renewed.
@@ -104,6 +105,34 @@ func (s *Web) endingFile(w http.ResponseWriter, r *http.Request, v *visit) error
 		return fmt.Errorf("write the list: %w", err)
 	}
 	return s.sendCSV(w, r, "ending.csv", out.Bytes())
+}
+
+// renewMany makes the dry run of a renewal for the activity.
+func (s *Web) renewMany(w http.ResponseWriter, r *http.Request, v *visit) error {
+	a, err := s.deps.Grading.Launched(r.Context(), v.launch)
+	if err != nil {
+		return err
+	}
+	b, err := s.deps.Batches.DraftRenewal(r.Context(), batch.Order{Attachment: a, Title: "Renewal of " + date(s.deps.Now()), By: v.actor()})
+	if err != nil {
+		return err
+	}
+	return see303(w, r, v.path("batches/"+b.ID))
+}
+
+// renewOwn renews the learner's own credential.
+func (s *Web) renewOwn(w http.ResponseWriter, r *http.Request, v *visit) error {
+	if v.launch.IsTestUser() {
+		return errTestUser
+	}
+	a, err := s.deps.Grading.Launched(r.Context(), v.launch)
+	if err != nil {
+		return err
+	}
+	if err := s.deps.Desk.RenewOwn(r.Context(), v.organisation.ID, a.ID, v.launch.User.Subject); err != nil {
+		return err
+	}
+	return see303(w, r, v.path("learn"))
 }
 
 func yesNo(yes bool) string {

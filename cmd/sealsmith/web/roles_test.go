@@ -65,7 +65,7 @@ func TestRoles(t *testing.T) {
 	}
 	connection := "connections/" + w.polder.reg.ID
 	for _, post := range []string{
-		"attach", "cancel", "read", "claim", "award", "award/file", "batches/x/confirm", "batches/x/cancel", "batches/x/pause", "batches/x/resume", "templates/new", "templates/" + w.polder.version.TemplateID, "connections/new", "connections/new/moodle",
+		"attach", "cancel", "read", "claim", "award", "award/file", "batches/x/confirm", "batches/x/cancel", "batches/x/pause", "batches/x/resume", "ending", "renew", "templates/new", "templates/" + w.polder.version.TemplateID, "connections/new", "connections/new/moodle",
 		"connections/invitations/x/withdraw", connection + "/status", connection + "/approve", connection + "/notices", connection + "/check", connection + "/addresses",
 		"seal/pause", "seal/resume", "seal/retry", "seal/drop",
 		"name", "name/back", "corrections/new", "corrections/" + x.ID + "/confirm", "corrections/" + x.ID + "/decline", "corrections/" + x.ID + "/again", "corrections/" + x.ID + "/end",

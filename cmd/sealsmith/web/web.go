@@ -242,6 +242,8 @@ func (s *Web) batchRoutes(get, post func(path string, a action)) {
 	post("/s/{sid}"+importPath, s.visit(teacher, s.importFile))
 	get("/s/{sid}/ending", s.visit(staff, s.ending))
 	get("/s/{sid}/ending.csv", s.visit(staff, s.endingFile))
+	post("/s/{sid}/ending", s.visit(teacher, s.renewMany))
+	post("/s/{sid}/renew", s.visit(learner, s.renewOwn))
 	const at = "/s/{sid}/batches"
 	get(at, s.visit(staff, s.batches))
 	get(at+"/{id}", s.visit(staff, s.batch))
