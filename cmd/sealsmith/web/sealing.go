@@ -67,6 +67,9 @@ func (s *Web) showSealing(w http.ResponseWriter, r *http.Request, v *visit, c is
 		page.Sealing = sealingNotice{Paused: true, ByHand: true, Reason: at.batch}
 	}
 	page.Mark, page.Day, page.Awarded = strconv.Itoa(at.position), at.day, !c.ConsentAt.Valid
+	if !page.Day.IsZero() {
+		page.Mark = ""
+	}
 	if !page.Sealing.Paused && page.Day.IsZero() {
 		page.Ring = 4
 	}
