@@ -61,6 +61,9 @@ type Content struct {
 	Homepage string `json:"homepage,omitempty"`
 	// Rule is what earns the credential.
 	Rule Rule `json:"rule"`
+	// SecondPerson demands that a second person confirms before a credential of this version
+	// is revoked. It is a rule of the house and stands in no credential.
+	SecondPerson bool `json:"second_person,omitempty"`
 	// Validity is after how many months a credential ends, counted from its sealing; 0: it
 	// does not end (Annex I knows no end; ELM has validUntil).
 	Validity int `json:"validity_months,omitempty"`

@@ -143,7 +143,9 @@ func (s *Web) batchPage(ctx context.Context, v *visit, b batch.Batch) (batchPage
 		page.Live = v.path("batches/"+b.ID) + "/state?shown=" + page.Stage
 	}
 	if page.Admin {
-		page.Tabs = tabs{At: v.path(""), Class: teacher(v.launch) == nil && v.launch.ResourceLink.ID != "", Current: "batches"}
+		if page.Tabs, err = s.tabs(ctx, v, "batches"); err != nil {
+			return page, err
+		}
 	}
 	return page, s.batchRows(ctx, v, b, &page)
 }

@@ -40,7 +40,7 @@ const batchesShown = 50
 func (s *Web) batches(w http.ResponseWriter, r *http.Request, v *visit) error {
 	ctx, org := r.Context(), v.organisation.ID
 	page, attachment := batchesPage{Admin: v.launch.IsAdmin()}, ""
-	a, err := s.activity(ctx, v)
+	a, err := s.ownActivity(ctx, v)
 	if err != nil {
 		return err
 	}
@@ -60,7 +60,9 @@ func (s *Web) batches(w http.ResponseWriter, r *http.Request, v *visit) error {
 		page.Items = append(page.Items, item)
 	}
 	if page.Admin {
-		page.Tabs = tabs{At: v.path(""), Class: page.Class, Current: "batches"}
+		if page.Tabs, err = s.tabs(ctx, v, "batches"); err != nil {
+			return err
+		}
 	}
 	return s.show(w, r, http.StatusOK, view{name: "batches", frame: v.frame(), page: &page})
 }
@@ -80,9 +82,9 @@ func (s *Web) batchItem(ctx context.Context, b batch.Batch) (batchItem, error) {
 	}, nil
 }
 
-// activity is the attachment of the launch; without an id where there is none and the
+// ownActivity is the attachment of the launch; without an id where there is none and the
 // visitor is an administrator, who needs none.
-func (s *Web) activity(ctx context.Context, v *visit) (grading.Attachment, error) {
+func (s *Web) ownActivity(ctx context.Context, v *visit) (grading.Attachment, error) {
 	a, err := s.deps.Grading.Launched(ctx, v.launch)
 	if errors.Is(err, grading.ErrNotFound) && v.launch.IsAdmin() || err == nil && !v.launch.IsTeacher() {
 		return grading.Attachment{}, nil
@@ -150,7 +152,7 @@ func (s *Web) awardNow(w http.ResponseWriter, r *http.Request, v *visit) error {
 	if err := parseForm(r); err != nil {
 		return err
 	}
-	order, page, err := s.order(r.Context(), v, r.PostForm.Get("title"), r.PostForm.Get("date"))
+	order, page, err := s.batchOrder(r.Context(), v, r.PostForm.Get("title"), r.PostForm.Get("date"))
 	if err != nil {
 		return err
 	}
@@ -164,8 +166,8 @@ func (s *Web) awardNow(w http.ResponseWriter, r *http.Request, v *visit) error {
 	return see303(w, r, v.path("batches/"+b.ID))
 }
 
-// order reads what both forms ask. The page has the troubles of its fields.
-func (s *Web) order(ctx context.Context, v *visit, title, day string) (batch.Order, awardPage, error) {
+// batchOrder reads what both forms ask. The page has the troubles of its fields.
+func (s *Web) batchOrder(ctx context.Context, v *visit, title, day string) (batch.Order, awardPage, error) {
 	page := awardPage{Value: title, Date: day}
 	a, err := s.deps.Grading.Launched(ctx, v.launch)
 	if err != nil {
@@ -192,7 +194,7 @@ func (s *Web) importFile(w http.ResponseWriter, r *http.Request, v *visit) error
 	if err != nil {
 		return s.refuseFile(w, r, v, awardPage{}, err)
 	}
-	order, page, err := s.order(r.Context(), v, form.values["title"], form.values["date"])
+	order, page, err := s.batchOrder(r.Context(), v, form.values["title"], form.values["date"])
 	if err != nil {
 		return err
 	}

@@ -57,7 +57,7 @@ func (s *Web) ending(w http.ResponseWriter, r *http.Request, v *visit) error {
 	if err != nil {
 		return err
 	}
-	own, err := s.activity(ctx, v)
+	own, err := s.ownActivity(ctx, v)
 	if err != nil {
 		return err
 	}
@@ -80,7 +80,9 @@ func (s *Web) ending(w http.ResponseWriter, r *http.Request, v *visit) error {
 		page.Items = append(page.Items, item)
 	}
 	if v.launch.IsAdmin() {
-		page.Tabs = tabs{At: v.path(""), Class: page.Class, Current: "batches"}
+		if page.Tabs, err = s.tabs(ctx, v, "batches"); err != nil {
+			return err
+		}
 	}
 	return s.show(w, r, http.StatusOK, view{name: "ending", frame: v.frame(), page: &page})
 }
