@@ -62,14 +62,14 @@ func (d *Desk) Award(ctx context.Context, tx *sqldb.Tx, a Award) (Claim, error) 
 // Announced returns the day before which a claim of the learner is not sealed, because a
 // batch that has been confirmed has it for then; the zero time when there is none.
 func (d *Desk) Announced(ctx context.Context, organisationID, attachmentID, learner string) (time.Time, error) {
-	return announced(ctx, d.db, organisationID, attachmentID, learner, d.now())
+	return announced(ctx, d.db, Claim{OrganisationID: organisationID, AttachmentID: attachmentID, Learner: learner}, d.now())
 }
 
-func announced(ctx context.Context, q sqldb.Queryer, organisationID, attachmentID, learner string, now time.Time) (time.Time, error) {
+func announced(ctx context.Context, q sqldb.Queryer, c Claim, now time.Time) (time.Time, error) {
 	var all []time.Time
 	err := q.Select(ctx, &all, `select b.starts_at from batch_rows r join batches b on b.id = r.batch_id and b.organisation_id = r.organisation_id
 		where r.organisation_id = ? and r.learner = ? and r.outcome = '' and b.attachment_id = ? and b.state = 'running' and b.award and b.starts_at > ?
-		order by b.starts_at limit 1`, organisationID, learner, attachmentID, sqldb.UTC(now))
+		order by b.starts_at limit 1`, c.OrganisationID, c.Learner, c.AttachmentID, sqldb.UTC(now))
 	if err != nil || len(all) == 0 {
 		return time.Time{}, wrap("look for an announced batch", err)
 	}
@@ -78,7 +78,7 @@ func announced(ctx context.Context, q sqldb.Queryer, organisationID, attachmentI
 
 // sealedFrom is when a claim that is confirmed at a time may be sealed.
 func sealedFrom(ctx context.Context, tx *sqldb.Tx, c Claim, at time.Time) (time.Time, error) {
-	announced, err := announced(ctx, tx, c.OrganisationID, c.AttachmentID, c.Learner, at)
+	announced, err := announced(ctx, tx, c, at)
 	if err != nil || announced.After(at) {
 		return announced, err
 	}

@@ -168,7 +168,7 @@ func (c batchesImportCommand) Run(ctx context.Context, s *Settings, out streams)
 func readLimited(path string) ([]byte, error) {
 	from := os.Stdin
 	if path != "-" {
-		f, err := os.Open(path) //nolint:gosec // G304: the operator names the file
+		f, err := os.Open(path)
 		if err != nil {
 			return nil, fmt.Errorf("read the file of results: %w", err)
 		}

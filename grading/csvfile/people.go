@@ -1,6 +1,7 @@
 package csvfile
 
 import (
+	"maps"
 	"strings"
 
 	"github.com/sealsmith/sealsmith/lti"
@@ -52,9 +53,7 @@ func (p People) With(subjects ...string) People {
 	for _, s := range subjects {
 		out.list[s] = Person{Subject: s}
 	}
-	for s, one := range p.list {
-		out.list[s] = one
-	}
+	maps.Copy(out.list, p.list)
 	return out
 }
 

@@ -175,7 +175,7 @@ func (r *rows) name(row *Row, cells []string) {
 func sameWords(a, b string) bool {
 	words := func(s string) map[string]int {
 		n := map[string]int{}
-		for _, w := range strings.Fields(strings.ToLower(strings.ReplaceAll(s, ",", " "))) {
+		for w := range strings.FieldsSeq(strings.ToLower(strings.ReplaceAll(s, ",", " "))) {
 			n[w]++
 		}
 		return n

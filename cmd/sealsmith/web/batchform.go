@@ -22,7 +22,7 @@ func uploadedForm(r *http.Request) (fileForm, error) {
 	if err != nil {
 		return form, fmt.Errorf("%w: %w", errForm, err)
 	}
-	var fileErr error = errNoFile
+	fileErr := errNoFile
 	const mostParts, mostValue = 20, 1000
 	for range mostParts {
 		part, err := reader.NextPart()
