@@ -317,6 +317,15 @@ func TestTenancy(t *testing.T) {
 		if len(all) != 0 || len(rows) != 0 || n.Rows != 0 {
 			t.Errorf("%v %v %+v", all, rows, n)
 		}
+		of, err := c.batches.OfPerson(t.Context(), other, "r-polder", learner(0))
+		must(t, err)
+		elsewhere, err := c.batches.OfPerson(t.Context(), b.OrganisationID, "r-harbour", learner(0))
+		must(t, err)
+		own, err := c.batches.OfPerson(t.Context(), b.OrganisationID, "r-polder", learner(0))
+		must(t, err)
+		if len(of) != 0 || len(elsewhere) != 0 || len(own) != 1 || own[0].BatchID != b.ID || own[0].Family != "Berg 0000" {
+			t.Errorf("of a person: %v %v %+v", of, elsewhere, own)
+		}
 		mine, err := c.batches.List(t.Context(), b.OrganisationID, b.AttachmentID, 10)
 		must(t, err)
 		if len(mine) != 1 || mine[0].ID != b.ID {

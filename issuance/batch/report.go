@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/sealsmith/sealsmith/issuance"
 )
@@ -139,6 +140,31 @@ func (r Row) Says() string {
 
 // Name is given and family name as one.
 func (r Row) Name() string { return strings.TrimSpace(r.Given + " " + r.Family) }
+
+// OfPerson is what batches keep of a person who came through a registration: for who asks what
+// is kept about them.
+type OfPerson struct {
+	BatchID  string    `db:"batch_id" json:"batch"`
+	Title    string    `db:"title" json:"title"`
+	Activity string    `db:"attachment_id" json:"activity"`
+	Made     time.Time `db:"created_at" json:"made"`
+	Given    string    `db:"given_name" json:"given_name,omitempty"`
+	Family   string    `db:"family_name" json:"family_name,omitempty"`
+	Raw      string    `db:"raw" json:"raw,omitempty"`
+	Outcome  Outcome   `db:"outcome" json:"outcome"`
+}
+
+// OfPerson returns the rows of batches that name a person, the newest first.
+func (s *Store) OfPerson(ctx context.Context, organisationID, registrationID, learner string) ([]OfPerson, error) {
+	var all []OfPerson
+	err := s.db.Select(ctx, &all, `select r.batch_id, b.title, b.attachment_id, b.created_at, r.given_name, r.family_name, r.raw, r.outcome from batch_rows r
+		join batches b on b.id = r.batch_id and b.organisation_id = r.organisation_id join attachments a on a.id = b.attachment_id and a.organisation_id = b.organisation_id
+		where r.organisation_id = ? and r.learner = ? and a.registration_id = ? order by b.created_at desc, r.batch_id, r.number`, organisationID, learner, registrationID)
+	if err != nil {
+		return nil, fmt.Errorf("list rows of a person: %w", err)
+	}
+	return all, nil
+}
 
 // Rows returns rows of a batch in their order, those after a number, at most limit.
 func (s *Store) Rows(ctx context.Context, organisationID, id string, after, limit int) ([]Row, error) {

@@ -181,6 +181,12 @@ func TestAwardToMany(t *testing.T) {
 		t.Errorf("%d rows, %s", len(rows), report.Header().Get("Content-Type"))
 	}
 
+	asking := f.launch
+	asking.MessageType, asking.ForUser = lti.MessageDataPrivacy, "learner-1"
+	kept := f.enter(asking).get("privacy.json").Body.String()
+	if !strings.Contains(kept, `"title": "Exam of November"`) || !strings.Contains(kept, `"outcome": "awarded"`) {
+		t.Errorf("the file of what is kept: %s", kept)
+	}
 	holder := f.learner("learner-1")
 	says(t, holder.get("learn"), "Your organisation has sealed it for you: yours to save.", "It has told nobody", "Noor van den Berg", "Awarded by your organisation")
 	says(t, f.teacher.get("class"), "Awarded to many at once, not saved by the learner yet.")
