@@ -28,6 +28,7 @@ var arrows = map[string][]string{
 	"issuance":            {"grading", "templates", "hsm", "lti/fetch", "migrations"},
 	"issuance/elm":        {"templates", "hsm", "issuance/internal"},
 	"issuance/jades":      {"issuance/tsp", "issuance/revocation"},
+	"issuance/status":     {"issuance/jades"},
 	"issuance/tsp":        {},
 	"issuance/revocation": {},
 	"cmd":                 {"migrations", "hsm", "lti", "templates", "grading", "issuance"},
@@ -37,6 +38,8 @@ var arrows = map[string][]string{
 var scaffolding = map[string][]string{
 	"migrations/sqldb/sqldbtest":       {},
 	"issuance/queuetest":               {},
+	"issuance/artefacttest":            {},
+	"issuance/s3store/s3test":          {},
 	"issuance/trustlist/trustlisttest": {},
 	"hsm/demotoken":                    {"cmd"},
 	"hsm/democa":                       {"cmd", "hsm/demotoken"},

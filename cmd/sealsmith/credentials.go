@@ -120,7 +120,7 @@ func (c credentialsShowCommand) Run(ctx context.Context, s *Settings, out stream
 			return fmt.Errorf("credential %s: %w", c.ID, err)
 		}
 		shown := shownCredential{sealedCredential: describeStanding(now), Link: public.JoinPath("c", now.Link).String(), Withdrawals: []history{}}
-		credential, err := desk.Credential(ctx, o.ID, now.ClaimID)
+		credential, err := desk.CredentialByID(ctx, o.ID, now.CredentialID)
 		if err != nil {
 			return err
 		}

@@ -32,6 +32,7 @@ import (
 	"github.com/sealsmith/sealsmith/grading"
 	"github.com/sealsmith/sealsmith/hsm"
 	"github.com/sealsmith/sealsmith/issuance"
+	"github.com/sealsmith/sealsmith/issuance/artefacttest"
 	"github.com/sealsmith/sealsmith/issuance/batch"
 	"github.com/sealsmith/sealsmith/issuance/elm"
 	"github.com/sealsmith/sealsmith/issuance/pdf"
@@ -65,7 +66,7 @@ func must(tb testing.TB, err error) {
 // world is a whole server over a fresh database: real stores, the real LTI tool, a worker
 // with a key in memory. Only the platform's grades and the queue are made up.
 type world struct {
-	t         *testing.T
+	t         testing.TB
 	db        *sqldb.DB
 	pages     *web.Web
 	handler   http.Handler
@@ -77,6 +78,7 @@ type world struct {
 	batches   *batch.Store
 	worker    *issuance.Worker
 	token     *seal
+	objects   *artefacttest.Memory
 	grades    *grades
 	log       *bytes.Buffer
 	trust     *x509.CertPool
@@ -105,7 +107,7 @@ type house struct {
 	version templates.Version
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world { //nolint:thelper // as everywhere in this package
 	t.Helper()
 	w := &world{t: t, db: sqldbtest.SQLite(t), grades: &grades{}, log: &bytes.Buffer{}}
 	now := func() time.Time { return noon }
@@ -114,7 +116,8 @@ func newWorld(t *testing.T) *world {
 	must(t, err)
 	w.store = ltistore.New(w.db, now)
 	w.templates = templates.NewStore(w.db, now)
-	w.desk = issuance.NewDesk(w.db, deaf{}, now, logger)
+	w.objects = new(artefacttest.Memory)
+	w.desk = issuance.NewDesk(w.db, deaf{}, now, logger).WithObjects(w.objects)
 	w.grading = grading.NewStore(w.db, w.desk, now)
 	w.batches = batch.NewStore(w.db, w.grading, w.desk, now, logger)
 	seal := newSeal(t)
@@ -134,7 +137,7 @@ func newWorld(t *testing.T) *world {
 	printer, err := pdf.NewPrinter()
 	must(t, err)
 	pdfs := issuance.NewPDFs(issuance.PDFDeps{
-		DB: w.db, Templates: w.templates, Printer: printer, Sealer: func(string) issuance.Sealer { return seal }, Patience: time.Hour, Now: now, Logger: logger,
+		DB: w.db, Templates: w.templates, Printer: printer, Sealer: func(string) issuance.Sealer { return seal }, Patience: time.Hour, Objects: w.objects, Now: now, Logger: logger,
 	})
 	reader := &grading.Reader{Store: w.grading, Source: w.grades, Now: now, Logger: logger}
 	w.pages, err = web.New(web.Deps{

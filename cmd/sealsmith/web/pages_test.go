@@ -130,6 +130,7 @@ func shots(t *testing.T) []shot {
 	all = append(all, sealShots(t)...)
 	all = append(all, batchShots(t)...)
 	all = append(all, staffShots(t)...)
+	all = append(all, artefactShots(t)...)
 	return append(all, connectionShots(t)...)
 }
 

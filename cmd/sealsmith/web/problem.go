@@ -58,6 +58,7 @@ func sentinels() []sentinel {
 		{errForm, "form"},
 		{errTooLarge, "too-large"},
 		{errOwnConnection, "own-connection"},
+		{errNoHistory, "no-history"},
 		{errWrongPerson, "wrong-person"},
 
 		{lti.ErrNoSession, "no-session"},
@@ -86,10 +87,14 @@ func sentinels() []sentinel {
 		{issuance.ErrName, "form"},
 		{issuance.ErrCorrection, "form"},
 		{issuance.ErrSpent, "internal"},
+		{issuance.ErrFileAway, "file-away"},
+		{issuance.ErrFileDamaged, "file-damaged"},
+		{issuance.ErrFileErased, "file-erased"},
 		{issuance.ErrPDFLater, "pdf-later"}, // before its causes
 		{issuance.ErrWithdrawn, "withdrawn"},
 		{issuance.ErrSuspended, "suspended"},
 		{issuance.ErrReason, "form"},
+		{issuance.ErrListUnsigned, "list-unsigned"},
 		{issuance.ErrSecondPerson, "second-person"},
 		{issuance.ErrSamePerson, "same-person"},
 		{issuance.ErrNobody, "form"},
@@ -104,7 +109,6 @@ func sentinels() []sentinel {
 		{batch.ErrDigest, "moved-on"},
 		{batch.ErrEmpty, "form"},
 		{batch.ErrOrder, "form"},
-
 		{pdf.ErrContent, "no-pdf"},
 		{pdf.ErrStamp, "pdf-later"},
 		{pdf.ErrKey, "pdf-later"},
