@@ -49,6 +49,9 @@ type Attachment struct {
 	Mark    bool         `db:"mark"`
 	MarkURL string       `db:"mark_url"`
 	MarkAt  sql.NullTime `db:"mark_at"` // claims up to then were handed on
+	// MembershipsURL is where the platform tells who is in the course (NRPS), as of the last
+	// launch; empty: it does not.
+	MembershipsURL string `db:"memberships_url"`
 }
 
 // Rule returns what earns the credential in this course.
@@ -56,7 +59,7 @@ func (a Attachment) Rule() templates.Rule { return templates.Rule{MinPercent: a.
 
 const attachmentColumns = `select id, organisation_id, registration_id, deployment_id, context_id, context_title,
 	resource_link_id, template_id, version_id, min_percent, line_item_url, line_items_url, created_by, created_at,
-	read_at, read_error, state, copied_from, mark, mark_url, mark_at from attachments`
+	read_at, read_error, state, copied_from, mark, mark_url, mark_at, memberships_url from attachments`
 
 // Choice is what a teacher decides about an activity.
 type Choice struct {
@@ -81,7 +84,7 @@ func (s *Store) Attach(ctx context.Context, l lti.Launch, c Choice) (Attachment,
 		ID: uuid.Must(uuid.NewV7()).String(), OrganisationID: l.OrganisationID, RegistrationID: l.RegistrationID,
 		DeploymentID: l.DeploymentID, ContextID: l.Context.ID, ContextTitle: l.Context.Title,
 		TemplateID: version.TemplateID, VersionID: version.ID, MinPercent: rule.MinPercent, Mark: c.Mark,
-		LineItemsURL: l.AGS.LineItems, CreatedBy: l.User.Subject, CreatedAt: sqldb.UTC(s.now()), State: AttachmentActive,
+		LineItemsURL: l.AGS.LineItems, MembershipsURL: l.NRPS.URL, CreatedBy: l.User.Subject, CreatedAt: sqldb.UTC(s.now()), State: AttachmentActive,
 	}
 	if l.DeepLinking == nil { // the activity is there already
 		a.ResourceLinkID, a.LineItemURL = l.ResourceLink.ID, l.AGS.LineItem
@@ -119,11 +122,12 @@ func (s *Store) Launched(ctx context.Context, l lti.Launch) (Attachment, error) 
 	a.LineItemURL = cmp.Or(l.AGS.LineItem, a.LineItemURL)
 	a.LineItemsURL = cmp.Or(l.AGS.LineItems, a.LineItemsURL)
 	a.ContextTitle = cmp.Or(l.Context.Title, a.ContextTitle)
+	a.MembershipsURL = cmp.Or(l.NRPS.URL, a.MembershipsURL)
 	if a == was {
 		return a, nil
 	}
-	_, err = s.db.Exec(ctx, `update attachments set resource_link_id = ?, line_item_url = ?, line_items_url = ?, context_title = ?
-		where organisation_id = ? and id = ?`, a.ResourceLinkID, a.LineItemURL, a.LineItemsURL, a.ContextTitle, a.OrganisationID, a.ID)
+	_, err = s.db.Exec(ctx, `update attachments set resource_link_id = ?, line_item_url = ?, line_items_url = ?, context_title = ?, memberships_url = ?
+		where organisation_id = ? and id = ?`, a.ResourceLinkID, a.LineItemURL, a.LineItemsURL, a.ContextTitle, a.MembershipsURL, a.OrganisationID, a.ID)
 	if err != nil {
 		return Attachment{}, fmt.Errorf("refresh attachment: %w", err)
 	}
@@ -134,11 +138,11 @@ func (s *Store) Launched(ctx context.Context, l lti.Launch) (Attachment, error) 
 func insertAttachment(ctx context.Context, tx *sqldb.Tx, a Attachment) (int64, error) {
 	return tx.Exec(ctx, `insert into attachments (id, organisation_id, registration_id, deployment_id, context_id, context_title,
 		resource_link_id, template_id, version_id, min_percent, line_item_url, line_items_url, created_by, created_at, read_error,
-		state, copied_from, mark, mark_url)
-		values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', ?, ?, ?, '') on conflict do nothing`,
+		state, copied_from, mark, mark_url, memberships_url)
+		values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', ?, ?, ?, '', ?) on conflict do nothing`,
 		a.ID, a.OrganisationID, a.RegistrationID, a.DeploymentID, a.ContextID, a.ContextTitle, a.ResourceLinkID,
 		a.TemplateID, a.VersionID, a.MinPercent, a.LineItemURL, a.LineItemsURL, a.CreatedBy, a.CreatedAt,
-		a.State, a.CopiedFrom, a.Mark)
+		a.State, a.CopiedFrom, a.Mark, a.MembershipsURL)
 }
 
 func (s *Store) find(ctx context.Context, l lti.Launch) (Attachment, error) {
@@ -159,6 +163,16 @@ func (s *Store) Attachment(ctx context.Context, organisationID, id string) (Atta
 	var a Attachment
 	err := s.db.Get(ctx, &a, attachmentColumns+` where organisation_id = ? and id = ?`, organisationID, id)
 	return a, notFound(err, "read attachment")
+}
+
+// Attachments returns the activities of an organisation, the newest first, at most limit:
+// for operators.
+func (s *Store) Attachments(ctx context.Context, organisationID string, limit int) ([]Attachment, error) {
+	var all []Attachment
+	if err := s.db.Select(ctx, &all, attachmentColumns+` where organisation_id = ? order by created_at desc, id desc limit ?`, organisationID, limit); err != nil {
+		return nil, fmt.Errorf("list attachments: %w", err)
+	}
+	return all, nil
 }
 
 // Due returns the attachments of all organisations that have a line item and were not

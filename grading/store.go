@@ -76,30 +76,71 @@ func NewStore(db *sqldb.DB, claims Claims, now func() time.Time) *Store {
 }
 
 // Record keeps an observation as evidence, decides, and when the decision is a new one
-// stores it, with the claim it opens, in the same transaction. An observation that is
-// the same as the last one changes nothing and returns the decision that stands.
+// stores it, with the claim it opens, in the same transaction. An observation that is no
+// news changes nothing and returns the decision that stands, see news.
 func (s *Store) Record(ctx context.Context, a Attachment, source string, o Observation) (Decided, error) {
-	sum := sha256.Sum256(o.Raw)
-	e := Evidence{
-		ID: uuid.Must(uuid.NewV7()).String(), OrganisationID: a.OrganisationID, AttachmentID: a.ID, Learner: o.Learner, Source: source,
-		Score: o.Score, Maximum: o.Maximum, Raw: string(o.Raw), RawSHA256: hex.EncodeToString(sum[:]), ObservedAt: sqldb.UTC(s.now()),
-	}
-	last, err := Latest(ctx, s.db, a.OrganisationID, a.ID, o.Learner)
-	if err == nil && last.Evidence.RawSHA256 == e.RawSHA256 && last.Evidence.Source == source && last.VersionID == a.VersionID {
-		return last, nil
-	}
-	if err != nil && !errors.Is(err, ErrUndecided) {
-		return Decided{}, err
-	}
-	d := Decided{
-		Decision: Decide(a.Rule(), e), ID: uuid.Must(uuid.NewV7()).String(), VersionID: a.VersionID,
-		Learner: o.Learner, Evidence: e, At: e.ObservedAt,
+	d, isNews, err := s.judge(ctx, s.db, a, source, o)
+	if err != nil || !isNews {
+		return d, err
 	}
 	err = s.db.InTx(ctx, func(tx *sqldb.Tx) error { return s.store(ctx, tx, a, &d) })
 	if err != nil {
 		return Decided{}, fmt.Errorf("store decision: %w", err)
 	}
 	return d, nil
+}
+
+// RecordIn is Record inside a transaction of the caller, who notes something beside it.
+func (s *Store) RecordIn(ctx context.Context, tx *sqldb.Tx, a Attachment, source string, o Observation) (Decided, error) {
+	d, isNews, err := s.judge(ctx, tx, a, source, o)
+	if err != nil || !isNews {
+		return d, err
+	}
+	if err := s.store(ctx, tx, a, &d); err != nil {
+		return Decided{}, fmt.Errorf("store decision: %w", err)
+	}
+	return d, nil
+}
+
+// judge decides on an observation, or returns the decision that stands when it is no news.
+func (s *Store) judge(ctx context.Context, q sqldb.Queryer, a Attachment, source string, o Observation) (d Decided, isNews bool, err error) {
+	sum := sha256.Sum256(o.Raw)
+	e := Evidence{
+		ID: uuid.Must(uuid.NewV7()).String(), OrganisationID: a.OrganisationID, AttachmentID: a.ID, Learner: o.Learner, Source: source,
+		Score: o.Score, Maximum: o.Maximum, Raw: string(o.Raw), RawSHA256: hex.EncodeToString(sum[:]), ObservedAt: sqldb.UTC(s.now()),
+	}
+	last, err := Latest(ctx, q, a.OrganisationID, a.ID, o.Learner)
+	if err == nil {
+		if isNews, err = news(ctx, q, a, last, e); err == nil && !isNews {
+			return last, false, nil
+		}
+	}
+	if err != nil && !errors.Is(err, ErrUndecided) {
+		return Decided{}, false, err
+	}
+	return Decided{
+		Decision: Decide(a.Rule(), e), ID: uuid.Must(uuid.NewV7()).String(), VersionID: a.VersionID,
+		Learner: o.Learner, Evidence: e, At: e.ObservedAt,
+	}, true, nil
+}
+
+// news says whether e is to be decided on although last stands. Where several sources speak
+// of one learner, a gradebook and a file of grades, the newest word counts: what a source
+// has said before is not new because it is read again, and its silence takes back only what
+// it has said itself.
+func news(ctx context.Context, q sqldb.Queryer, a Attachment, last Decided, e Evidence) (bool, error) {
+	if last.Evidence.Source == e.Source {
+		return last.Evidence.RawSHA256 != e.RawSHA256 || last.VersionID != a.VersionID, nil
+	}
+	if !e.Score.Valid {
+		return false, nil
+	}
+	own, err := oneDecided(ctx, q, decidedColumns+` where d.organisation_id = ? and d.attachment_id = ? and d.learner = ? and e.source = ? order by d.decided_at desc, d.id desc limit 1`,
+		a.OrganisationID, a.ID, e.Learner, e.Source)
+	if errors.Is(err, ErrUndecided) {
+		return true, nil
+	}
+	return err == nil && own.Evidence.RawSHA256 != e.RawSHA256, err
 }
 
 // store writes evidence, decision and claim. The same raw record may come again after

@@ -45,13 +45,14 @@ type Claim struct {
 	LeaseUntil     sql.NullTime `db:"lease_until"`
 	LastError      string       `db:"last_error"` // in words, for an operator
 	BatchID        string       `db:"batch_id"`   // line in which it waits; empty: its learner has claimed it
-	Revision       int          `db:"revision"`   // of its content; 1 until the name is corrected
+	Revision       int          `db:"revision"`   // of its content; 1 until the name is corrected or it is renewed
+	Term           int          `db:"term"`       // revision with which its present term began: 1, or that of the last renewal
 	CreatedAt      time.Time    `db:"created_at"`
 	UpdatedAt      time.Time    `db:"updated_at"`
 }
 
 const claimNames = `id, organisation_id, attachment_id, decision_id, version_id, registration_id, learner, state,
-	given_name, family_name, consent_at, attempts, not_before, lease_token, lease_until, last_error, batch_id, revision, created_at, updated_at`
+	given_name, family_name, consent_at, attempts, not_before, lease_token, lease_until, last_error, batch_id, revision, term, created_at, updated_at`
 
 // Credential is what a claim became, in one revision of it. Payload is set before the key is touched and never
 // changes; Sealed is set once.
@@ -60,6 +61,7 @@ type Credential struct {
 	OrganisationID string              `db:"organisation_id"`
 	ClaimID        string              `db:"claim_id"`
 	IssuedAt       time.Time           `db:"issued_at"`
+	ValidUntil     sql.NullTime        `db:"valid_until"` // as the payload says; null: it does not end
 	Payload        []byte              `db:"payload"`
 	PayloadSHA256  string              `db:"payload_sha256"`
 	KeyID          string              `db:"key_id"` // hex SHA-256 of the seal certificate; empty until sealed
@@ -74,7 +76,7 @@ type Credential struct {
 }
 
 //nolint:gosec // G101: a query, no secret
-const credentialFrom = `select k.id, k.organisation_id, k.claim_id, k.issued_at, k.payload, k.payload_sha256, k.key_id,
+const credentialFrom = `select k.id, k.organisation_id, k.claim_id, k.issued_at, k.valid_until, k.payload, k.payload_sha256, k.key_id,
 	case when coalesce(p.file_object, '') <> '' then null else coalesce(p.file, k.sealed) end as sealed,
 	coalesce(p.level, 'B') as level, coalesce(p.goal, 'B') as goal, k.sealed_at, k.link, k.revision, coalesce(k.replaces, '') as replaces, k.created_at,
 	k.sealed_object, k.sealed_sha256, k.sealed_bytes, k.erased_at, p.file_object, p.file_sha256, p.file_bytes
@@ -262,8 +264,12 @@ func (d *Desk) Confirm(ctx context.Context, organisationID, attachmentID, learne
 		}
 		at := sqldb.UTC(d.now())
 		c.DecisionID, c.VersionID = standing.ID, standing.VersionID
+		due, err := sealedFrom(ctx, tx, c, at)
+		if err != nil {
+			return err
+		}
 		n, err := tx.Exec(ctx, `update claims set state = ?, given_name = ?, family_name = ?, consent_at = ?, decision_id = ?, version_id = ?, not_before = ?, updated_at = ?
-			where organisation_id = ? and id = ? and state = ?`, Queued, name.Given, name.Family, at, c.DecisionID, c.VersionID, at, at, organisationID, c.ID, Open)
+			where organisation_id = ? and id = ? and state = ?`, Queued, name.Given, name.Family, at, c.DecisionID, c.VersionID, due, at, organisationID, c.ID, Open)
 		if err != nil {
 			return fmt.Errorf("queue claim: %w", err)
 		}
@@ -272,7 +278,7 @@ func (d *Desk) Confirm(ctx context.Context, organisationID, attachmentID, learne
 			return err
 		}
 		fresh = true
-		c.State, c.GivenName, c.FamilyName, c.ConsentAt, c.NotBefore, c.UpdatedAt = Queued, name.Given, name.Family, sql.NullTime{Time: at, Valid: true}, at, at
+		c.State, c.GivenName, c.FamilyName, c.ConsentAt, c.NotBefore, c.UpdatedAt = Queued, name.Given, name.Family, sql.NullTime{Time: at, Valid: true}, due, at
 		return sqldb.Audit(ctx, tx, sqldb.Event{OrganisationID: organisationID, At: at, Actor: "learner", Action: "claim confirmed", Subject: c.ID})
 	})
 	if err != nil {

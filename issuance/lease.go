@@ -71,9 +71,9 @@ func (w *Worker) intent(ctx context.Context, c Claim, cred Credential) error {
 		if n == 0 {
 			return errLeaseLost
 		}
-		_, err = tx.Exec(ctx, `insert into credentials (id, organisation_id, claim_id, issued_at, payload, payload_sha256, key_id, link, created_at, revision, replaces)
-			values (?, ?, ?, ?, ?, ?, '', ?, ?, ?, ?)`,
-			cred.ID, cred.OrganisationID, cred.ClaimID, cred.IssuedAt, cred.Payload, cred.PayloadSHA256, cred.Link, cred.CreatedAt,
+		_, err = tx.Exec(ctx, `insert into credentials (id, organisation_id, claim_id, issued_at, valid_until, payload, payload_sha256, key_id, link, created_at, revision, replaces)
+			values (?, ?, ?, ?, ?, ?, ?, '', ?, ?, ?, ?)`,
+			cred.ID, cred.OrganisationID, cred.ClaimID, cred.IssuedAt, cred.ValidUntil, cred.Payload, cred.PayloadSHA256, cred.Link, cred.CreatedAt,
 			cred.Revision, sql.NullString{String: cred.Replaces, Valid: cred.Replaces != ""})
 		if err != nil {
 			return fmt.Errorf("store intent: %w", err)
@@ -90,9 +90,9 @@ func (w *Worker) intent(ctx context.Context, c Claim, cred Credential) error {
 // intent has grown old. A worker that has lost its lease must not: the new holder may be
 // sealing the payload that stands.
 func (w *Worker) rewrite(ctx context.Context, c Claim, cred Credential) error {
-	n, err := w.DB.Exec(ctx, `update credentials set payload = ?, payload_sha256 = ?, issued_at = ? where organisation_id = ? and id = ? and sealed_at is null
+	n, err := w.DB.Exec(ctx, `update credentials set payload = ?, payload_sha256 = ?, issued_at = ?, valid_until = ? where organisation_id = ? and id = ? and sealed_at is null
 		and exists (select 1 from claims where claims.id = credentials.claim_id and claims.state = ? and claims.lease_token = ?)`,
-		cred.Payload, cred.PayloadSHA256, cred.IssuedAt, cred.OrganisationID, cred.ID, Sealing, c.LeaseToken)
+		cred.Payload, cred.PayloadSHA256, cred.IssuedAt, cred.ValidUntil, cred.OrganisationID, cred.ID, Sealing, c.LeaseToken)
 	if err != nil {
 		return fmt.Errorf("rewrite intent: %w", err)
 	}

@@ -108,6 +108,9 @@ func (d *Desk) Drop(ctx context.Context, organisationID, claimID, by string) err
 			if err != nil {
 				return err
 			}
+			if c.Revision > 1 && c.Revision == c.Term {
+				return refused{"it has a credential already, and what waits is its renewal: try it again"}
+			}
 			if c.Revision > 1 {
 				return refused{"it has a credential already, and what waits is a correction: sealsmith corrections"}
 			}

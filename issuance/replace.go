@@ -26,14 +26,14 @@ func (w *Worker) replaced(ctx context.Context, c Claim) (string, error) {
 	return old.ID, nil
 }
 
-// firstIssue is when the first credential of the claim was issued: no award is later, and it is
-// the same in all revisions.
+// firstIssue is when the first credential of the claim's term was issued: no award is later, its
+// end counts from then, and it is the same in all revisions but those that renew.
 func (w *Worker) firstIssue(ctx context.Context, c Claim, cred Credential) (time.Time, error) {
-	if c.Revision == 1 {
+	if c.Revision == c.Term {
 		return cred.IssuedAt, nil
 	}
 	var at time.Time
-	err := w.DB.Get(ctx, &at, `select issued_at from credentials where organisation_id = ? and claim_id = ? and revision = 1`, c.OrganisationID, c.ID)
+	err := w.DB.Get(ctx, &at, `select issued_at from credentials where organisation_id = ? and claim_id = ? and revision = ?`, c.OrganisationID, c.ID, c.Term)
 	if err != nil {
 		return at, fmt.Errorf("read when the first credential was issued: %w", err)
 	}

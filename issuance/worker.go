@@ -3,6 +3,7 @@ package issuance
 import (
 	"context"
 	"crypto/x509"
+	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -429,6 +430,7 @@ func (w *Worker) build(cred *Credential, in elm.Input) error {
 		return &CheckFailed{Err: fmt.Errorf("build: %w", err)}
 	}
 	cred.Payload, cred.PayloadSHA256 = payload, digest(payload)
+	cred.ValidUntil = sql.NullTime{Time: in.ValidUntil(), Valid: !in.ValidUntil().IsZero()}
 	return nil
 }
 
@@ -453,7 +455,7 @@ func (w *Worker) input(ctx context.Context, c Claim, cred Credential, organisati
 	}
 	return elm.Input{
 		CredentialID: cred.ID, Number: number(organisation.Slug, cred.ID, cred.IssuedAt.Year()),
-		IssuedAt: cred.IssuedAt.UTC(), AwardedAt: awarded.UTC(), Awarding: organisation, Version: version,
+		IssuedAt: cred.IssuedAt.UTC(), ValidSince: issued.UTC(), AwardedAt: awarded.UTC(), Awarding: organisation, Version: version,
 		Learner: elm.Learner{GivenName: c.GivenName, FamilyName: c.FamilyName, Identifier: c.Learner},
 		Score:   decision.Evidence.Score.Float64, Maximum: decision.Evidence.Maximum,
 		VerifyURL: w.PublicURL.JoinPath("c", cred.Link).String(), Replaces: cred.Replaces,

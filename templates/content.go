@@ -1,5 +1,7 @@
 package templates
 
+import "time"
+
 // Text is one text in several languages: ISO 639-1 code to plain text. At least the
 // primary language of the content is there.
 type Text map[string]string
@@ -62,6 +64,21 @@ type Content struct {
 	// SecondPerson demands that a second person confirms before a credential of this version
 	// is revoked. It is a rule of the house and stands in no credential.
 	SecondPerson bool `json:"second_person,omitempty"`
+	// Validity is after how many months a credential ends, counted from its sealing; 0: it
+	// does not end (Annex I knows no end; ELM has validUntil).
+	Validity int `json:"validity_months,omitempty"`
+}
+
+// ValidUntil is when a credential of this content ends that was issued at a time: the last
+// second of the day, in UTC, so that the day that people read belongs to it. Of a month that
+// is shorter, it is the last day. The zero time says that it does not end.
+func (c Content) ValidUntil(issued time.Time) time.Time {
+	if c.Validity == 0 {
+		return time.Time{}
+	}
+	y, m, d := issued.UTC().Date()
+	last := time.Date(y, m+time.Month(c.Validity)+1, 0, 0, 0, 0, 0, time.UTC).Day()
+	return time.Date(y, m+time.Month(c.Validity), min(d, last), 23, 59, 59, 0, time.UTC)
 }
 
 // Outcome is one learning outcome with the ESCO skills it leads to.

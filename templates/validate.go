@@ -23,6 +23,7 @@ const (
 	maxSkills   = 10
 	maxECTS     = 60
 	maxURL      = 500
+	maxValidity = 240 // months
 )
 
 // Hours of work that make one ECTS credit (ECTS Users' Guide 2015, page 10).
@@ -106,6 +107,9 @@ func (c Content) Validate() error {
 	v.webPage("homepage", c.Homepage)
 	if r := c.Rule.MinPercent; math.IsNaN(r) || r <= 0 || r > 100 {
 		v.add("rule.min_percent", "write a percentage above 0 and up to 100")
+	}
+	if c.Validity < 0 || c.Validity > maxValidity {
+		v.add("validity_months", "write a number of months, at most %d, or leave it empty for credentials that do not end", maxValidity)
 	}
 	return v.err()
 }

@@ -6,6 +6,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -217,4 +218,31 @@ func FuzzTemplateJSON(f *testing.F) {
 			t.Fatalf("read differently (%v):\n%s", err, cmp.Diff(first, second))
 		}
 	})
+}
+
+func TestValidity(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		months       int
+		issued, want string
+	}{
+		{0, "2026-11-28T12:00:00Z", ""},
+		{24, "2026-11-28T12:00:00Z", "2028-11-28T23:59:59Z"},
+		{1, "2027-01-31T00:00:00Z", "2027-02-28T23:59:59Z"},
+		{13, "2027-01-31T23:59:59Z", "2028-02-29T23:59:59Z"},
+		{12, "2028-02-29T08:00:00Z", "2029-02-28T23:59:59Z"},
+		{1, "2026-11-30T23:30:00-02:00", "2027-01-01T23:59:59Z"}, // the day is that of UTC
+	} {
+		issued, err := time.Parse(time.RFC3339, test.issued)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if until := (templates.Content{Validity: test.months}).ValidUntil(issued); !until.IsZero() {
+			got = until.Format(time.RFC3339)
+		}
+		if got != test.want {
+			t.Errorf("%d months from %s: %q, want %q", test.months, test.issued, got, test.want)
+		}
+	}
 }

@@ -20,6 +20,7 @@ import (
 
 	"github.com/sealsmith/sealsmith/grading"
 	"github.com/sealsmith/sealsmith/issuance"
+	"github.com/sealsmith/sealsmith/issuance/batch"
 	"github.com/sealsmith/sealsmith/issuance/elm"
 	"github.com/sealsmith/sealsmith/issuance/redisqueue"
 	"github.com/sealsmith/sealsmith/lti/ltistore"
@@ -52,6 +53,7 @@ type app struct {
 	templates *templates.Store
 	grading   *grading.Store
 	desk      *issuance.Desk
+	batches   *batch.Store
 	pages     *elm.Renderer
 	pdfs      *issuance.PDFs
 	trusted   *trusted
@@ -102,6 +104,7 @@ func newApp(ctx context.Context, s Settings, logger *slog.Logger) (*app, error) 
 	a.templates = templates.NewStore(a.db, time.Now)
 	a.desk = issuance.NewDesk(a.db, a.queue, time.Now, logger).WithObjects(a.objects)
 	a.grading = grading.NewStore(a.db, a.desk, time.Now)
+	a.batches = batch.NewStore(a.db, a.grading, a.desk, time.Now, logger)
 	if a.pdfs, err = a.newPDFs(); err != nil {
 		return nil, errors.Join(err, a.close())
 	}

@@ -42,7 +42,7 @@ func (a *app) front() (front, error) {
 		Claimed: a.desk, Attachments: a.grading, Columns: services, Scores: scores, Outcomes: a.lti, Versions: a.templates, Now: time.Now, Logger: a.logger,
 	}
 	handler, err := a.router(client, services, reader, notices)
-	return front{handler, []func(context.Context){a.housekeeping, a.traces.Run, gradeLoop(reader), notices.Run, scores.Run, marker.Run}}, err
+	return front{handler, []func(context.Context){a.housekeeping, a.traces.Run, gradeLoop(reader), notices.Run, scores.Run, marker.Run, a.batches.Run}}, err
 }
 
 func (a *app) router(client func(lti.Registration) *http.Client, services *lti.Services, reader *grading.Reader, notices *lti.Subscriber) (http.Handler, error) {
@@ -65,7 +65,7 @@ func (a *app) router(client func(lti.Registration) *http.Client, services *lti.S
 	}
 	pages, err = web.New(web.Deps{
 		Roster:    services.Members,
-		PublicURL: a.public, LTI: tool, Registrations: a.lti, Templates: a.templates, Grading: a.grading, Reader: reader, Desk: a.desk, PDFs: a.pdfs,
+		PublicURL: a.public, LTI: tool, Registrations: a.lti, Templates: a.templates, Grading: a.grading, Reader: reader, Desk: a.desk, Batches: a.batches, PDFs: a.pdfs,
 		Sealing: a.sealing, Tokens: a.tokens, Stamps: a.stamps, Level: a.level(), Verify: a.verify, Ready: a.ready, Now: time.Now, Logger: a.logger, Version: version,
 		Check: func(ctx context.Context, r lti.Registration) []lti.Finding {
 			found, err := checkPlatform(ctx, a.lti, client, r, a.logger)

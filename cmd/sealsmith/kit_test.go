@@ -235,7 +235,8 @@ func newRig(t *testing.T) *rig {
 }
 
 // newRigBy has a seal certificate of ca, or of an authority that nobody can ask.
-func newRigBy(t *testing.T, ca *democa.CA) *rig {
+// The LMS has more users besides its own.
+func newRigBy(t *testing.T, ca *democa.CA, more ...demolms.User) *rig {
 	t.Helper()
 	r := &rig{dir: t.TempDir(), command: []string{"serve"}}
 	var err error
@@ -246,7 +247,7 @@ func newRigBy(t *testing.T, ca *democa.CA) *rig {
 	port := freePort(t)
 	r.url = "http://localhost:" + port
 	r.settings = []string{"SEALSMITH_DIR=" + r.dir, "SEALSMITH_LISTEN=127.0.0.1:" + port, "SEALSMITH_TOKEN=" + r.token.TokenURI, "SEALSMITH_TRUST=" + r.token.CAFile}
-	r.platform(t)
+	r.platform(t, more)
 	r.db, err = sqldb.Open(t.Context(), "sqlite:"+filepath.Join(r.dir, "sealsmith.db"))
 	must(t, err)
 	t.Cleanup(func() { must(t, r.db.Close()) })
@@ -256,12 +257,14 @@ func newRigBy(t *testing.T, ca *democa.CA) *rig {
 }
 
 // platform starts the LMS, and registers it as an operator does.
-func (r *rig) platform(t *testing.T) {
+func (r *rig) platform(t *testing.T, more []demolms.User) {
 	t.Helper()
+	site := demolms.PolderSite()
+	site.Users = append(site.Users, more...)
 	server := httptest.NewUnstartedServer(nil)
 	var err error
 	r.lms, err = demolms.New(demolms.Config{
-		Issuer: "http://" + server.Listener.Addr().String(), Site: demolms.PolderSite(), Now: time.Now,
+		Issuer: "http://" + server.Listener.Addr().String(), Site: site, Now: time.Now,
 		Tools: []demolms.Tool{{ClientID: "sealsmith", LoginURL: r.url + "/lti/login", LaunchURL: r.url + "/lti/launch", JWKSURL: r.url + "/lti/jwks"}},
 	})
 	must(t, err)

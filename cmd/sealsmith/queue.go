@@ -53,7 +53,11 @@ type queuedClaim struct {
 }
 
 func describeClaim(c issuance.Claim) queuedClaim {
-	q := queuedClaim{ID: c.ID, State: string(c.State), Since: c.ConsentAt.Time.UTC(), Attempts: c.Attempts, Why: c.LastError}
+	since := c.ConsentAt.Time
+	if !c.ConsentAt.Valid { // awarded by a batch
+		since = c.CreatedAt
+	}
+	q := queuedClaim{ID: c.ID, State: string(c.State), Since: since.UTC(), Attempts: c.Attempts, Why: c.LastError}
 	if c.State == issuance.Queued {
 		q.NextTry = c.NotBefore.UTC()
 	}

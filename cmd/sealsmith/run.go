@@ -40,6 +40,7 @@ type cli struct {
 	Status        statusCommand        `cmd:"" help:"Status lists: what they say, until when, and where a credential stands."`
 	Kit           kitCommand           `cmd:"" help:"The issuer-gone kit: what checks credentials when this server is no more." name:"kit"`
 	Queue         queueCommand         `cmd:"" help:"What waits for the seal, and what has stopped."`
+	Batches       batchesCommand       `cmd:"" help:"Many learners at once: awards, and files of results."`
 	Reconcile     reconcileCommand     `cmd:"" help:"After a backup of the database was restored: bring back what was sealed since, and let sealing go on."`
 	Artefacts     artefactsCommand     `cmd:"" help:"The files of credentials: where they are, whether they are whole, carrying them to an object store and back."`
 	Audit         auditCommand         `cmd:"" help:"The audit trail: who did what to which claim, key and template."`

@@ -173,6 +173,9 @@ func (b *builder) credential(pages []Page) credential {
 		ValidFrom:          moment(in.IssuedAt),
 		Context:            []string{contextVC, contextEDC},
 	}
+	if until := in.ValidUntil(); !until.IsZero() {
+		c.ValidUntil, c.ExpirationDate = moment(until), moment(until)
+	}
 	if in.Number != "" {
 		c.Identifier = []identifier{{ID: b.id("identifier"), Type: "Identifier", Notation: in.Number, SchemeName: "Certificate number"}}
 	}

@@ -234,6 +234,10 @@ func (c *checker) issuerAndMandate(root node, in Input) {
 // compare wants the payload to say what the input says.
 func (p *Problems) compare(root node, in Input) {
 	lang, content := in.primary(), in.Version.Content
+	until := ""
+	if end := in.ValidUntil(); !end.IsZero() {
+		until = moment(end)
+	}
 	subject, issuer := root.node("credentialSubject"), root.node("issuer")
 	claim := subject.node("hasClaim")
 	body := claim.node("awardedBy").node("awardingBody")
@@ -255,6 +259,8 @@ func (p *Problems) compare(root node, in Input) {
 		{"issued", root.str("issued"), moment(in.IssuedAt)},
 		{"issuanceDate", root.str("issuanceDate"), moment(in.IssuedAt)},
 		{"validFrom", root.str("validFrom"), moment(in.IssuedAt)},
+		{"validUntil", root.str("validUntil"), until},
+		{"expirationDate", root.str("expirationDate"), until},
 		{"awardingDate", claim.node("awardedBy").str("awardingDate"), moment(in.AwardedAt)},
 		{"credentialSubject.fullName", subject.first("fullName", lang), in.Learner.FullName()},
 		{"credentialSubject.givenName", subject.first("givenName", lang), in.Learner.GivenName},

@@ -149,3 +149,25 @@ func TestBuildRefusesPages(t *testing.T) {
 		t.Error("built with a page that is no PNG")
 	}
 }
+
+// TestCheckComparesTheEnd: a payload that ends another day than was to be sealed, or in one
+// of its two members only, is refused.
+func TestCheckComparesTheEnd(t *testing.T) {
+	t.Parallel()
+	in, payload := goldenCases()[6].build(t)
+	if until := in.ValidUntil(); until.IsZero() || !strings.Contains(string(payload), `"validUntil":"`+until.Format(time.RFC3339)+`","expirationDate":"`+until.Format(time.RFC3339)+`"`) {
+		t.Fatalf("the end is not in both members: %s", until)
+	}
+	longer := in
+	longer.Version.Content.Validity = 36
+	since := in
+	since.ValidSince = in.IssuedAt.AddDate(0, -3, 0)
+	endless := in
+	endless.Version.Content.Validity = 0
+	for name, other := range map[string]elm.Input{"longer": longer, "counted from earlier": since, "endless": endless} {
+		err := elm.Check(payload, other)
+		if err == nil || !strings.Contains(err.Error(), "validUntil: is ") || !strings.Contains(err.Error(), "expirationDate: is ") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -30,28 +30,30 @@ type golden struct {
 	langs   []string
 
 	replaces string
+	months   int // of validity
 }
 
 // goldenCases covers both starters, both kinds of seal, and names that forms get wrong.
 func goldenCases() []golden {
 	return []golden{
-		{"food-own", food, ownSeal(), elm.Learner{GivenName: "Maija", FamilyName: "Meikäläinen", Email: "maija@example.org", Identifier: "8c1f"}, []string{"en"}, ""},
-		{"food-mandate-greek", food, alliance(), elm.Learner{GivenName: "Κωνσταντίνος", FamilyName: "Παπαδόπουλος"}, []string{"en", "nl"}, ""},
-		{"food-own-script", food, ownSeal(), elm.Learner{GivenName: `<script>alert("1")</script>`, FamilyName: `O'Brien & "Söhne" \ </x>`, Email: `a"b c<d>@example.org`}, []string{"en"}, ""},
+		{"food-own", food, ownSeal(), elm.Learner{GivenName: "Maija", FamilyName: "Meikäläinen", Email: "maija@example.org", Identifier: "8c1f"}, []string{"en"}, "", 0},
+		{"food-mandate-greek", food, alliance(), elm.Learner{GivenName: "Κωνσταντίνος", FamilyName: "Παπαδόπουλος"}, []string{"en", "nl"}, "", 0},
+		{"food-own-script", food, ownSeal(), elm.Learner{GivenName: `<script>alert("1")</script>`, FamilyName: `O'Brien & "Söhne" \ </x>`, Email: `a"b c<d>@example.org`}, []string{"en"}, "", 0},
 		{"food-own-long", food, ownSeal(), elm.Learner{
 			GivenName:  "María de los Ángeles Guadalupe Concepción Esperanza",
 			FamilyName: "Fernández de Córdoba y Álvarez de Toledo-Wolfeschlegelsteinhausenbergerdorff",
-		}, []string{"nl"}, ""},
-		{"ai-own-single-name", ai, ownSeal(), elm.Learner{GivenName: "Sukarno"}, []string{"en"}, ""},
-		{"ai-mandate-apostrophe", ai, alliance(), elm.Learner{GivenName: "Zoë-Ann", FamilyName: "d’Arc-ʻOkina N'Dour", Identifier: "urn:lms:7/ü"}, []string{"en", "nl"}, ""},
-		{"food-own-replaces-arabic", food, ownSeal(), elm.Learner{GivenName: "ليلى", FamilyName: "حدّاد"}, []string{"en", "nl"}, "0b9d7c1e-5f4a-4e0e-8a44-6f2a9f0e3c55"},
+		}, []string{"nl"}, "", 0},
+		{"ai-own-single-name", ai, ownSeal(), elm.Learner{GivenName: "Sukarno"}, []string{"en"}, "", 0},
+		{"ai-mandate-apostrophe", ai, alliance(), elm.Learner{GivenName: "Zoë-Ann", FamilyName: "d’Arc-ʻOkina N'Dour", Identifier: "urn:lms:7/ü"}, []string{"en", "nl"}, "", 0},
+		{"food-own-ending", food, ownSeal(), elm.Learner{GivenName: "Maija", FamilyName: "Meikäläinen", Identifier: "8c1f"}, []string{"en"}, "", 24},
+		{"food-own-replaces-arabic", food, ownSeal(), elm.Learner{GivenName: "ليلى", FamilyName: "حدّاد"}, []string{"en", "nl"}, "0b9d7c1e-5f4a-4e0e-8a44-6f2a9f0e3c55", 0},
 	}
 }
 
 func (g golden) build(tb testing.TB) (elm.Input, []byte) {
 	tb.Helper()
 	in := input(tb, g.slug)
-	in.Issuer, in.Learner, in.Replaces = g.seal, g.learner, g.replaces
+	in.Issuer, in.Learner, in.Replaces, in.Version.Content.Validity = g.seal, g.learner, g.replaces, g.months
 	pages := make([]elm.Page, 0, len(g.langs))
 	for _, l := range g.langs {
 		pages = append(pages, elm.Page{Language: l, PNG: tinyPNG})

@@ -28,6 +28,10 @@ type Input struct {
 	Number string
 	// IssuedAt is the moment of sealing, in UTC and whole seconds.
 	IssuedAt time.Time
+	// ValidSince is from when the validity counts; zero: IssuedAt. Of a credential that takes
+	// the place of a wrong one it is when that one was issued: correcting a name prolongs
+	// nothing.
+	ValidSince time.Time
 	// AwardedAt is when the decision fell.
 	AwardedAt time.Time
 	// Issuer is what the seal certificate says of its owner.
@@ -69,6 +73,15 @@ type Page struct {
 // ByMandate reports whether the organisation that seals is another than the one that awards.
 func (in Input) ByMandate() bool {
 	return in.Awarding.Identifier != in.Issuer.OrganisationIdentifier
+}
+
+// ValidUntil is when the credential ends; the zero time says that it does not.
+func (in Input) ValidUntil() time.Time {
+	since := in.ValidSince
+	if since.IsZero() {
+		since = in.IssuedAt
+	}
+	return in.Version.Content.ValidUntil(since)
 }
 
 // replaces is the id in the file of the credential whose place this one takes, or "".

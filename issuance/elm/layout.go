@@ -89,6 +89,9 @@ func (d *drawing) result() {
 // issue sets what every copy has of its own: date, number and QR code.
 func (d *drawing) issue(code *qr.Code) {
 	d.line(serif(21), left, 1181, 250, d.w.day(d.in.IssuedAt), engrave.Dark)
+	if until := d.in.ValidUntil(); !until.IsZero() {
+		d.line(sans(14), left, 1201, 250, d.w.page.until+" "+d.w.day(until), engrave.Dark)
+	}
 	d.line(serif(21), left, 1248, 250, d.in.Number, engrave.Dark)
 	n := code.Size
 	scale := qrSize / n // at least 2: a code has at most 61 modules

@@ -21,6 +21,8 @@ type credential struct {
 	Issued             string           `json:"issued"`
 	Issuer             organisation     `json:"issuer"`
 	ValidFrom          string           `json:"validFrom"`
+	ValidUntil         string           `json:"validUntil,omitempty"`     // of our shapes' own namespace
+	ExpirationDate     string           `json:"expirationDate,omitempty"` // the same, for readers of VC 1.1
 	Context            []string         `json:"@context"`
 }
 

@@ -54,7 +54,7 @@ type Picture struct {
 // Element is one element of Annex I with its values in plain words.
 type Element struct {
 	// Key names the element: learner, title, country, awarding_body, issued, outcomes, workload, level, assessment,
-	// participation, quality; optional: prerequisites, supervision, grade, stackability, further; and skills (ESCO).
+	// participation, quality; optional: valid_until, prerequisites, supervision, grade, stackability, further; and skills (ESCO).
 	Key string
 	// Label is the name of the element in the language read, English when we have no words for it.
 	Label string
@@ -74,6 +74,7 @@ var elementLabels = []struct {
 	{"country", "Country of the issuer", "Land van de uitgever", true},
 	{"awarding_body", "Awarding body", "Uitreikende instelling", true},
 	{"issued", "Date of issue", "Datum van uitgifte", true},
+	{"valid_until", "Valid until", "Geldig tot en met", false},
 	{"outcomes", "Learning outcomes", "Leerresultaten", true},
 	{"workload", "Notional workload", "Studielast", true},
 	{"level", "Level", "Niveau", true},
@@ -230,6 +231,9 @@ func (r *reader) envelope(c Content) {
 	}
 	if !c.IssuedAt.IsZero() {
 		r.put("issued", c.IssuedAt.Format(time.DateOnly))
+	}
+	if !c.ValidUntil.IsZero() {
+		r.put("valid_until", c.ValidUntil.Format(time.DateOnly))
 	}
 	if len(r.values["title"]) == 0 {
 		r.put("title", c.Title)

@@ -51,7 +51,7 @@ func TestReadOwn(t *testing.T) {
 			want := []any{
 				"urn:credential:" + in.CredentialID, in.Version.Content.Title["en"], in.Number, in.Learner.FullName(),
 				in.Issuer.Organisation, in.Issuer.OrganisationIdentifier, in.Awarding.Name["en"], in.IssuedAt, in.IssuedAt,
-				time.Time{},
+				in.ValidUntil(),
 				in.VerifyURL, in.ByMandate(),
 				[]string{"en", "nl"},
 				len(g.langs),
@@ -127,7 +127,7 @@ func TestReadForeign(t *testing.T) {
 	want := map[string]string{
 		"":        "es | Creación digital | Ana Andrómeda | UNIVERSIDAD | VATES-A00000000 | University of Zed | 2023-09-27T11:54:17Z | 2030-01-01",
 		"learner": "Ana Andrómeda | 1999-02-03", "title": "Creación digital | Curso", "country": "España", "awarding_body": "University of Zed",
-		"issued": "2023-09-27", "outcomes": "Crear", "workload": "2 ECTS | P2W", "level": "EQF 6", "participation": "Mixto",
+		"issued": "2023-09-27", "valid_until": "2030-01-01", "outcomes": "Crear", "workload": "2 ECTS | P2W", "level": "EQF 6", "participation": "Mixto",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("foreign file (-want +got):\n%s", diff)

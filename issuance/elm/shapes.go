@@ -41,6 +41,8 @@ var classRules = map[string][]rule{
 		{"issued", 1, 1, kindMoment},
 		{"issuer", 1, 1, "Organisation"},
 		{"validFrom", 1, 1, kindMoment},
+		{"validUntil", 0, 1, kindMoment},
+		{"expirationDate", 0, 1, kindMoment},
 	},
 	schemaType: {},
 	"DisplayParameter": {

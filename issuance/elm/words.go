@@ -38,7 +38,7 @@ type words struct {
 type pageWords struct {
 	kind, awardedTo, showed, credits, workload, hours, level, mark, outcomes string
 	assessed, taught, quality, issued, number, sealedBy, scan, nameInFile    string
-	footer1, footer2, creditUnit, levelUnit, passed, more                    string
+	footer1, footer2, creditUnit, levelUnit, passed, more, until             string
 }
 
 var allWords = map[string]words{
@@ -70,7 +70,7 @@ var allWords = map[string]words{
 			nameInFile: "the person named in the sealed file",
 			footer1:    "This page is a picture of a sealed European Digital Credential. The sealed file is the original:",
 			footer2:    "it carries an electronic seal and cannot be changed without breaking it.",
-			creditUnit: "%s ECTS", levelUnit: "EQF %d", passed: "Passed", more: "and %d more, in the sealed file",
+			creditUnit: "%s ECTS", levelUnit: "EQF %d", passed: "Passed", more: "and %d more, in the sealed file", until: "Valid until",
 		},
 		identityOK: map[string]string{
 			"supervised-with-id":   "supervised, identity checked",
@@ -109,7 +109,7 @@ var allWords = map[string]words{
 			nameInFile: "de persoon genoemd in het verzegelde bestand",
 			footer1:    "Deze pagina is een afbeelding van een verzegelde European Digital Credential. Het verzegelde bestand",
 			footer2:    "is het origineel: het draagt een elektronisch zegel en kan niet ongemerkt worden gewijzigd.",
-			creditUnit: "%s EC", levelUnit: "EQF %d", passed: "Geslaagd", more: "en nog %d, in het verzegelde bestand",
+			creditUnit: "%s EC", levelUnit: "EQF %d", passed: "Geslaagd", more: "en nog %d, in het verzegelde bestand", until: "Geldig tot en met",
 		},
 		identityOK: map[string]string{
 			"supervised-with-id":   "onder toezicht, identiteit gecontroleerd",

@@ -72,7 +72,7 @@ func (l *layout) set(size float64) []line {
 		case l.facts[e.Key]:
 		case e.Key == "outcomes":
 			abilities = l.outcomes(e, size)
-		case e.Key == "issued", e.Key == "title" && len(e.Values) == 1 && e.Values[0] == l.c.Title: // in large letters already
+		case e.Key == "issued", e.Key == "valid_until", e.Key == "title" && len(e.Values) == 1 && e.Values[0] == l.c.Title: // in large letters already
 		default:
 			out = append(out, l.element(e, size)...)
 		}

@@ -27,6 +27,7 @@ type claimPage struct {
 	At                          time.Time
 	Preview                     bool
 	Sealing                     sealingNotice
+	Day                         time.Time // on which the organisation seals it anyway; zero: it waits for the learner
 }
 
 // claimForm is what came back from the page; refused says that the name could not be used.
@@ -53,6 +54,9 @@ func (s *Web) showClaim(w http.ResponseWriter, r *http.Request, v *visit, at sta
 	}
 	if len(at.decided.Reasons) > 0 {
 		page.Percent, page.Need = at.decided.Reasons[0].Percent, at.decided.Reasons[0].Need
+	}
+	if page.Day, err = s.deps.Desk.Announced(r.Context(), v.organisation.ID, at.attachment.ID, u.Subject); err != nil {
+		return err
 	}
 	if page.Sealing, err = s.sealingNotice(r.Context(), v.organisation); err != nil {
 		return err

@@ -27,7 +27,12 @@ type credentialPage struct {
 	Withdrawn           string // word on the band: WITHDRAWN, SUSPENDED or REPLACED; empty: in force
 	Suspended           bool   // it may come back
 	Since               time.Time
-	Because             string // why, in sentences; may be empty
+	Because             string     // why, in sentences; may be empty
+	Awarded             bool       // by the organisation, and the learner has not saved it yet
+	Until               time.Time  // when it ends; zero: it does not
+	Ended, Soon         bool       // the end has passed; has passed or is near
+	Renewable           bool       // the learner has fulfilled the rule anew since
+	Renews              *time.Time // when the one was sealed whose place it took by renewal; nil: none
 	Correction          correctionNotice
 	Earlier             []earlierCredential // the newest first
 }
@@ -56,6 +61,13 @@ func (s *Web) showCredential(w http.ResponseWriter, r *http.Request, v *visit, c
 		Name: learnerOf(credential, c), Claim: c.ID, Email: v.organisation.Email, SealedAt: credential.SealedAt.Time,
 		Bytes: len(credential.Sealed), Link: s.deps.PublicURL.JoinPath("c", credential.Link).String(),
 	}
+	if page.Renews, err = s.renews(r.Context(), c, credential); err != nil {
+		return err
+	}
+	if err := s.endOf(r.Context(), c, &page); err != nil {
+		return err
+	}
+	page.Awarded = !c.ConsentAt.Valid && c.State == issuance.Sealed
 	now, err := s.deps.Desk.Standing(r.Context(), credential.ID)
 	if err != nil {
 		return err
@@ -72,7 +84,7 @@ func (s *Web) showCredential(w http.ResponseWriter, r *http.Request, v *visit, c
 		return err
 	}
 	page.Steps = []event{
-		{Kind: "ok", Icon: "check", Title: "Claimed by you", State: "done", Words: moment(c.ConsentAt.Time)},
+		claimedBy(c),
 		{Kind: "ok", Icon: "lock", Title: "Sealed", State: "done", Words: fmt.Sprintf("%s, on version %d of the template", moment(credential.SealedAt.Time), version.Number)},
 	}
 	if c.State == issuance.Delivered {
@@ -85,6 +97,28 @@ func (s *Web) showCredential(w http.ResponseWriter, r *http.Request, v *visit, c
 	return s.show(w, r, http.StatusOK, view{name: "credential", frame: v.frame(), page: &page})
 }
 
+// claimedBy says who asked for the credential: its learner, or the organisation for many.
+func claimedBy(c issuance.Claim) event {
+	if !c.ConsentAt.Valid {
+		return event{Kind: "ok", Icon: "check", Title: "Awarded by your organisation", State: "done", Words: "To you and others at once, in the name that it knows you by"}
+	}
+	return event{Kind: "ok", Icon: "check", Title: "Claimed by you", State: "done", Words: moment(c.ConsentAt.Time)}
+}
+
+// renews is when the credential was sealed that this one renews; nil when it renews none.
+func (s *Web) renews(ctx context.Context, c issuance.Claim, now issuance.Credential) (*time.Time, error) {
+	if now.Replaces == "" || now.Revision != c.Term {
+		return nil, nil //nolint:nilnil // most renew none
+	}
+	all, err := s.deps.Desk.CredentialsOf(ctx, c.OrganisationID, c.ID)
+	for _, k := range all {
+		if k.ID == now.Replaces {
+			return &k.SealedAt.Time, err
+		}
+	}
+	return nil, err
+}
+
 // corrected is what came of the last correction of the claim's name, and what was sealed before.
 func (s *Web) corrected(ctx context.Context, c issuance.Claim, now issuance.Credential) (last correctionNotice, earlier []earlierCredential, err error) {
 	corrections, err := s.deps.Desk.CorrectionsOf(ctx, c.OrganisationID, c.ID)
@@ -94,7 +128,7 @@ func (s *Web) corrected(ctx context.Context, c issuance.Claim, now issuance.Cred
 	last = newCorrectionNotice(corrections[0], c)
 	all, err := s.deps.Desk.CredentialsOf(ctx, c.OrganisationID, c.ID)
 	for _, k := range all {
-		if k.ID != now.ID && k.SealedAt.Valid {
+		if k.ID != now.ID && k.SealedAt.Valid && k.Revision >= c.Term && now.Revision > c.Term {
 			earlier = append(earlier, earlierCredential{Page: s.deps.PublicURL.JoinPath("c", k.Link).String(), SealedAt: k.SealedAt.Time})
 		}
 	}

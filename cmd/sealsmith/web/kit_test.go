@@ -33,6 +33,7 @@ import (
 	"github.com/sealsmith/sealsmith/hsm"
 	"github.com/sealsmith/sealsmith/issuance"
 	"github.com/sealsmith/sealsmith/issuance/artefacttest"
+	"github.com/sealsmith/sealsmith/issuance/batch"
 	"github.com/sealsmith/sealsmith/issuance/elm"
 	"github.com/sealsmith/sealsmith/issuance/pdf"
 	"github.com/sealsmith/sealsmith/lti"
@@ -74,6 +75,7 @@ type world struct {
 	templates *templates.Store
 	grading   *grading.Store
 	desk      *issuance.Desk
+	batches   *batch.Store
 	worker    *issuance.Worker
 	token     *seal
 	objects   *artefacttest.Memory
@@ -117,6 +119,7 @@ func newWorld(t testing.TB) *world { //nolint:thelper // as everywhere in this p
 	w.objects = new(artefacttest.Memory)
 	w.desk = issuance.NewDesk(w.db, deaf{}, now, logger).WithObjects(w.objects)
 	w.grading = grading.NewStore(w.db, w.desk, now)
+	w.batches = batch.NewStore(w.db, w.grading, w.desk, now, logger)
 	seal := newSeal(t)
 	w.token, w.trust = seal, seal.pool
 	w.sealing = web.SealingStatus{Issuer: hsm.InspectSeal(seal.cert)}
@@ -138,7 +141,7 @@ func newWorld(t testing.TB) *world { //nolint:thelper // as everywhere in this p
 	})
 	reader := &grading.Reader{Store: w.grading, Source: w.grades, Now: now, Logger: logger}
 	w.pages, err = web.New(web.Deps{
-		PublicURL: public, LTI: tool, Registrations: w.store, Roster: w.roster, Templates: w.templates, Grading: w.grading, Reader: reader, Desk: w.desk, PDFs: pdfs,
+		PublicURL: public, LTI: tool, Registrations: w.store, Roster: w.roster, Templates: w.templates, Grading: w.grading, Reader: reader, Desk: w.desk, Batches: w.batches, PDFs: pdfs,
 		Sealing: w.status, Tokens: w.tokenList, Stamps: w.stampList, Level: templates.SealLTA, Ready: w.ready, Check: w.check, Now: now, Logger: logger, Version: "test",
 		Verify: func(file []byte) issuance.Report {
 			return issuance.Verify(file, issuance.VerifyOptions{Trust: w.trust, Qualify: w.qualify, Now: noon})

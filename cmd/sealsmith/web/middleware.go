@@ -71,7 +71,7 @@ func (s *Web) Wrap(next http.Handler) http.Handler {
 		out.Header().Set("X-Request-Id", q.trace)
 		defer s.log(r, q, out, start)
 		defer s.recover(out, r)
-		if r.URL.Path == "/verify" {
+		if r.URL.Path == "/verify" || strings.HasPrefix(r.URL.Path, "/s/") && strings.HasSuffix(r.URL.Path, importPath) {
 			large.ServeHTTP(out, r)
 			return
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/sealsmith/sealsmith/grading"
 	"github.com/sealsmith/sealsmith/issuance"
+	"github.com/sealsmith/sealsmith/issuance/batch"
 )
 
 // privacyPage says what is kept about a person.
@@ -32,13 +33,14 @@ type keptRow struct {
 
 // keptDocument is the same as a file, complete.
 type keptDocument struct {
-	Organisation string       `json:"organisation"`
-	Platform     string       `json:"platform"`
-	Subject      string       `json:"subject"`
-	At           time.Time    `json:"at"`
-	Records      []keptRecord `json:"records"`
-	Claims       []keptClaim  `json:"claims"`
-	NotKept      []string     `json:"not_kept_here"`
+	Organisation string           `json:"organisation"`
+	Platform     string           `json:"platform"`
+	Subject      string           `json:"subject"`
+	At           time.Time        `json:"at"`
+	Records      []keptRecord     `json:"records"`
+	Claims       []keptClaim      `json:"claims"`
+	Batches      []batch.OfPerson `json:"batches,omitempty"`
+	NotKept      []string         `json:"not_kept_here"`
 }
 
 type keptRecord struct {
@@ -173,6 +175,9 @@ func (s *Web) privacyFile(w http.ResponseWriter, r *http.Request, v *visit) erro
 			return err
 		}
 		doc.Claims = append(doc.Claims, kept)
+	}
+	if doc.Batches, err = s.deps.Batches.OfPerson(r.Context(), v.organisation.ID, v.launch.RegistrationID, v.about()); err != nil {
+		return err
 	}
 	body, err := json.MarshalIndent(doc, "", "  ")
 	if err != nil {

@@ -10,8 +10,10 @@ import (
 
 	"github.com/sealsmith/sealsmith/grading"
 	"github.com/sealsmith/sealsmith/grading/agsresults"
+	"github.com/sealsmith/sealsmith/grading/csvfile"
 	"github.com/sealsmith/sealsmith/hsm"
 	"github.com/sealsmith/sealsmith/issuance"
+	"github.com/sealsmith/sealsmith/issuance/batch"
 	"github.com/sealsmith/sealsmith/issuance/elm"
 	"github.com/sealsmith/sealsmith/issuance/pdf"
 	"github.com/sealsmith/sealsmith/lti"
@@ -102,6 +104,11 @@ func sentinels() []sentinel {
 		{issuance.ErrOtherSeal, "no-pdf"},
 		{issuance.ErrRecord, "internal"},
 
+		{batch.ErrNotFound, "not-found"},
+		{batch.ErrState, "moved-on"},
+		{batch.ErrDigest, "moved-on"},
+		{batch.ErrEmpty, "form"},
+		{batch.ErrOrder, "form"},
 		{pdf.ErrContent, "no-pdf"},
 		{pdf.ErrStamp, "pdf-later"},
 		{pdf.ErrKey, "pdf-later"},
@@ -136,6 +143,7 @@ func (s *Web) classify(err error) problem {
 	_, unsealable := errors.AsType[*issuance.CheckFailed](err)
 	_, unbuildable := errors.AsType[elm.Problems](err)
 	_, large := errors.AsType[*http.MaxBytesError](err)
+	file, unusable := errors.AsType[*csvfile.FileError](err)
 	switch {
 	case refused:
 		p.kind, p.code, p.advice = "launch", refusal.Code, refusal.Advice
@@ -153,6 +161,8 @@ func (s *Web) classify(err error) problem {
 		p.kind = "form"
 	case unsealable, unbuildable:
 		p.kind = "internal"
+	case unusable:
+		p.kind, p.cause = "form", file.Words
 	case large:
 		p.kind = "too-large"
 	default:

@@ -34,17 +34,17 @@ func TestRoles(t *testing.T) {
 	}{
 		{"learner", as(roleLearner), "learn"},
 		{"test user", as(roleTestUser, roleLearner, roleTeacher, roleAdmin), "learn"},
-		{"teacher", as(roleTeacher), "class"},
-		{"teacher who learns, too", as(roleTeacher, roleLearner), "class"},
-		{"administrator", as(roleAdmin), connectionPages + " " + staffPages + " " + correctionPages + " seal templates templates/new templates/ID"},
-		{"administrator who teaches", as(roleAdmin, roleTeacher), connectionPages + " " + staffPages + " " + correctionPages + " seal class templates templates/new templates/ID"},
+		{"teacher", as(roleTeacher), "class award batches ending"},
+		{"teacher who learns, too", as(roleTeacher, roleLearner), "class award batches ending"},
+		{"administrator", as(roleAdmin), connectionPages + " " + staffPages + " " + correctionPages + " batches ending seal templates templates/new templates/ID"},
+		{"administrator who teaches", as(roleAdmin, roleTeacher), connectionPages + " " + staffPages + " " + correctionPages + " batches ending award seal class templates templates/new templates/ID"},
 		{"mentor", as(roleMentor), ""},
 		{"nobody", as(), ""},
 		{"choosing teacher", w.enter(w.polder.choosing("t", roleTeacher)), "pick see?template=ID rule?template=ID"},
 		{"choosing administrator", w.enter(w.polder.choosing("t", roleAdmin)), connectionPages + " " + staffPages + " " + correctionPages + " seal pick see?template=ID rule?template=ID templates templates/new templates/ID"},
 		{"choosing learner", w.enter(w.polder.choosing("t", roleLearner)), ""},
 	}
-	pages := append([]string{"learn", "seal", "class", "templates", "templates/new", "templates/ID", "pick", "see?template=ID", "rule?template=ID"}, strings.Fields(connectionPages+" "+staffPages+" "+correctionPages)...)
+	pages := append([]string{"learn", "seal", "class", "award", "batches", "ending", "templates", "templates/new", "templates/ID", "pick", "see?template=ID", "rule?template=ID"}, strings.Fields(connectionPages+" "+staffPages+" "+correctionPages)...)
 	for _, who := range people {
 		for _, page := range pages {
 			t.Run(who.name+" "+page, func(t *testing.T) {
@@ -68,7 +68,7 @@ func TestRoles(t *testing.T) {
 	}
 	connection := "connections/" + w.polder.reg.ID
 	for _, post := range []string{
-		"attach", "cancel", "read", "claim", "templates/new", "templates/" + w.polder.version.TemplateID, "connections/new", "connections/new/moodle",
+		"attach", "cancel", "read", "claim", "award", "award/file", "batches/x/confirm", "batches/x/cancel", "batches/x/pause", "batches/x/resume", "ending", "renew", "templates/new", "templates/" + w.polder.version.TemplateID, "connections/new", "connections/new/moodle",
 		"connections/invitations/x/withdraw", connection + "/status", connection + "/approve", connection + "/notices", connection + "/check", connection + "/addresses",
 		"seal/pause", "seal/resume", "seal/retry", "seal/drop",
 		"name", "name/back", "corrections/new", "corrections/" + x.ID + "/confirm", "corrections/" + x.ID + "/decline", "corrections/" + x.ID + "/again", "corrections/" + x.ID + "/end",

@@ -26,6 +26,8 @@ type sealingPage struct {
 	Mark     string
 	Steps    []event
 	Sealing  sealingNotice
+	Day      time.Time // before which it is not sealed; zero: none is set
+	Awarded  bool      // by the organisation, without a claim of the learner
 }
 
 // progress is where a claim stands in the queue.
@@ -36,6 +38,7 @@ type progress struct {
 	percent  int
 	batch    string        // why the batch of the claim is paused; empty: it is not
 	again    time.Duration // after which it is worth asking again
+	day      time.Time     // before which it is not sealed; zero: none is set
 }
 
 // liveScript follows the state of a sealingPage.
@@ -63,8 +66,11 @@ func (s *Web) showSealing(w http.ResponseWriter, r *http.Request, v *visit, c is
 	if at.batch != "" && !page.Sealing.Paused {
 		page.Sealing = sealingNotice{Paused: true, ByHand: true, Reason: at.batch}
 	}
-	page.Mark = strconv.Itoa(at.position)
-	if !page.Sealing.Paused {
+	page.Mark, page.Day, page.Awarded = strconv.Itoa(at.position), at.day, !c.ConsentAt.Valid
+	if !page.Day.IsZero() {
+		page.Mark = ""
+	}
+	if !page.Sealing.Paused && page.Day.IsZero() {
 		page.Ring = 4
 	}
 	page.Steps = sealingSteps(c, page)
@@ -78,13 +84,19 @@ func (s *Web) showSealing(w http.ResponseWriter, r *http.Request, v *visit, c is
 func sealingSteps(c issuance.Claim, page sealingPage) []event {
 	wait := event{Kind: "now", Icon: "clock", Title: "Waiting for the seal", Words: "The token makes one seal after the other, in the order of the claims."}
 	switch {
+	case !page.Day.IsZero():
+		wait.Title, wait.Words = "Waiting for its day", "Your organisation seals it on "+date(page.Day)+", together with those of others."
 	case page.Sealing.Paused:
 		wait.Icon, wait.Words = "pause", "Sealing is paused. The claim is in the database and waits."
 	case c.State == issuance.Sealing:
 		wait.Title, wait.Words = "Being sealed now", "The content is checked, sealed, and the seal is checked again."
 	}
+	begun := event{Kind: "ok", Icon: "check", Title: "You said yes", State: "done", Words: moment(c.ConsentAt.Time) + ". Your name and the content are kept with the claim."}
+	if page.Awarded {
+		begun.Title, begun.Words = "Awarded by your organisation", "In the name that it knows you by. You need not do anything; whom you show it to is up to you."
+	}
 	return []event{
-		{Kind: "ok", Icon: "check", Title: "You said yes", State: "done", Words: moment(c.ConsentAt.Time) + ". Your name and the content are kept with the claim."},
+		begun,
 		wait,
 		{Kind: "off", Icon: "lock", Title: "Sealed", State: "to come"},
 		{Kind: "off", Icon: "down", Title: "Yours to save", State: "to come"},
@@ -99,6 +111,10 @@ func (s *Web) progress(ctx context.Context, v *visit, c issuance.Claim) (progres
 	p := progress{shown: string(c.State), position: 1, again: askAgain(1, 0)}
 	if c.State != issuance.Queued && c.State != issuance.Sealing {
 		return p, nil
+	}
+	// A claim that was tried and waits for its next attempt has no day.
+	if c.State == issuance.Queued && c.Attempts == 0 && c.NotBefore.After(s.deps.Now()) {
+		return progress{shown: "scheduled", position: 1, eta: "on " + date(c.NotBefore), percent: 10, again: time.Minute, day: c.NotBefore}, nil
 	}
 	sealing := s.deps.Sealing(v.organisation.Slug)
 	turn, err := s.deps.Desk.Turn(ctx, c, sealing.Own)

@@ -41,6 +41,9 @@ func contentForm(c templates.Content) url.Values {
 	f.Set("assessment.supervision", c.Assessment.Supervision)
 	f.Set("quality.type", c.Quality.Type)
 	f.Set("quality.agency_country", c.Quality.AgencyCountry)
+	if c.Validity > 0 {
+		f.Set("validity_months", strconv.Itoa(c.Validity))
+	}
 	if c.Assessment.ShowGrade {
 		f.Set("assessment.show_grade", "yes")
 	}
@@ -117,6 +120,9 @@ func formContent(f url.Values) (templates.Content, templates.Problems) {
 	c.ECTS = formFigure(f, "ects", &problems)
 	c.Rule.MinPercent = formFigure(f, "rule.min_percent", &problems)
 	c.Hours = int(formFigure(f, "hours", &problems))
+	if strings.TrimSpace(f.Get("validity_months")) != "" {
+		c.Validity = int(formFigure(f, "validity_months", &problems))
+	}
 	c.EQF, _ = strconv.Atoi(f.Get("eqf")) // a choice; Validate says what to choose
 	c.Assessment = templates.Assessment{
 		Type: f.Get("assessment.type"), Mode: f.Get("assessment.mode"), Supervision: f.Get("assessment.supervision"),
@@ -179,4 +185,4 @@ func formFigure(f url.Values, name string, problems *templates.Problems) float64
 }
 
 // figureFields are kept as they were typed when the form comes back.
-var figureFields = []string{"ects", "hours", "rule.min_percent"}
+var figureFields = []string{"ects", "hours", "rule.min_percent", "validity_months"}

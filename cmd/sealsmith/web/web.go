@@ -13,6 +13,7 @@ import (
 	"github.com/sealsmith/sealsmith/grading"
 	"github.com/sealsmith/sealsmith/hsm"
 	"github.com/sealsmith/sealsmith/issuance"
+	"github.com/sealsmith/sealsmith/issuance/batch"
 	"github.com/sealsmith/sealsmith/lti"
 	"github.com/sealsmith/sealsmith/lti/ltistore"
 	"github.com/sealsmith/sealsmith/templates"
@@ -35,6 +36,8 @@ type Deps struct {
 	Grading   *grading.Store
 	Reader    *grading.Reader
 	Desk      *issuance.Desk
+	// Batches award to many, and take over files of results.
+	Batches *batch.Store
 	// PDFs makes certificates to be printed.
 	PDFs *issuance.PDFs
 	// Sealing says how the tokens of an organisation, by its slug, are, without touching them.
@@ -136,7 +139,7 @@ type Web struct {
 // New checks d, parses all pages, and returns a Web. It starts nothing.
 func New(d Deps) (*Web, error) {
 	if d.PublicURL == nil || d.LTI == nil || d.Registrations == nil || d.Check == nil || d.Roster == nil || d.Templates == nil || d.Grading == nil ||
-		d.Reader == nil || d.Desk == nil || d.PDFs == nil || d.Sealing == nil || d.Tokens == nil || d.Stamps == nil || d.Verify == nil || d.Ready == nil || d.Now == nil || d.Logger == nil {
+		d.Reader == nil || d.Desk == nil || d.Batches == nil || d.PDFs == nil || d.Sealing == nil || d.Tokens == nil || d.Stamps == nil || d.Verify == nil || d.Ready == nil || d.Now == nil || d.Logger == nil {
 		return nil, errors.New("web: every field of Deps but Version is required")
 	}
 	pages, err := newPages()
@@ -231,7 +234,32 @@ func (s *Web) routes(r *mux.Router) {
 	s.correctionRoutes(get, post)
 	s.staffRoutes(get, post)
 	s.connectionRoutes(get, post)
+	s.batchRoutes(get, post)
 }
+
+// batchRoutes are the pages about many learners at once: teachers propose, administrators
+// confirm.
+func (s *Web) batchRoutes(get, post func(path string, a action)) {
+	get("/s/{sid}/award", s.visit(teacher, s.award))
+	post("/s/{sid}/award", s.visit(teacher, s.awardNow))
+	post("/s/{sid}"+importPath, s.visit(teacher, s.importFile))
+	get("/s/{sid}/ending", s.visit(staff, s.ending))
+	get("/s/{sid}/ending.csv", s.visit(staff, s.endingFile))
+	post("/s/{sid}/ending", s.visit(teacher, s.renewMany))
+	post("/s/{sid}/renew", s.visit(learner, s.renewOwn))
+	const at = "/s/{sid}/batches"
+	get(at, s.visit(staff, s.batches))
+	get(at+"/{id}", s.visit(staff, s.batch))
+	get(at+"/{id}/state", s.visit(staff, s.batchState))
+	get(at+"/{id}/report.csv", s.visit(staff, s.batchReport))
+	post(at+"/{id}/cancel", s.visit(staff, s.batchDo(s.cancelBatch)))
+	post(at+"/{id}/confirm", s.visit(admin, s.batchDo(s.confirmBatch)))
+	post(at+"/{id}/pause", s.visit(admin, s.batchDo(s.pauseBatch)))
+	post(at+"/{id}/resume", s.visit(admin, s.batchDo(s.resumeBatch)))
+}
+
+// importPath takes a file, so its limit is that of uploads, see Wrap.
+const importPath = "/award/file"
 
 // connectionRoutes are the pages of administrators about the platforms.
 func (s *Web) connectionRoutes(get, post func(path string, a action)) {
