@@ -22,9 +22,11 @@ var ErrLeaseLost = errLeaseLost
 func (w *Worker) Take(ctx context.Context, claimID string) (Claim, error) {
 	return w.lease(ctx, claimID)
 }
+
 func (w *Worker) Intend(ctx context.Context, c Claim, cred Credential) error {
 	return w.intent(ctx, c, cred)
 }
+
 func (w *Worker) Keep(ctx context.Context, c Claim, cred Credential) error {
 	return w.keep(ctx, c, cred)
 }
