@@ -37,6 +37,8 @@ type cli struct {
 	Keys          keysCommand          `cmd:"" help:"The LTI signing keys of the tool, and the key file that seals them."`
 	Token         tokenCommand         `cmd:"" help:"The eSeal token."`
 	Credentials   credentialsCommand   `cmd:"" help:"Sealed credentials, and how to withdraw them."`
+	Status        statusCommand        `cmd:"" help:"Status lists: what they say, until when, and where a credential stands."`
+	Kit           kitCommand           `cmd:"" help:"The issuer-gone kit: what checks credentials when this server is no more." name:"kit"`
 	Queue         queueCommand         `cmd:"" help:"What waits for the seal, and what has stopped."`
 	Reconcile     reconcileCommand     `cmd:"" help:"After a backup of the database was restored: bring back what was sealed since, and let sealing go on."`
 	Artefacts     artefactsCommand     `cmd:"" help:"The files of credentials: where they are, whether they are whole, carrying them to an object store and back."`
