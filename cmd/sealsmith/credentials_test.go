@@ -66,18 +66,18 @@ func TestCredentials(t *testing.T) {
 	}
 	r.wantStanding(t, id, "in_force", "valid")
 
-	code, out, trouble := sealsmith(t, r.settings, "credentials", "revoke", "nobody", id, id, "--reason", "wrong_person")
+	code, out, trouble := sealsmith(t, r.settings, "credentials", "revoke", "nobody", id, id, "--reason", "wrong_content")
 	if code != 1 || !strings.Contains(out, "is revoked since") || !strings.Contains(out, "1 revoked, 1 refused.") || !strings.Contains(trouble, "credential nobody") {
 		t.Errorf("revoke: exit %d, %s%s", code, out, trouble)
 	}
 	r.wantStanding(t, id, "revoked", "not-valid")
-	code, out, trouble = sealsmith(t, r.settings, "credentials", "revoke", id, "--reason", "wrong_person")
+	code, out, trouble = sealsmith(t, r.settings, "credentials", "revoke", id, "--reason", "wrong_content")
 	if code != 1 || !strings.Contains(trouble, "it is revoked since") || !strings.Contains(out, "0 revoked, 1 refused.") {
 		t.Errorf("revoke again: exit %d, %s%s", code, out, trouble)
 	}
 	var listed struct{ Credentials []sealedCredential }
 	must(t, json.Unmarshal([]byte(succeed(t, r.settings, "credentials", "list", "--state", "revoked", "--json")), &listed))
-	if len(listed.Credentials) != 1 || listed.Credentials[0].ID != id || listed.Credentials[0].Reason != issuance.ReasonWrongPerson {
+	if len(listed.Credentials) != 1 || listed.Credentials[0].ID != id || listed.Credentials[0].Reason != issuance.ReasonWrongContent {
 		t.Errorf("revoked: %+v", listed)
 	}
 	if out := succeed(t, r.settings, "credentials", "list", "--state", "in_force"); !strings.Contains(out, "There is no such credential.") {
