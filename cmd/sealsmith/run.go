@@ -37,6 +37,7 @@ type cli struct {
 	Keys          keysCommand          `cmd:"" help:"The LTI signing keys of the tool, and the key file that seals them."`
 	Token         tokenCommand         `cmd:"" help:"The eSeal token."`
 	Credentials   credentialsCommand   `cmd:"" help:"Sealed credentials, and how to withdraw them."`
+	Corrections   correctionsCommand   `cmd:"" help:"Names in sealed credentials that learners say are wrong."`
 	Queue         queueCommand         `cmd:"" help:"What waits for the seal, and what has stopped."`
 	Audit         auditCommand         `cmd:"" help:"The audit trail: who did what to which claim, key and template."`
 	TrustLists    trustCommand         `cmd:"" name:"trust" help:"The trusted lists of the EU, which say whether a seal is qualified."`
