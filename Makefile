@@ -17,7 +17,7 @@ demo: ## Show the whole life of a micro-credential on real parts. ARGS=--once en
 
 test: ## Run all tests on SQLite, PostgreSQL, Redis, SoftHSM, Chromium and Firefox.
 	@.ci/packages gcc libc6-dev softhsm2 libnss3 libnss3-tools p11-kit p11-kit-modules redis-server redis-tools postgresql chromium firefox-esr openssl poppler-utils qpdf
-	@.ci/with-postgres go test -timeout 20m ./...
+	@.ci/with-postgres .ci/go-test -timeout 20m
 
 build: ## Build bin/sealsmith.
 	@mkdir -p bin
@@ -27,7 +27,7 @@ e2e: ## Only the walk over HTTP and those in Chromium and Firefox.
 	@.ci/with-postgres go test -count=1 -run 'TestJourney|TestBrowser' -v ./cmd/sealsmith
 
 race: ## All tests under the race detector.
-	@.ci/with-postgres go test -race -timeout 40m ./...
+	@.ci/with-postgres .ci/go-test -race -timeout 40m
 
 lint: ## Formatting, vet and linters.
 	@go mod verify >/dev/null && go mod tidy -diff

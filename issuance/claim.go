@@ -45,12 +45,13 @@ type Claim struct {
 	LeaseUntil     sql.NullTime `db:"lease_until"`
 	LastError      string       `db:"last_error"` // in words, for an operator
 	Revision       int          `db:"revision"`   // of its content; 1 until the name is corrected
+	BatchID        string       `db:"batch_id"`   // line in which it waits; empty: its learner has claimed it
 	CreatedAt      time.Time    `db:"created_at"`
 	UpdatedAt      time.Time    `db:"updated_at"`
 }
 
 const claimNames = `id, organisation_id, attachment_id, decision_id, version_id, registration_id, learner, state,
-	given_name, family_name, consent_at, attempts, not_before, lease_token, lease_until, last_error, revision, created_at, updated_at`
+	given_name, family_name, consent_at, attempts, not_before, lease_token, lease_until, last_error, batch_id, revision, created_at, updated_at`
 
 // Credential is what a claim became, in one revision of it. Payload is set before the key is touched and never
 // changes; Sealed is set once.
@@ -107,8 +108,9 @@ func hidden(r rune) bool {
 
 // Queue carries the ids of claims to workers. It may lose or double them.
 type Queue interface {
-	// Push offers ids to the workers.
-	Push(ctx context.Context, ids ...string) error
+	// Offer puts ids into the queue unless it is long: then they wait in the rows for
+	// their turn, and the relay of a worker takes them.
+	Offer(ctx context.Context, ids ...string) error
 }
 
 // Desk keeps claims and credentials: everything but the sealing itself.
@@ -117,6 +119,7 @@ type Desk struct {
 	queue  Queue
 	now    func() time.Time
 	logger *slog.Logger
+	crowd  crowd
 }
 
 // NewDesk returns a desk on db that offers queued claims to queue.
@@ -254,7 +257,7 @@ func (d *Desk) Confirm(ctx context.Context, organisationID, attachmentID, learne
 }
 
 func (d *Desk) offer(ctx context.Context, ids ...string) {
-	if err := d.queue.Push(ctx, ids...); err != nil {
+	if err := d.queue.Offer(ctx, ids...); err != nil {
 		d.logger.WarnContext(ctx, "queue not reached, the sweeper will offer the claims again", "claims", len(ids), "err", err)
 	}
 }
@@ -304,6 +307,7 @@ func (d *Desk) MarkDelivered(ctx context.Context, organisationID, claimID string
 // Load is how much waits for the token.
 type Load struct {
 	Waiting int `db:"waiting"` // queued or being sealed
+	Sealing int `db:"sealing"` // of those, being sealed
 	Failed  int `db:"failed"`
 }
 
@@ -317,23 +321,13 @@ func (d *Desk) LoadOf(ctx context.Context, organisationID string) (Load, error) 
 
 func (d *Desk) load(ctx context.Context, whose string, args ...any) (Load, error) {
 	var l Load
-	err := d.db.Get(ctx, &l, `select coalesce(sum(case when state in (?, ?) then 1 else 0 end), 0) as waiting,
+	err := d.db.Get(ctx, &l, `select coalesce(sum(case when state in (?, ?) then 1 else 0 end), 0) as waiting, coalesce(sum(case when state = ? then 1 else 0 end), 0) as sealing,
 		coalesce(sum(case when state = ? then 1 else 0 end), 0) as failed from claims where state in (?, ?, ?)`+whose,
-		append([]any{Queued, Sealing, Failed, Queued, Sealing, Failed}, args...)...)
+		append([]any{Queued, Sealing, Sealing, Failed, Queued, Sealing, Failed}, args...)...)
 	if err != nil {
 		return Load{}, fmt.Errorf("count claims: %w", err)
 	}
 	return l, nil
-}
-
-// Ahead returns how many claims are before this one in the queue.
-func (d *Desk) Ahead(ctx context.Context, c Claim) (int, error) {
-	var n int
-	err := d.db.Get(ctx, &n, `select count(*) from claims where state in (?, ?) and consent_at < ?`, Queued, Sealing, c.ConsentAt.Time)
-	if err != nil {
-		return 0, fmt.Errorf("count claims ahead: %w", err)
-	}
-	return n, nil
 }
 
 // Retry puts a failed claim back into the queue, by hand. A claim that has not failed is

@@ -324,7 +324,7 @@ func TestRetry(t *testing.T) {
 	})
 }
 
-func TestLoadAndAhead(t *testing.T) {
+func TestLoadAndTurn(t *testing.T) {
 	each(t, func(t *testing.T, o *office) {
 		wantLoad(t, o, issuance.Load{})
 		o.grade(t, "only-open", 60)
@@ -336,10 +336,10 @@ func TestLoadAndAhead(t *testing.T) {
 		}
 		wantLoad(t, o, issuance.Load{Waiting: 3})
 		for want, c := range queue {
-			n, err := o.desk.Ahead(t.Context(), c)
+			turn, err := o.desk.Turn(t.Context(), c, false)
 			check(t, err)
-			if n != want {
-				t.Errorf("%d ahead of %s, want %d", n, c.Learner, want)
+			if turn.Ahead != want || turn.Paused != nil {
+				t.Errorf("%+v of %s, want %d ahead", turn, c.Learner, want)
 			}
 		}
 		check(t, o.worker(t).Seal(t.Context(), queue[0].ID))
@@ -349,11 +349,14 @@ func TestLoadAndAhead(t *testing.T) {
 			t.Fatal("the worker is alive")
 		}
 		o.failed(t, "d")
-		wantLoad(t, o, issuance.Load{Waiting: 2, Failed: 1})
-		n, err := o.desk.Ahead(t.Context(), queue[2])
+		wantLoad(t, o, issuance.Load{Waiting: 2, Sealing: 1, Failed: 1})
+		turn, err := o.desk.Turn(t.Context(), queue[2], false)
 		check(t, err)
-		if n != 1 {
-			t.Errorf("%d ahead, want 1", n)
+		if turn.Ahead != 1 {
+			t.Errorf("%d ahead, want 1", turn.Ahead)
+		}
+		if turn, err = o.desk.Turn(t.Context(), o.now(t, queue[1]), false); err != nil || turn.Ahead != 0 {
+			t.Errorf("what is being sealed: %+v, %v", turn, err)
 		}
 	})
 }
@@ -376,7 +379,7 @@ func TestDatabaseGone(t *testing.T) {
 	_, err1 := o.desk.OfLearner(t.Context(), o.org.ID, o.attachment.ID, "noor")
 	_, err2 := o.desk.Credential(t.Context(), o.org.ID, c.ID)
 	_, err3 := o.desk.Load(t.Context())
-	_, err4 := o.desk.Ahead(t.Context(), c)
+	_, err4 := o.desk.Turn(t.Context(), c, false)
 	_, err5 := o.desk.OfAttachment(t.Context(), o.org.ID, o.attachment.ID)
 	_, err6 := o.desk.Confirm(t.Context(), o.org.ID, o.attachment.ID, "noor", noor)
 	for i, err := range []error{

@@ -32,7 +32,17 @@ func (w *Worker) direct(ctx context.Context) ([]Job, error) {
 	if before > 0 {
 		return nil, nil
 	}
-	ids, err := w.due(ctx, directPage*max(w.Parallel, 1))
+	k, err := w.kinds(ctx)
+	if err != nil {
+		return nil, err
+	}
+	want := map[string]int{}
+	for _, kind := range k.all() {
+		if w.sealer(kind).Usable() {
+			want[kind] = directPage * w.share()
+		}
+	}
+	ids, err := w.turns(ctx, k, want, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -7,3 +7,6 @@ func (w *Worker) Direct(ctx context.Context) ([]Job, error) { return w.direct(ct
 
 // Name is the beginning of the worker's lease tokens.
 func (w *Worker) Name() string { return w.name() }
+
+// ErrLeaseLost lets tests tell a worker that came too late from one that failed.
+var ErrLeaseLost = errLeaseLost

@@ -7,8 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/sealsmith/sealsmith/migrations/sqldb"
@@ -26,7 +24,7 @@ func (w *Worker) lease(ctx context.Context, claimID string) (Claim, error) {
 	var c Claim
 	err = w.DB.InTx(ctx, func(tx *sqldb.Tx) error {
 		return tx.Get(ctx, &c, `update claims set state = ?, lease_token = ?, lease_until = ?, attempts = attempts + 1, updated_at = ?
-			where id = ? and ((state = ? and not_before <= ?) or (state = ? and lease_until < ?)) returning `+claimNames,
+			where id = ? and ((state = ? and not_before <= ?) or (state = ? and lease_until < ?))`+notPaused+` returning `+claimNames,
 			Sealing, token, now.Add(w.Lease), now, claimID, Queued, now, Sealing, now)
 	})
 	if errors.Is(err, sql.ErrNoRows) {
@@ -54,42 +52,6 @@ func (w *Worker) release(ctx context.Context, c Claim, next State, notBefore tim
 		}
 		return sqldb.Audit(ctx, tx, sqldb.Event{OrganisationID: c.OrganisationID, At: now, Actor: "worker", Action: "claim failed", Subject: c.ID, Detail: words})
 	})
-}
-
-// Due returns the ids of claims that a worker could lease now, oldest first.
-func (w *Worker) due(ctx context.Context, limit int) ([]string, error) {
-	if !w.usable() {
-		return nil, nil
-	}
-	now := sqldb.UTC(w.Now())
-	whose, slugs := w.whose()
-	var ids []string
-	err := w.DB.Select(ctx, &ids, `select id from claims where ((state = ? and not_before <= ?) or (state = ? and lease_until < ?))`+whose+` order by not_before, id limit ?`,
-		slices.Concat([]any{Queued, now, Sealing, now}, slugs, []any{limit})...)
-	if err != nil {
-		return nil, fmt.Errorf("list claims that are due: %w", err)
-	}
-	return ids, nil
-}
-
-// whose limits a query to claims whose tokens can seal: those of an organisation whose
-// token is unplugged stay in the database, and nobody else waits for them.
-func (w *Worker) whose() (clause string, slugs []any) {
-	everybody := w.Sealer.Usable()
-	for slug, own := range w.Own {
-		if own.Usable() != everybody {
-			slugs = append(slugs, slug)
-		}
-	}
-	if len(slugs) == 0 && everybody {
-		return "", nil
-	}
-	not := ""
-	if everybody {
-		not = "not "
-	}
-	marks := strings.TrimSuffix(strings.Repeat("?, ", len(slugs)), ", ")
-	return ` and organisation_id ` + not + `in (select id from organisations where slug in (` + marks + `))`, slugs
 }
 
 // intent stores the payload before the key is touched, if the lease still holds.

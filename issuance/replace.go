@@ -73,20 +73,32 @@ func takePlace(ctx context.Context, tx *sqldb.Tx, cred Credential, now time.Time
 	})
 }
 
+// mending looks after corrections as often as the relay looks for claims.
+func (w *Worker) mending(ctx context.Context) {
+	for ctx.Err() == nil {
+		if err := w.mend(ctx); err != nil && ctx.Err() == nil {
+			w.Logger.WarnContext(ctx, "corrections are not looked after, it is tried again", "err", err)
+		}
+		pause(ctx, w.Sweep)
+	}
+}
+
 // mend finds claims with a confirmed correction that nobody is at. Only a worker of the release
 // before corrections leaves one, which knows one credential per claim and stops when it finds
 // that sealed: it may share the queue while servers are brought up to date.
 func (w *Worker) mend(ctx context.Context) error {
-	const left = `select claim_id from corrections where state in ('asked', 'confirmed') and state = 'confirmed'`
+	// Both conditions on the state, so that either database takes the small index.
+	const left = `id in (select claim_id from corrections where state in ('asked', 'confirmed') and state = 'confirmed') and state in (?, ?)`
+	found, err := exists(ctx, w.DB, `select count(*) from claims where `+left, Sealed, Delivered)
+	if err != nil || !found {
+		return err
+	}
 	now := sqldb.UTC(w.Now())
-	n, err := w.DB.Exec(ctx, `update claims set state = ?, attempts = 0, not_before = ?, updated_at = ? where id in (`+left+`) and state in (?, ?)`,
-		Queued, now, now, Sealed, Delivered)
+	n, err := w.DB.Exec(ctx, `update claims set state = ?, attempts = 0, not_before = ?, updated_at = ? where `+left, Queued, now, now, Sealed, Delivered)
 	if err != nil {
 		return fmt.Errorf("look after corrections: %w", err)
 	}
-	if n > 0 {
-		w.Logger.WarnContext(ctx, "corrected claims wait for the seal again: a worker of an older release had them", "claims", n)
-	}
+	w.Logger.WarnContext(ctx, "corrected claims wait for the seal again: a worker of an older release had them", "claims", n)
 	return nil
 }
 

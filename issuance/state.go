@@ -29,7 +29,7 @@ func (s State) Next() []State {
 	case Open:
 		return []State{Queued}
 	case Queued:
-		return []State{Sealing, Sealed, Delivered, Revoked} // all but the first: a correction that is given up
+		return []State{Sealing, Open, Sealed, Delivered, Revoked} // back: dropped by hand, to where it came from
 	case Sealing:
 		return []State{Queued, Sealed, Failed, Revoked} // back to queued: the lease ended or the token is away
 	case Sealed:
@@ -37,7 +37,7 @@ func (s State) Next() []State {
 	case Delivered:
 		return []State{Queued, Revoked}
 	case Failed:
-		return []State{Queued, Sealed, Delivered, Revoked}
+		return []State{Queued, Open, Sealed, Delivered, Revoked}
 	case Revoked:
 	}
 	return nil

@@ -13,11 +13,11 @@ import (
 const steps = `
           open queued sealing sealed delivered failed revoked
 open      -    yes    -       -      -         -      -
-queued    -    -      yes     yes    yes       -      yes
+queued    yes  -      yes     yes    yes       -      yes
 sealing   -    yes    -       yes    -         yes    yes
 sealed    -    yes    -       -      yes       -      yes
 delivered -    yes    -       -      -         -      yes
-failed    -    yes    -       yes    yes       -      yes
+failed    yes  yes    -       yes    yes       -      yes
 revoked   -    -      -       -      -         -      -
 `
 

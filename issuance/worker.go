@@ -18,6 +18,7 @@ import (
 	"github.com/sealsmith/sealsmith/hsm"
 	"github.com/sealsmith/sealsmith/issuance/elm"
 	"github.com/sealsmith/sealsmith/issuance/jades"
+	"github.com/sealsmith/sealsmith/issuance/sealbook"
 	"github.com/sealsmith/sealsmith/migrations/sqldb"
 	"github.com/sealsmith/sealsmith/templates"
 )
@@ -45,6 +46,10 @@ type Jobs interface {
 	Next(ctx context.Context, limit int, wait time.Duration) ([]Job, error)
 	// Done takes jobs out of the queue. Jobs that are not done come again, to any worker.
 	Done(ctx context.Context, jobs ...Job) error
+	// Push puts ids into the queue, whatever is in it.
+	Push(ctx context.Context, ids ...string) error
+	// IDs returns what is in the queue, handed out or not, at most limit of it.
+	IDs(ctx context.Context, limit int) ([]string, error)
 	// Len returns how many jobs are in the queue, handed out or not.
 	Len(ctx context.Context) (int64, error)
 }
@@ -59,10 +64,15 @@ type Worker struct {
 	Pages     *elm.Renderer
 	PublicURL *url.URL         // of the verification pages
 	Parallel  int              // claims at once; the sessions of the token plus one keep it busy
-	Lease     time.Duration    // longer than the slowest signature; 2 minutes is good
-	Sweep     time.Duration    // how often a dry queue is refilled from the database
+	Lease     time.Duration    // how long a claim stays with a worker that has died; see hold
+	Sweep     time.Duration    // how often the relay looks for claims that are due when there were none
 	Now       func() time.Time // the clock
 	Logger    *slog.Logger
+	// Clock is the clock that all workers share, the database's: while Now differs from it by
+	// more than MaxSkew nothing is sealed. nil: there is one machine.
+	Clock func(ctx context.Context) (time.Time, error)
+	// Book is where credentials are noted outside of the database, before they are sealed; nil: nowhere.
+	Book *sealbook.Book
 	// Step, when set, is called before each step with its name; an error ends the attempt
 	// there as kill -9 would. Tests kill workers with it.
 	Step func(name string) error
@@ -72,6 +82,10 @@ type Worker struct {
 	named   sync.Once
 	id      string      // see name
 	refused atomic.Bool // the last sweep could not ask or fill the queue
+	skewed  atomic.Bool // the last look at Clock showed that Now is wrong
+	older   atomic.Bool // the last look at Book showed that the database is older
+	load    load
+	round   atomic.Int64 // of the relay: which organisation begins
 }
 
 // staleIntent is the age after which an unsealed intent gets a new date.
@@ -97,7 +111,8 @@ func (w *Worker) Run(ctx context.Context) {
 			}
 		})
 	}
-	all.Go(func() { w.sweep(ctx) })
+	all.Go(func() { w.relay(ctx) })
+	all.Go(func() { w.mending(ctx) })
 	w.feed(ctx, jobs)
 	close(jobs)
 	all.Wait()
@@ -110,7 +125,7 @@ func (w *Worker) feed(ctx context.Context, jobs chan<- Job) {
 	away := false
 	var last []Job // from the rows
 	for ctx.Err() == nil {
-		if !w.usable() {
+		if !w.usable() || w.fit(ctx) != nil {
 			pause(ctx, usablePoll)
 			continue
 		}
@@ -169,36 +184,6 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// sweep offers what is due to a queue that has run dry: after a lost push, a lost Redis,
-// a passed back-off or a dead worker. While jobs are in the queue it waits, so that a
-// long queue is not doubled; a double would die at the lease.
-func (w *Worker) sweep(ctx context.Context) {
-	for ctx.Err() == nil {
-		err := w.SweepOnce(ctx)
-		if before := w.refused.Swap(err != nil); err != nil && !before && ctx.Err() == nil {
-			w.Logger.WarnContext(ctx, "sweep not done, it is tried again", "err", err)
-		}
-		pause(ctx, w.Sweep)
-	}
-}
-
-// SweepOnce refills a dry queue from the database.
-func (w *Worker) SweepOnce(ctx context.Context) error {
-	const page = 1000
-	if err := w.mend(ctx); err != nil {
-		return err
-	}
-	n, err := w.Jobs.Len(ctx)
-	if err != nil || n > 0 {
-		return err
-	}
-	ids, err := w.due(ctx, page)
-	if err != nil || len(ids) == 0 {
-		return err
-	}
-	return w.Jobs.Push(ctx, ids...)
-}
-
 // do handles one job and takes it out of the queue, whatever came of it: the row says
 // whether something is left to do, and the sweeper reads the row.
 func (w *Worker) do(ctx context.Context, job Job) {
@@ -218,6 +203,9 @@ func (w *Worker) do(ctx context.Context, job Job) {
 // Seal makes one attempt to seal the claim: nothing when it is not due, sealed or back in
 // the queue otherwise. The error is for the log; the claim keeps it in words.
 func (w *Worker) Seal(ctx context.Context, claimID string) error {
+	if err := w.fit(ctx); err != nil {
+		return err
+	}
 	if err := w.step("lease"); err != nil {
 		return err
 	}
@@ -231,13 +219,15 @@ func (w *Worker) Seal(ctx context.Context, claimID string) error {
 	if c.Attempts > maxDeaths {
 		return errors.Join(errDeadly, w.release(ctx, c, Failed, w.Now(), errDeadly.Error()))
 	}
+	letGo := w.hold(ctx, c)
 	err = w.attempt(ctx, c)
+	letGo()
 	if _, dead := errors.AsType[*stopped](err); err == nil || dead || errors.Is(err, errLeaseLost) {
 		return err
 	}
 	next, at := w.afterwards(c, err)
-	if errors.Is(err, hsm.ErrPaused) {
-		c.Attempts-- // the token was away: not the claim's fault
+	if errors.Is(err, hsm.ErrPaused) || errors.Is(err, errNoRoom) || errors.Is(err, errUnfit) {
+		c.Attempts-- // not the claim's fault
 	}
 	return errors.Join(err, w.release(ctx, c, next, at, err.Error()))
 }
@@ -259,10 +249,27 @@ func (w *Worker) afterwards(c Claim, err error) (State, time.Time) {
 	if errors.Is(err, hsm.ErrPaused) {
 		return Queued, w.Now()
 	}
+	if errors.Is(err, errUnfit) {
+		return Queued, c.NotBefore // for others: this machine may not know what time it is
+	}
+	if errors.Is(err, errNoRoom) {
+		return Queued, w.Now().Add(noRoomPause)
+	}
 	if _, hopeless := errors.AsType[*CheckFailed](err); hopeless || c.Attempts >= maxAttempts {
 		return Failed, w.Now()
 	}
-	return Queued, w.Now().Add(time.Second << min(c.Attempts, 9))
+	return Queued, w.Now().Add(backoff(c))
+}
+
+// backoff is the distance to the next attempt: doubled each time up to eight minutes, and up
+// to a quarter longer, by the lease, so that what failed together is not tried together.
+func backoff(c Claim) time.Duration {
+	d := time.Second << min(c.Attempts, 9)
+	spread := 0
+	for _, b := range []byte(c.LeaseToken) {
+		spread = (spread*31 + int(b)) % 256
+	}
+	return d + d/4*time.Duration(spread)/256
 }
 
 // stopped wraps an error of Step: the attempt ends there as kill -9 would end it, with
@@ -287,6 +294,12 @@ func (w *Worker) seal(ctx context.Context, c Claim) error {
 	if err != nil {
 		return err
 	}
+	kind := w.kind(organisation.Slug)
+	leave, err := w.load.enter(kind, w.share())
+	if err != nil {
+		return err
+	}
+	defer leave()
 	sealer := w.sealer(organisation.Slug)
 	key, err := sealer.Key(ctx)
 	if err != nil {
@@ -298,6 +311,9 @@ func (w *Worker) seal(ctx context.Context, c Claim) error {
 	}
 	if !cred.SealedAt.Valid {
 		if err := w.step("sign"); err != nil {
+			return err
+		}
+		if err := w.ready(ctx, c, cred); err != nil {
 			return err
 		}
 		payload, err := checked.spend()
@@ -314,7 +330,11 @@ func (w *Worker) seal(ctx context.Context, c Claim) error {
 	if err := w.step("store"); err != nil {
 		return err
 	}
-	return w.keep(ctx, c, cred)
+	if err := w.keep(ctx, c, cred); err != nil {
+		return err
+	}
+	w.load.keep(kind)
+	return nil
 }
 
 // prepare returns the intent with a check of its payload: the stored one of an earlier
@@ -372,7 +392,8 @@ func (w *Worker) resume(ctx context.Context, c Claim, cred Credential, in elm.In
 		return cred, Checked{}, nil
 	}
 	// A date of issue far from the date of the seal would make readers suspicious.
-	stale := w.Now().Sub(cred.IssuedAt) > staleIntent
+	// One without a payload was recalled: with its date it may have been handed out.
+	stale := w.Now().Sub(cred.IssuedAt) > staleIntent && len(cred.Payload) > 0
 	checked, err := Check(cred.Payload, in)
 	if err == nil && !stale {
 		return cred, checked, nil

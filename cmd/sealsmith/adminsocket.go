@@ -69,6 +69,7 @@ func (a *app) serveAdmin(ctx context.Context) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /tokens", func(w http.ResponseWriter, _ *http.Request) { writeAdmin(w, a.tokens("")) })
 	mux.HandleFunc("POST /unseal", a.unseal)
+	a.adminQueue(mux)
 	if err := a.serveHTTP(ctx, l, mux); err != nil && ctx.Err() == nil {
 		a.logger.ErrorContext(ctx, "admin socket closed", "err", err)
 	}

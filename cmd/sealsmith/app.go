@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -29,6 +30,10 @@ import (
 // gradeInterval is how often the background loop reads the grades of each attachment.
 // Learners do not wait for it: a launch reads their own result.
 const gradeInterval = 10 * time.Minute
+
+// leaseTime is how long a claim is with a worker that has died; one that lives renews its
+// leases.
+const leaseTime = 20 * time.Second
 
 // app is the program as a value: every part, wired. Tests and the demo start it on a
 // free port.
@@ -51,6 +56,8 @@ type app struct {
 	pdfs      *issuance.PDFs
 	trusted   *trusted
 	proofs    *proofs // nil: nothing is added to seals
+	drain     time.Duration
+	stopping  atomic.Bool // told to stop; /readyz says so for as long as drain
 }
 
 // newApp opens the database and wires what every long-running command shares. Nothing
@@ -160,8 +167,8 @@ func (l redisLog) Printf(ctx context.Context, format string, v ...any) {
 func (a *app) worker() *issuance.Worker {
 	return &issuance.Worker{
 		DB: a.db, Templates: a.templates, Jobs: a.queue, Sealer: a.seals.everybody, Own: a.seals.sealers(),
-		Pages: a.pages, PublicURL: a.public, Parallel: a.seals.sessions() + 1, Lease: 2 * time.Minute, Sweep: 2 * time.Second, Now: time.Now, Logger: a.logger,
-		Level: a.level(),
+		Pages: a.pages, PublicURL: a.public, Parallel: a.seals.sessions() + 1, Lease: leaseTime, Sweep: time.Second, Now: time.Now, Logger: a.logger,
+		Level: a.level(), Clock: a.db.Clock, Book: a.settings.book(),
 	}
 }
 

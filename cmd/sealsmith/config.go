@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sealsmith/sealsmith/issuance/sealbook"
 	"github.com/sealsmith/sealsmith/migrations/sqldb"
 )
 
@@ -28,6 +29,7 @@ type Settings struct {
 	TSATrust  string `help:"PEM file with the certificates that vouch for the time-stamping authorities. Default: those of --trust." env:"SEALSMITH_TSA_TRUST" placeholder:"FILE" type:"path" name:"tsa-trust"`
 	EULists   string `help:"File of the trusted lists of the EU that sealsmith trust import keeps. Default: trust-lists.json in --dir." env:"SEALSMITH_TRUST_LISTS" placeholder:"FILE" type:"path" name:"trust-lists"`
 	KeyFile   string `help:"File with the key that seals private keys in the database, mode 0600. Default: server.key in --dir, made on first start." env:"SEALSMITH_KEY_FILE" placeholder:"FILE" type:"path"`
+	SealBook  string `help:"File, not in the database and not put back with it, in which each credential is noted before it is sealed. Default: seals.log in --dir." env:"SEALSMITH_SEAL_BOOK" placeholder:"FILE" type:"path"`
 	KeyDays   int    `help:"Days after which the LTI signing key is replaced by itself; 0: never." env:"SEALSMITH_KEY_DAYS" default:"180"`
 	Debug     bool   `help:"Log more." env:"SEALSMITH_DEBUG"`
 }
@@ -35,8 +37,8 @@ type Settings struct {
 // knownSettings are the environment variables that mean something to us.
 func knownSettings() []string {
 	return []string{
-		"SEALSMITH_DATABASE", "SEALSMITH_DEBUG", "SEALSMITH_DIR", "SEALSMITH_KEY_DAYS", "SEALSMITH_KEY_FILE", "SEALSMITH_LISTEN", "SEALSMITH_PUBLIC_URL",
-		"SEALSMITH_REDIS", "SEALSMITH_TOKEN", "SEALSMITH_TRUST", "SEALSMITH_TRUST_LISTS", "SEALSMITH_TSA", "SEALSMITH_TSA_TRUST",
+		"SEALSMITH_DATABASE", "SEALSMITH_DEBUG", "SEALSMITH_DIR", "SEALSMITH_DRAIN", "SEALSMITH_KEY_DAYS", "SEALSMITH_KEY_FILE", "SEALSMITH_LISTEN", "SEALSMITH_PUBLIC_URL",
+		"SEALSMITH_REDIS", "SEALSMITH_SEAL_BOOK", "SEALSMITH_TOKEN", "SEALSMITH_TRUST", "SEALSMITH_TRUST_LISTS", "SEALSMITH_TSA", "SEALSMITH_TSA_TRUST",
 	}
 }
 
@@ -75,6 +77,14 @@ func (s *Settings) trustLists() string {
 		return s.EULists
 	}
 	return filepath.Join(s.dir(), "trust-lists.json")
+}
+
+// book is the seal book of this machine.
+func (s *Settings) book() *sealbook.Book {
+	if s.SealBook != "" {
+		return &sealbook.Book{Path: s.SealBook}
+	}
+	return &sealbook.Book{Path: filepath.Join(s.dir(), "seals.log")}
 }
 
 func (s *Settings) databaseAddress() string {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sealsmith/sealsmith/cmd/sealsmith/web"
 	"github.com/sealsmith/sealsmith/hsm"
+	"github.com/sealsmith/sealsmith/issuance"
 )
 
 const noTokenWords = "no token is configured: start with --token or SEALSMITH_TOKEN" //nolint:gosec // G101: words, no secret
@@ -19,7 +20,8 @@ func (a *app) sealing(slug string) web.SealingStatus {
 	defer stop()
 	pool := a.seals.of(slug)
 	tokens := pool.Health()
-	status := web.SealingStatus{Rate: pool.Rate()}
+	_, own := a.seals.own[slug]
+	status := web.SealingStatus{Rate: pool.Rate(), Own: own}
 	reasons := make([]string, 0, len(tokens))
 	for _, h := range tokens {
 		reasons = append(reasons, h.Reason)
@@ -102,6 +104,10 @@ func renewal(days int, successor bool) string {
 func (a *app) ready(ctx context.Context) []web.Component {
 	parts := []web.Component{part("database", a.db.Ping(ctx), "answers")}
 	parts[0].Required = true
+	if a.stopping.Load() {
+		parts = append(parts, web.Component{Name: "server", Words: "was told to stop and takes the last requests", Required: true})
+	}
+	parts = append(parts, a.clock(ctx), a.sameDatabase(ctx))
 	redis := part("redis", a.queue.Ping(ctx), "answers")
 	if !redis.OK {
 		redis.Words = "cannot be used, sealing goes on slowly from the database: " + redis.Words
@@ -118,6 +124,27 @@ func (a *app) ready(ctx context.Context) []web.Component {
 		parts = append(parts, web.Component{Name: "time-stamps of " + s.Name, OK: s.OK, Words: s.Words})
 	}
 	return parts
+}
+
+// clock compares the clock of this machine with the database's. A launch is good for minutes only,
+// so people are turned away by a server whose clock is wrong; and a worker seals nothing.
+func (a *app) clock(ctx context.Context) web.Component {
+	off, err := issuance.Skew(ctx, a.db.Clock, time.Now)
+	if err == nil && off.Abs() > issuance.MaxSkew {
+		err = fmt.Errorf("it is %s ahead of the database's: let NTP set both, until then nothing is sealed here", off.Round(time.Second))
+	}
+	if err != nil {
+		return web.Component{Name: "clock", Words: "is wrong or cannot be compared: " + err.Error()}
+	}
+	return web.Component{Name: "clock", OK: true, Words: "is the database's"}
+}
+
+// sameDatabase compares the database with the seal book of this machine.
+func (a *app) sameDatabase(ctx context.Context) web.Component {
+	if err := issuance.Known(ctx, a.db, *a.settings.book()); err != nil {
+		return web.Component{Name: "seal book", Words: err.Error()}
+	}
+	return web.Component{Name: "seal book", OK: true, Words: "what was sealed here is in the database"}
 }
 
 func part(name string, err error, words string) web.Component {

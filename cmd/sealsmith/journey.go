@@ -189,16 +189,21 @@ func (j *journey) save(ctx context.Context) (string, error) {
 
 // open opens the activity as the learner, in the frame of the LMS.
 func (j *journey) open(ctx context.Context, sentences ...string) (string, error) {
-	if err := j.as(ctx, journeyLearner, j.activity); err != nil {
-		return "", err
-	}
-	if err := j.browser.frame(ctx); err != nil {
-		return "", err
-	}
-	if err := j.settle(ctx); err != nil {
+	if err := j.enter(ctx, journeyLearner); err != nil {
 		return "", err
 	}
 	return j.expect(sentences...)
+}
+
+// enter opens the activity as a user of the LMS.
+func (j *journey) enter(ctx context.Context, user string) error {
+	if err := j.as(ctx, user, j.activity); err != nil {
+		return err
+	}
+	if err := j.browser.frame(ctx); err != nil {
+		return err
+	}
+	return j.settle(ctx)
 }
 
 func (j *journey) nothingYet(ctx context.Context) (string, error) {

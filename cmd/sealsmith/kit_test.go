@@ -268,6 +268,12 @@ func (r *rig) platform(t *testing.T) {
 	server.Config.Handler = r.lms.Handler()
 	server.Start()
 	t.Cleanup(server.Close)
+	r.register(t)
+}
+
+// register makes organisation and platform known, by the commands of an operator.
+func (r *rig) register(t *testing.T) {
+	t.Helper()
 	auth, token, jwks := r.lms.URLs()
 	succeed(t, r.settings, "organisations", "add", "polder", "--name", "Polder University", "--country", "NL", "--identifier", "NTRNL-12345678")
 	succeed(t, r.settings, "platforms", "add", "--issuer", r.lms.Issuer(), "--client-id", "sealsmith", "--auth-url", auth, "--token-url", token, "--jwks-url", jwks, "--deployment", "1")

@@ -13,22 +13,29 @@ import (
 )
 
 type queueCommand struct {
-	List  queueListCommand  `cmd:"" help:"List what waits for the seal, with the reason."`
-	Show  queueShowCommand  `cmd:"" help:"Show one claim."`
-	Retry queueRetryCommand `cmd:"" help:"Put claims that have stopped back into the queue, or have proofs tried at once."`
+	List   queueListCommand   `cmd:"" help:"List what waits for the seal, with the reason."`
+	Show   queueShowCommand   `cmd:"" help:"Show one claim."`
+	Retry  queueRetryCommand  `cmd:"" help:"Put claims that have stopped back into the queue, or have proofs tried at once."`
+	Drop   queueDropCommand   `cmd:"" help:"Take claims out of the queue; their learners are asked anew."`
+	Pause  queuePauseCommand  `cmd:"" help:"Let nothing more be sealed until resume; what has begun is finished."`
+	Resume queueResumeCommand `cmd:"" help:"End a pause."`
 }
 
 // swept is the queue of commands that run beside a server: the row says that a claim is due,
-// and the server's sweeper reads the row.
+// and the relay of a worker reads the row.
 type swept struct{}
 
-// Push implements issuance.Queue.
-func (swept) Push(context.Context, ...string) error { return nil }
+// Offer implements issuance.Queue.
+func (swept) Offer(context.Context, ...string) error { return nil }
 
 func (s *Settings) withDesk(ctx context.Context, slug string, do func(*issuance.Desk, templates.Organisation) error) error {
 	return s.withOrganisation(ctx, slug, func(db *sqldb.DB, _ *templates.Store, o templates.Organisation) error {
-		return do(issuance.NewDesk(db, swept{}, time.Now, slog.New(slog.DiscardHandler)), o)
+		return do(newSweptDesk(db), o)
 	})
+}
+
+func newSweptDesk(db *sqldb.DB) *issuance.Desk {
+	return issuance.NewDesk(db, swept{}, time.Now, slog.New(slog.DiscardHandler))
 }
 
 // queuedClaim is a claim for operators: whose it is, the LMS knows.
@@ -75,12 +82,20 @@ func (c queueListCommand) Run(ctx context.Context, s *Settings, out streams) err
 		if err != nil {
 			return err
 		}
+		pauses, err := desk.Pauses(ctx, o.ID)
+		if err != nil {
+			return err
+		}
 		if c.JSON {
 			return out.printJSON(struct {
 				Claims        []queuedClaim `json:"claims"`
+				Pauses        []queuePause  `json:"pauses"`
 				ProofsWaiting int           `json:"proofs_waiting"`
 				ProofsTrouble string        `json:"proofs_trouble,omitempty"`
-			}{all, proofs.Waiting, proofs.LastError})
+			}{all, describePauses(pauses), proofs.Waiting, proofs.LastError})
+		}
+		for _, p := range describePauses(pauses) {
+			out.printf("Sealing is paused for %s since %s by %s. %s\n", p.For, p.Since.Format("2006-01-02 15:04"), p.By, p.Words)
 		}
 		return c.print(out, all, proofs)
 	})
@@ -155,21 +170,17 @@ func (c queueRetryCommand) Run(ctx context.Context, s *Settings, out streams) er
 		return errors.New("say what to retry: ids of claims, --failed, or --proofs")
 	}
 	return s.withDesk(ctx, c.Organisation, func(desk *issuance.Desk, o templates.Organisation) error {
-		ids := c.IDs
+		var errs []error
+		done := 0
 		if c.Failed {
-			const most = 100_000
-			claims, err := desk.InQueue(ctx, o.ID, []issuance.State{issuance.Failed}, most)
+			n, err := desk.RetryFailed(ctx, o.ID, operator)
 			if err != nil {
 				return err
 			}
-			for _, claim := range claims {
-				ids = append(ids, claim.ID)
-			}
+			done += n
 		}
-		var errs []error
-		done := 0
-		for _, id := range ids {
-			switch err := desk.Retry(ctx, o.ID, id, "operator"); {
+		for _, id := range c.IDs {
+			switch err := desk.Retry(ctx, o.ID, id, operator); {
 			case errors.Is(err, issuance.ErrState):
 				errs = append(errs, fmt.Errorf("claim %s has not failed", id))
 			case err != nil:
@@ -178,11 +189,11 @@ func (c queueRetryCommand) Run(ctx context.Context, s *Settings, out streams) er
 				done++
 			}
 		}
-		if len(ids) > 0 || c.Failed {
+		if len(c.IDs) > 0 || c.Failed {
 			out.printf("%d claims are in the queue again.\n", done)
 		}
 		if c.Proofs {
-			n, err := desk.RetryProofs(ctx, o.ID, "operator")
+			n, err := desk.RetryProofs(ctx, o.ID, operator)
 			if err != nil {
 				return errors.Join(append(errs, err)...)
 			}

@@ -51,6 +51,10 @@ func TestQueue(t *testing.T) {
 		{1, "claim nobody", []string{"queue", "retry", "nobody"}},
 		{1, "claim nobody", []string{"queue", "show", "nobody"}},
 		{2, "--state", []string{"queue", "list", "--state", "sealed"}},
+		{1, "claim nobody", []string{"queue", "drop", "nobody"}},
+		{1, "not paused", []string{"queue", "resume"}},
+		{1, "not both", []string{"queue", "pause", "--everything", "--batch", "b"}},
+		{1, "may have 500 letters", []string{"queue", "pause", strings.Repeat("x", 501)}},
 	} {
 		if code, _, trouble := sealsmith(t, r.settings, wrong.args...); code != wrong.code || !strings.Contains(trouble, wrong.says) {
 			t.Errorf("%v: exit %d, %s", wrong.args, code, trouble)
@@ -59,9 +63,30 @@ func TestQueue(t *testing.T) {
 	if out := succeed(t, r.settings, "queue", "retry", "--failed", "--proofs"); !strings.Contains(out, "1 claims are in the queue again.") || !strings.Contains(out, "0 sealed credentials") {
 		t.Errorf("retry: %s", out)
 	}
+	succeed(t, r.settings, "queue", "pause", "The dates are wrong.")
+	succeed(t, r.settings, "queue", "pause", "--everything")
+	out := succeed(t, r.settings, "queue", "list")
+	for _, want := range []string{"paused for everybody", "paused for the organisation", "The dates are wrong.", "by operator"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is not in: %s", want, out)
+		}
+	}
 	r.server.end(t, syscall.SIGTERM)
 	r.serve(t)
 	r.untilReady(t, "ready")
+	if _, err := r.journey.open(t.Context(), "Queued: sealing is paused, nothing is lost", "The reason: the operator of this server has paused it."); err != nil {
+		t.Error(err)
+	}
+	succeed(t, r.settings, "queue", "resume", "--everything")
+	if _, err := r.journey.open(t.Context(), "Queued: sealing is paused, nothing is lost", "The reason: an administrator of the organisation has paused it (The dates are wrong)."); err != nil {
+		t.Error(err)
+	}
+	if out := succeed(t, r.settings, "queue", "drop", id); !strings.Contains(out, "1 claims were dropped") {
+		t.Errorf("drop: %s", out)
+	}
+	succeed(t, r.settings, "queue", "resume")
+	r.step(t, r.journey.canClaim)
+	must(t, r.journey.browser.submit(t.Context(), "Claim my micro-credential", nil))
 	r.untilSealed(t)
 	if got := list(); len(got) != 0 {
 		t.Errorf("after sealing: %+v", got)

@@ -39,9 +39,11 @@ type cli struct {
 	Credentials   credentialsCommand   `cmd:"" help:"Sealed credentials, and how to withdraw them."`
 	Corrections   correctionsCommand   `cmd:"" help:"Names in sealed credentials that learners say are wrong."`
 	Queue         queueCommand         `cmd:"" help:"What waits for the seal, and what has stopped."`
+	Reconcile     reconcileCommand     `cmd:"" help:"After a backup of the database was restored: bring back what was sealed since, and let sealing go on."`
 	Audit         auditCommand         `cmd:"" help:"The audit trail: who did what to which claim, key and template."`
 	TrustLists    trustCommand         `cmd:"" name:"trust" help:"The trusted lists of the EU, which say whether a seal is qualified."`
 	Bench         benchCommand         `cmd:"" help:"Measure launches and sealing on this machine; JSON lines."`
+	Crashrun      crashCommand         `cmd:"" help:"Issue credentials while processes are killed, and count what came of it; for developers."`
 	Migrate       migrateCommand       `cmd:"" help:"Bring the database schema up to date."`
 	Version       versionCommand       `cmd:"" help:"Print the version."`
 }

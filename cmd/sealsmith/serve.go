@@ -5,13 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
+	"time"
 
 	"github.com/sealsmith/sealsmith/grading"
 	"github.com/sealsmith/sealsmith/migrations/sqldb"
 )
 
 type serveCommand struct {
-	NoWorker bool `help:"Do not seal in this process; run sealsmith worker beside it."`
+	NoWorker bool          `help:"Do not seal in this process; run sealsmith worker beside it."`
+	Drain    time.Duration `help:"When told to stop, say so on /readyz for so long before the last connections are closed: longer than a load balancer needs to see it." env:"SEALSMITH_DRAIN" default:"0s"`
 }
 
 // Run serves until the context ends.
@@ -28,6 +31,7 @@ func (c serveCommand) Run(ctx context.Context, s *Settings, out streams) error {
 		return errors.Join(fmt.Errorf("listen: %w", err), a.close())
 	}
 	a.logger.InfoContext(ctx, "sealsmith serves", "address", l.Addr().String(), "public_url", a.public.String(), "version", version)
+	a.drain = c.Drain
 	return errors.Join(a.serve(ctx, l, !c.NoWorker), a.close())
 }
 
@@ -43,10 +47,28 @@ func (a *app) serve(ctx context.Context, l net.Listener, seal bool) error {
 	}
 	partsCtx, stop := context.WithCancel(ctx)
 	wait := a.startParts(partsCtx, loops...)
-	err = a.serveHTTP(ctx, l, f.handler)
+	closing, shut := context.WithCancel(context.WithoutCancel(ctx))
+	go func() {
+		defer shut()
+		<-ctx.Done()
+		a.stopping.Store(true)
+		sleep(context.WithoutCancel(ctx), a.drain)
+	}()
+	err = a.serveHTTP(closing, l, a.untilDrained(f.handler))
 	stop()
 	wait()
 	return err
+}
+
+// untilDrained asks clients not to use their connections again once the server is told to stop,
+// so that none of them sends a request at the moment in which idle connections are closed.
+func (a *app) untilDrained(handler http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if a.stopping.Load() {
+			w.Header().Set("Connection", "close")
+		}
+		handler.ServeHTTP(w, r)
+	})
 }
 
 func gradeLoop(r *grading.Reader) func(context.Context) {

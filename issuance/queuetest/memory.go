@@ -46,7 +46,19 @@ func (m *Memory) Expire() {
 	m.tell()
 }
 
-// Push implements issuance.Queue.
+// Long is the length from which on Offer leaves ids to the relay.
+const Long = 16
+
+// Offer implements issuance.Queue.
+func (m *Memory) Offer(ctx context.Context, ids ...string) error {
+	n, err := m.Len(ctx)
+	if err != nil || n+int64(len(ids)) > Long {
+		return err
+	}
+	return m.Push(ctx, ids...)
+}
+
+// Push implements issuance.Jobs.
 func (m *Memory) Push(_ context.Context, ids ...string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -112,6 +124,20 @@ func (m *Memory) Done(_ context.Context, jobs ...issuance.Job) error {
 		delete(m.held, j.Receipt)
 	}
 	return nil
+}
+
+// IDs implements issuance.Jobs.
+func (m *Memory) IDs(_ context.Context, limit int) ([]string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var ids []string
+	for _, j := range m.held {
+		ids = append(ids, j.ID)
+	}
+	for _, j := range m.waiting {
+		ids = append(ids, j.ID)
+	}
+	return ids[:min(limit, len(ids))], m.down
 }
 
 // Len implements issuance.Jobs.

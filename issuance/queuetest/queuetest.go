@@ -40,6 +40,8 @@ func Run(t *testing.T, open func(t *testing.T) Pair) {
 		{"a late worker's end does no harm", lateDone},
 		{"the limit holds for jobs that come again", takenOverInParts},
 		{"who waits is woken", woken},
+		{"what is in it is told, handed out or not", told},
+		{"a long queue is offered nothing", offered},
 	} {
 		t.Run(part.name, func(t *testing.T) {
 			t.Parallel()
@@ -189,4 +191,31 @@ func woken(t *testing.T, p Pair) {
 	}()
 	must(t, p.Two.Push(t.Context(), "a"))
 	wantIDs(t, <-got, "a")
+}
+
+func told(t *testing.T, p Pair) {
+	must(t, p.One.Push(t.Context(), "a", "b", "c"))
+	wantIDs(t, next(t, p.One, 1), "a")
+	all, err := p.Two.IDs(t.Context(), 10)
+	must(t, err)
+	slices.Sort(all)
+	if diff := cmp.Diff([]string{"a", "b", "c"}, all); diff != "" {
+		t.Errorf("ids (-want +got):\n%s", diff)
+	}
+	if some, err := p.Two.IDs(t.Context(), 2); err != nil || len(some) != 2 {
+		t.Errorf("%v, %v", some, err)
+	}
+}
+
+func offered(t *testing.T, p Pair) {
+	for range 100 {
+		must(t, p.One.Offer(t.Context(), "a"))
+	}
+	n, err := p.One.Len(t.Context())
+	must(t, err)
+	if n < 1 || n > 50 {
+		t.Errorf("%d jobs of a hundred that were offered", n)
+	}
+	must(t, p.One.Push(t.Context(), "b"))
+	wantLen(t, p.One, n+1)
 }

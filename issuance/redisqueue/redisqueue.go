@@ -4,7 +4,7 @@
 // The queue is a hint: it holds ids and nothing secret, may lose them (the sweeper offers
 // them again) and may hand one out twice (the lease in the database lets one worker
 // through). So it is built to recover rather than to be right: a stream or group that has
-// vanished is made again, jobs of a worker that died are taken over after a minute, and
+// vanished is made again, jobs of a worker that died are taken over after twenty seconds, and
 // jobs that nobody holds although they were handed out are handed out again. What is no id
 // of ours is thrown out.
 //
@@ -37,9 +37,10 @@ const (
 	field  = "claim"
 )
 
-// takeOverAfter is how long a job may be with a worker before another takes it over. It
-// is longer than a signature; taking over too early costs a failed lease, nothing more.
-const takeOverAfter = time.Minute
+// takeOverAfter is how long a job may be with a worker before another takes it over. It is as
+// long as a lease of a dead worker; taking over too early costs a failed lease, nothing more,
+// and the relay offers the claim again when the lease has ended.
+const takeOverAfter = 20 * time.Second
 
 // AnswerWithin is how long Redis may take to answer; a learner who claims waits for it.
 const AnswerWithin = 2 * time.Second
@@ -59,7 +60,20 @@ func New(client redis.UniversalClient, consumer string) *Queue {
 	return &Queue{client: client, consumer: consumer, takeOverAfter: takeOverAfter, answerWithin: AnswerWithin}
 }
 
-// Push implements issuance.Queue: all ids in one round trip.
+// offerBelow is the length of the stream up to which Offer adds to it. Every learner waits
+// behind what is in the stream, also those whose turn it would be.
+const offerBelow = 16
+
+// Offer implements issuance.Queue.
+func (q *Queue) Offer(ctx context.Context, ids ...string) error {
+	n, err := q.Len(ctx)
+	if err != nil || n+int64(len(ids)) > offerBelow {
+		return err
+	}
+	return q.Push(ctx, ids...)
+}
+
+// Push implements issuance.Jobs: all ids in one round trip.
 func (q *Queue) Push(ctx context.Context, ids ...string) error {
 	ctx, stop := context.WithTimeout(ctx, q.answerWithin)
 	defer stop()
@@ -194,6 +208,21 @@ func (q *Queue) Done(ctx context.Context, jobs ...issuance.Job) error {
 		return fmt.Errorf("end %d jobs: %w", len(jobs), err)
 	}
 	return nil
+}
+
+// IDs implements issuance.Jobs.
+func (q *Queue) IDs(ctx context.Context, limit int) ([]string, error) {
+	ctx, stop := context.WithTimeout(ctx, q.answerWithin)
+	defer stop()
+	messages, err := q.client.XRangeN(ctx, stream, "-", "+", int64(limit)).Result()
+	if err != nil {
+		return nil, fmt.Errorf("ask what is in the queue: %w", err)
+	}
+	ids := make([]string, len(messages))
+	for i, m := range messages {
+		ids[i], _ = m.Values[field].(string) // garbage is no id, and counts
+	}
+	return ids, nil
 }
 
 // Len implements issuance.Jobs.

@@ -113,6 +113,20 @@ func (db *DB) Close() error {
 // Ping reports whether the database answers, for readiness.
 func (db *DB) Ping(ctx context.Context) error { return db.reader.PingContext(ctx) }
 
+// Clock returns the time by the clock of the database: of its machine, when that is another one.
+func (db *DB) Clock(ctx context.Context) (time.Time, error) {
+	var at time.Time
+	if db.postgres {
+		err := db.Get(ctx, &at, `select clock_timestamp()`)
+		return at.UTC(), err
+	}
+	var text string
+	if err := db.Get(ctx, &text, `select strftime('%Y-%m-%dT%H:%M:%fZ', 'now')`); err != nil {
+		return at, err
+	}
+	return time.Parse(time.RFC3339Nano, text)
+}
+
 // Get implements Queryer on the read pool.
 func (db *DB) Get(ctx context.Context, dest any, query string, args ...any) error {
 	return db.reader.GetContext(ctx, dest, db.reader.Rebind(query), args...)
@@ -127,7 +141,7 @@ func (db *DB) Select(ctx context.Context, dest any, query string, args ...any) e
 func (db *DB) Exec(ctx context.Context, query string, args ...any) (int64, error) {
 	res, err := db.writer.ExecContext(ctx, db.writer.Rebind(query), args...)
 	if err != nil {
-		return 0, err
+		return 0, advised(err)
 	}
 	return res.RowsAffected()
 }
@@ -142,14 +156,14 @@ func (db *DB) InTx(ctx context.Context, do func(tx *Tx) error) error {
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
-	if err := do(&Tx{tx}); err != nil {
+	if err := advised(do(&Tx{tx})); err != nil {
 		if back := tx.Rollback(); back != nil && !errors.Is(back, sql.ErrTxDone) {
 			return errors.Join(err, fmt.Errorf("roll back: %w", back))
 		}
 		return err
 	}
 	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("commit: %w", err)
+		return advised(fmt.Errorf("commit: %w", err))
 	}
 	return nil
 }

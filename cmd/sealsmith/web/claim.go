@@ -54,7 +54,7 @@ func (s *Web) showClaim(w http.ResponseWriter, r *http.Request, v *visit, at sta
 	if len(at.decided.Reasons) > 0 {
 		page.Percent, page.Need = at.decided.Reasons[0].Percent, at.decided.Reasons[0].Need
 	}
-	if page.Sealing, err = s.sealingNotice(r.Context(), v.organisation.Slug); err != nil {
+	if page.Sealing, err = s.sealingNotice(r.Context(), v.organisation); err != nil {
 		return err
 	}
 	learner := elm.Learner{GivenName: page.Given, FamilyName: page.Family, Identifier: u.Subject}

@@ -24,6 +24,7 @@ type classPage struct {
 	Why                    string    // in words; may be empty
 	Learners               []classRow
 	Ready, Waiting, Sealed int
+	Cohort                 cohort // while somebody waits
 	Tabs                   tabs   // of a teacher who is an administrator, too
 	Unnamed                string // why the platform does not tell names, in words; empty: it was not asked, or it does
 	Marked                 bool   // the platform is told who has claimed
@@ -82,10 +83,17 @@ func (s *Web) showClass(w http.ResponseWriter, r *http.Request, v *visit, a grad
 			return err
 		}
 	}
-	if page.Sealing, err = s.sealingNotice(ctx, v.organisation.Slug); err != nil {
+	if page.Sealing, err = s.sealingNotice(ctx, v.organisation); err != nil {
 		return err
 	}
-	return s.show(w, r, http.StatusOK, view{name: "class", frame: v.frame(), page: &page})
+	f := v.frame()
+	if page.Waiting > 0 {
+		if page.Cohort, err = s.cohort(ctx, v, a.ID); err != nil {
+			return err
+		}
+		f.Script, f.Refresh = liveScript, cohortSeconds
+	}
+	return s.show(w, r, http.StatusOK, view{name: "class", frame: f, page: &page})
 }
 
 func newClassPage(version templates.Version, a grading.Attachment, standing []grading.Decided, claims []issuance.Claim) classPage {

@@ -37,7 +37,7 @@ func (s *Web) showCopied(w http.ResponseWriter, r *http.Request, v *visit, a gra
 	if page.Origin, err = s.deps.Grading.Origin(ctx, a); err != nil {
 		return err
 	}
-	if page.Sealing, err = s.sealingNotice(ctx, v.organisation.Slug); err != nil {
+	if page.Sealing, err = s.sealingNotice(ctx, v.organisation); err != nil {
 		return err
 	}
 	return s.show(w, r, http.StatusOK, view{name: "copied", frame: v.frame(), page: &page})

@@ -84,7 +84,7 @@ func (s *Web) corrections(w http.ResponseWriter, r *http.Request, v *visit) erro
 	if page.Tabs, err = s.tabs(ctx, v, "corrections"); err != nil {
 		return err
 	}
-	if page.Sealing, err = s.sealingNotice(ctx, v.organisation.Slug); err != nil {
+	if page.Sealing, err = s.sealingNotice(ctx, v.organisation); err != nil {
 		return err
 	}
 	return s.show(w, r, http.StatusOK, view{name: "corrections", frame: v.frame(), page: &page})

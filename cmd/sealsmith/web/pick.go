@@ -86,7 +86,7 @@ func (s *Web) showPick(w http.ResponseWriter, r *http.Request, v *visit, unchose
 		return err
 	}
 	page := pickPage{Query: strings.TrimSpace(r.URL.Query().Get("q")), Total: len(all), Unchosen: unchosen, Linking: v.launch.DeepLinking != nil}
-	if page.Sealing, err = s.sealingNotice(r.Context(), v.organisation.Slug); err != nil {
+	if page.Sealing, err = s.sealingNotice(r.Context(), v.organisation); err != nil {
 		return err
 	}
 	chosen := r.URL.Query().Get("template")

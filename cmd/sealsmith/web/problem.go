@@ -17,6 +17,7 @@ import (
 	"github.com/sealsmith/sealsmith/lti"
 	"github.com/sealsmith/sealsmith/lti/fetch"
 	"github.com/sealsmith/sealsmith/lti/ltistore"
+	"github.com/sealsmith/sealsmith/migrations/sqldb"
 	"github.com/sealsmith/sealsmith/templates"
 )
 
@@ -85,6 +86,7 @@ func sentinels() []sentinel {
 		{issuance.ErrWithdrawn, "withdrawn"},
 		{issuance.ErrSuspended, "suspended"},
 		{issuance.ErrReason, "form"},
+		{issuance.ErrWords, "form"},
 		{issuance.ErrOtherSeal, "no-pdf"},
 		{issuance.ErrRecord, "internal"},
 
@@ -147,6 +149,9 @@ func (s *Web) classify(err error) problem {
 				p.kind = row.kind
 				break
 			}
+		}
+		if p.kind == "internal" && (sqldb.IsAway(err) || sqldb.IsFull(err)) {
+			p.kind = "database-away"
 		}
 	}
 	p.status = s.problems[p.kind].Status

@@ -36,6 +36,7 @@ var unreachable = map[string]string{
 	"migrations/sqldb.ErrAddress":    "for the operator's command",
 	"issuance/redisqueue.ErrAddress": "for the operator's command",
 	"migrations/sqldb.ErrNewer":      "for the operator's command",
+	"issuance.ErrRestored":           "for the operator: log, readyz and command",
 	"migrations/sqldb.ErrOlder":      "for the operator's command",
 	"hsm.PausedError":                "is hsm.ErrPaused",
 	"hsm.ErrPINBlocked":              "for the operator's command",

@@ -54,7 +54,7 @@ func (s *Web) showRule(w http.ResponseWriter, r *http.Request, v *visit, status 
 		page.NoGrade = !page.Columns && d.AcceptLineItem != nil && !*d.AcceptLineItem
 	}
 	var err error
-	if page.Sealing, err = s.sealingNotice(r.Context(), v.organisation.Slug); err != nil {
+	if page.Sealing, err = s.sealingNotice(r.Context(), v.organisation); err != nil {
 		return err
 	}
 	return s.show(w, r, status, view{name: "rule", frame: v.frame(), page: &page})

@@ -6,13 +6,11 @@ import "net/http"
 // certificates, the queue before it, and the time-stamps after it.
 type sealPage struct {
 	Tabs    tabs
+	Done    string // what was just done, in words
 	Sealing sealingNotice
+	Queue   sealRoom
 	Tokens  []TokenStatus
 	Stamps  []StampStatus
-	Waiting int
-	Failed  int
-	Rate    float64
-	ETA     string
 	Proofs  proofsNotice
 }
 
@@ -24,17 +22,16 @@ type proofsNotice struct {
 }
 
 func (s *Web) seal(w http.ResponseWriter, r *http.Request, v *visit) error {
-	ctx, slug := r.Context(), v.organisation.Slug
-	page := sealPage{Tokens: s.deps.Tokens(slug), Stamps: s.deps.Stamps()}
+	ctx := r.Context()
+	page := sealPage{Tokens: s.deps.Tokens(v.organisation.Slug), Stamps: s.deps.Stamps(), Done: sealDone(r.URL.Query().Get("done"))}
 	var err error
 	if page.Tabs, err = s.tabs(ctx, v, "seal"); err != nil {
 		return err
 	}
-	if page.Sealing, err = s.sealingNotice(ctx, slug); err != nil {
+	if page.Sealing, err = s.sealingNotice(ctx, v.organisation); err != nil {
 		return err
 	}
-	load, err := s.deps.Desk.LoadOf(ctx, v.organisation.ID)
-	if err != nil {
+	if page.Queue, err = s.sealRoom(ctx, v); err != nil {
 		return err
 	}
 	proofs, err := s.deps.Desk.Proofs(ctx, v.organisation.ID)
@@ -42,7 +39,5 @@ func (s *Web) seal(w http.ResponseWriter, r *http.Request, v *visit) error {
 		return err
 	}
 	page.Proofs = proofsNotice{Level: string(v.organisation.Seal.Goal(s.deps.Level)), Waiting: proofs.Waiting, Trouble: proofs.LastError}
-	sealing := s.deps.Sealing(slug)
-	page.Waiting, page.Failed, page.Rate, page.ETA = load.Waiting, load.Failed, sealing.Rate, eta(load.Waiting, sealing)
 	return s.show(w, r, http.StatusOK, view{name: "tokens", frame: v.frame(), page: &page})
 }

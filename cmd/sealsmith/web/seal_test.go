@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -57,7 +58,89 @@ func sealShots(t *testing.T) []shot {
 	_, err := w.db.Exec(t.Context(), `update credential_proofs set level = goal`)
 	must(t, err)
 	open("seal-renewal")
-	return all
+	return append(all, roomShots(t)...)
+}
+
+// roomShots are the states of the queue on that page: claims that have stopped, and a pause.
+func roomShots(t *testing.T) []shot {
+	t.Helper()
+	w := newWorld(t)
+	w.change(func(w *world) { w.tokens, w.sealing.Rate = []web.TokenStatus{readyToken()}, 1.84 })
+	v, attachment := w.queued(t)
+	_, err := w.db.Exec(t.Context(), `update claims set state = 'failed', attempts = 12, last_error = 'the page image is too large: shorten the title' where attachment_id = ?`, attachment)
+	must(t, err)
+	admin := w.enter(w.polder.launch("boss", roleAdmin))
+	all := []shot{{"seal-stopped", admin.path("seal"), admin.get("seal")}}
+	want(t, admin.post("seal/retry", url.Values{"claim": {w.stopped(t)}}), http.StatusSeeOther)
+	want(t, admin.post("seal/pause", url.Values{"words": {"The exam board looks at the results again."}}), http.StatusSeeOther)
+	return append(all, shot{"seal-paused", admin.path("seal"), admin.get("seal")}, shot{"sealing-paused-by-hand", v.path("learn"), v.get("learn")})
+}
+
+// queued is a learner whose claim waits.
+func (w *world) queued(t *testing.T) (b browser, attachmentID string) {
+	t.Helper()
+	a, l := w.attach(w.polder, "learner-1", roleLearner)
+	w.grades.set("learner-1", 85)
+	b = w.enter(l)
+	want(t, b.get("learn"), http.StatusOK)
+	want(t, b.post("claim", url.Values{"given": {"Maija"}, "family": {"Virtanen"}}), http.StatusSeeOther)
+	return b, a.ID
+}
+
+// stopped is the id of the claim that has failed.
+func (w *world) stopped(t *testing.T) string {
+	t.Helper()
+	var id string
+	must(t, w.db.Get(t.Context(), &id, `select id from claims where state = 'failed' limit 1`))
+	return id
+}
+
+// An administrator looks at what has stopped, tries it again, takes it out, pauses and resumes.
+func TestSealRoom(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	_, attachment := w.queued(t)
+	admin := w.enter(w.polder.launch("boss", roleAdmin))
+	fail := func() string {
+		_, err := w.db.Exec(t.Context(), `update claims set state = 'failed' where attachment_id = ?`, attachment)
+		must(t, err)
+		return w.stopped(t)
+	}
+	state := func(want string) {
+		t.Helper()
+		var got string
+		must(t, w.db.Get(t.Context(), &got, `select state from claims where attachment_id = ?`, attachment))
+		if got != want {
+			t.Errorf("the claim is %s, want %s", got, want)
+		}
+	}
+	id := fail()
+	stranger := w.enter(w.fjord.launch("boss", roleAdmin))
+	for _, what := range []string{"seal/retry", "seal/drop"} {
+		want(t, stranger.post(what, url.Values{"claim": {id}}), http.StatusNotFound)
+	}
+	want(t, stranger.post("seal/retry", nil), http.StatusSeeOther) // none of theirs
+	state("failed")
+	want(t, admin.post("seal/retry", url.Values{"claim": {id}}), http.StatusSeeOther)
+	state("queued")
+	want(t, admin.post("seal/retry", url.Values{"claim": {id}}), http.StatusConflict)
+	fail()
+	want(t, admin.post("seal/retry", nil), http.StatusSeeOther)
+	state("queued")
+	want(t, admin.post("seal/drop", url.Values{"claim": {id}}), http.StatusSeeOther)
+	state("open")
+
+	want(t, admin.post("seal/pause", url.Values{"words": {strings.Repeat("x", 501)}}), http.StatusUnprocessableEntity)
+	want(t, admin.post("seal/pause", url.Values{"words": {"Wrong dates"}}), http.StatusSeeOther)
+	if page := admin.get("seal").Body.String(); !strings.Contains(page, "Everybody who waits reads: Wrong dates.") {
+		t.Error("the page does not say that sealing is paused")
+	}
+	if page := stranger.get("seal").Body.String(); strings.Contains(page, "Wrong dates") {
+		t.Error("another organisation reads of the pause")
+	}
+	want(t, stranger.post("seal/resume", nil), http.StatusConflict)
+	want(t, admin.post("seal/resume", nil), http.StatusSeeOther)
+	want(t, admin.post("seal/resume", nil), http.StatusConflict)
 }
 
 // waitingProof seals a credential that waits for its time-stamp.
@@ -78,9 +161,15 @@ func TestSealPage(t *testing.T) {
 			"wallet 11", "Does not seal", "put it back, sealing goes on by itself", "Its key is for wallet formats", "3, 2 attempts failed",
 			"tsa.example", "Answers", "Does not answer", "no answer within 10s", "Your credentials reach JAdES level B-LTA", "No credential waits for it",
 		},
-		"seal-proofs-wait":  {"One sealed credential waits for it. They are valid meanwhile.", "Last trouble: time-stamping authority tsa.example"},
-		"seal-renewal":      {"An older time-stamp could not be renewed yet. Last trouble: time-stamping authority tsa.example"},
-		"seal-no-authority": {"One sealed credential waits for time-stamps, and no time-stamping authority is set up any more"},
+		"seal-stopped": {"One claim has stopped", "The page image is too large: shorten the title.", "after 12 tries", "Try all again", "Pause sealing"},
+		"seal-paused": {
+			"Paused by you on", "The exam board looks at the results again.",
+			"Nothing is being sealed: the token can be taken out.", "Let sealing go on",
+		},
+		"sealing-paused-by-hand": {"an administrator of the organisation has paused it (The exam board looks at the results again)"},
+		"seal-proofs-wait":       {"One sealed credential waits for it. They are valid meanwhile.", "Last trouble: time-stamping authority tsa.example"},
+		"seal-renewal":           {"An older time-stamp could not be renewed yet. Last trouble: time-stamping authority tsa.example"},
+		"seal-no-authority":      {"One sealed credential waits for time-stamps, and no time-stamping authority is set up any more"},
 	}
 	for _, s := range sealShots(t) {
 		if s.answer.Code != http.StatusOK {
@@ -116,4 +205,41 @@ func TestSealPageIsForAdministrators(t *testing.T) {
 	if len(w.asked) == 0 || w.asked[len(w.asked)-1] != "fjord" {
 		t.Errorf("the tokens of %v were asked for", w.asked)
 	}
+}
+
+// A teacher watches how far the class is, until the last one is sealed.
+func TestCohort(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	_, l := w.attach(w.polder, "learner-1", roleLearner)
+	w.grades.set("learner-1", 85)
+	learner := w.enter(l)
+	want(t, learner.get("learn"), http.StatusOK)
+	want(t, learner.post("claim", url.Values{"given": {"Maija"}, "family": {"Virtanen"}}), http.StatusSeeOther)
+	teaching := l
+	teaching.Roles, teaching.User.Subject = []string{roleTeacher}, "teacher"
+	teacher := w.enter(teaching)
+	want(t, teacher.post("read", nil), http.StatusSeeOther)
+	page := teacher.get("class").Body.String()
+	for _, words := range []string{`data-live="cohort?shown=1"`, `<strong data-live-pos>0</strong> of 1 who have claimed`, "less than a minute"} {
+		if !strings.Contains(page, words) {
+			t.Errorf("the page does not say %q", words)
+		}
+	}
+	state := func(want string) {
+		t.Helper()
+		if got := teacher.get("cohort?shown=1").Body.String(); got != "retry: 5000\ndata: "+want+"\n\n" {
+			t.Errorf("got %q, want %s", got, want)
+		}
+	}
+	state(`{"done":false,"position":0,"eta":"less than a minute","percent":0}`)
+	want(t, w.enter(w.polder.launch("boss", roleAdmin)).post("seal/pause", nil), http.StatusSeeOther)
+	state(`{"done":false,"position":0,"eta":"as soon as sealing goes on","percent":0}`)
+	_, err := w.db.Exec(t.Context(), `update claims set state = 'sealed'`)
+	must(t, err)
+	state(`{"done":true,"position":1,"eta":"","percent":1}`)
+	if page := teacher.get("class").Body.String(); strings.Contains(page, "data-live") {
+		t.Error("the page still watches")
+	}
+	want(t, learner.get("cohort"), http.StatusForbidden)
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"time"
 
 	"github.com/sealsmith/sealsmith/issuance"
 )
@@ -33,6 +34,8 @@ type progress struct {
 	position int
 	eta      string
 	percent  int
+	batch    string        // why the batch of the claim is paused; empty: it is not
+	again    time.Duration // after which it is worth asking again
 }
 
 // liveScript follows the state of a sealingPage.
@@ -54,8 +57,11 @@ func (s *Web) showSealing(w http.ResponseWriter, r *http.Request, v *visit, c is
 		Title: words(version.Content.Title), Claim: c.ID, Failed: c.State == issuance.Failed, Email: v.organisation.Email,
 		Live: "state?shown=" + url.QueryEscape(at.shown), Position: at.position, Eta: at.eta, Done: at.percent,
 	}
-	if page.Sealing, err = s.sealingNotice(r.Context(), v.organisation.Slug); err != nil {
+	if page.Sealing, err = s.sealingNotice(r.Context(), v.organisation); err != nil {
 		return err
+	}
+	if at.batch != "" && !page.Sealing.Paused {
+		page.Sealing = sealingNotice{Paused: true, ByHand: true, Reason: at.batch}
 	}
 	page.Mark = strconv.Itoa(at.position)
 	if !page.Sealing.Paused {
@@ -90,23 +96,27 @@ const secondsPerSeal = 2
 
 // progress finds the place of a claim in the queue.
 func (s *Web) progress(ctx context.Context, v *visit, c issuance.Claim) (progress, error) {
-	p := progress{shown: string(c.State), position: 1}
+	p := progress{shown: string(c.State), position: 1, again: askAgain(1, 0)}
 	if c.State != issuance.Queued && c.State != issuance.Sealing {
 		return p, nil
 	}
-	ahead, err := s.deps.Desk.Ahead(ctx, c)
+	sealing := s.deps.Sealing(v.organisation.Slug)
+	turn, err := s.deps.Desk.Turn(ctx, c, sealing.Own)
 	if err != nil {
 		return p, err
 	}
-	p.position = ahead + 1
-	p.percent = max(10, 60-10*ahead)
+	p.position = turn.Ahead + 1
+	p.percent = max(10, 60-10*turn.Ahead)
 	if c.State == issuance.Sealing {
 		p.percent = 90
 	}
-	sealing := s.deps.Sealing(v.organisation.Slug)
-	if sealing.Paused {
+	p.again = askAgain(p.position, sealing.Rate)
+	if sealing.Paused || turn.Paused != nil {
 		p.shown = "paused"
 		p.eta = "as soon as sealing goes on"
+		if turn.Paused != nil && turn.Paused.BatchID != "" {
+			p.batch = pausedWords(*turn.Paused, "the batch that it belongs to")
+		}
 		return p, nil
 	}
 	p.shown = "waiting" // the step from queued to sealing is too short to render the page for
@@ -114,13 +124,25 @@ func (s *Web) progress(ctx context.Context, v *visit, c issuance.Claim) (progres
 	return p, nil
 }
 
-// untilSealed is how long n seals take at a measured rate, in words.
-func untilSealed(n int, rate float64) string {
+// askAgain is how long a browser waits before it asks for the place in the queue again: two
+// seconds when the turn is near, up to a minute when thousands are ahead, who all ask.
+func askAgain(position int, rate float64) time.Duration {
+	const nearest, farthest, parts = 2 * time.Second, time.Minute, 20
+	return min(max(time.Duration(secondsFor(position, rate)/parts*float64(time.Second)), nearest), farthest)
+}
+
+// secondsFor is how long n seals take at a measured rate.
+func secondsFor(n int, rate float64) float64 {
 	if rate <= 0 {
 		rate = 1 / float64(secondsPerSeal)
 	}
+	return float64(n) / rate
+}
+
+// untilSealed is how long n seals take at a measured rate, in words.
+func untilSealed(n int, rate float64) string {
 	const minute, hour = 60, 60 * 60
-	switch seconds := int(float64(n) / rate); {
+	switch seconds := int(secondsFor(n, rate)); {
 	case seconds < minute:
 		return "less than a minute"
 	case seconds < 2*hour:
@@ -135,10 +157,10 @@ type liveState struct {
 	Done     bool   `json:"done"` // load the page anew
 	Position int    `json:"position"`
 	Eta      string `json:"eta"`
-	Percent  int    `json:"percent"`
+	Percent  int    `json:"percent"` // value of the progress element
 }
 
-// state answers one server-sent event and ends: the browser asks again after two seconds,
+// state answers one server-sent event and ends: the browser asks again after the time told,
 // and no connection is held open while people wait.
 func (s *Web) state(w http.ResponseWriter, r *http.Request, v *visit) error {
 	c, err := s.ownClaim(r.Context(), v)
@@ -154,6 +176,6 @@ func (s *Web) state(w http.ResponseWriter, r *http.Request, v *visit) error {
 		return fmt.Errorf("encode the state: %w", err)
 	}
 	w.Header().Set("Content-Type", "text/event-stream")
-	_, err = fmt.Fprintf(w, "retry: 2000\ndata: %s\n\n", data)
+	_, err = fmt.Fprintf(w, "retry: %d\ndata: %s\n\n", at.again.Milliseconds(), data)
 	return s.gone(r, err)
 }

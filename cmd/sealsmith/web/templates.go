@@ -34,7 +34,7 @@ func (s *Web) templates(w http.ResponseWriter, r *http.Request, v *visit) error 
 			Number: version.Number, At: version.CreatedAt,
 		})
 	}
-	if page.Sealing, err = s.sealingNotice(r.Context(), v.organisation.Slug); err != nil {
+	if page.Sealing, err = s.sealingNotice(r.Context(), v.organisation); err != nil {
 		return err
 	}
 	if page.Tabs, err = s.tabs(r.Context(), v, "templates"); err != nil {

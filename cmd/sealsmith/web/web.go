@@ -76,6 +76,8 @@ type SealingStatus struct {
 	Issuer hsm.SealFacts
 	// Rate is how many seals a second the tokens have been measured to make; 0: not yet.
 	Rate float64
+	// Own tells that the organisation has tokens that seal for nobody else.
+	Own bool
 }
 
 // TokenStatus is one token and how it is.
@@ -195,6 +197,7 @@ func (s *Web) routes(r *mux.Router) {
 	post("/s/{sid}/attach", s.visit(chooser, s.choosing(s.attach)))
 	post("/s/{sid}/cancel", s.visit(chooser, s.cancel))
 	get("/s/{sid}/class", s.visit(teacher, s.class))
+	get("/s/{sid}/cohort", s.visit(teacher, s.cohortState))
 	post("/s/{sid}/confirm", s.visit(teacher, s.confirmCopy))
 	post("/s/{sid}/read", s.visit(teacher, s.read))
 
@@ -220,6 +223,10 @@ func (s *Web) routes(r *mux.Router) {
 	post("/s/{sid}/templates/{id}", s.visit(admin, s.templateSave))
 	get("/s/{sid}/seal", s.visit(admin, s.seal))
 	s.correctionRoutes(get, post)
+	post("/s/{sid}/seal/pause", s.visit(admin, s.pauseSealing))
+	post("/s/{sid}/seal/resume", s.visit(admin, s.resumeSealing))
+	post("/s/{sid}/seal/retry", s.visit(admin, s.retryStopped))
+	post("/s/{sid}/seal/drop", s.visit(admin, s.dropStopped))
 	s.connectionRoutes(get, post)
 }
 
