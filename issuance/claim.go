@@ -44,8 +44,8 @@ type Claim struct {
 	LeaseToken     string       `db:"lease_token"`
 	LeaseUntil     sql.NullTime `db:"lease_until"`
 	LastError      string       `db:"last_error"` // in words, for an operator
-	Revision       int          `db:"revision"`   // of its content; 1 until the name is corrected
 	BatchID        string       `db:"batch_id"`   // line in which it waits; empty: its learner has claimed it
+	Revision       int          `db:"revision"`   // of its content; 1 until the name is corrected
 	CreatedAt      time.Time    `db:"created_at"`
 	UpdatedAt      time.Time    `db:"updated_at"`
 }

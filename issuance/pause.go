@@ -93,7 +93,8 @@ func pauses(ctx context.Context, q sqldb.Queryer, organisationID string) ([]Paus
 }
 
 // Drop takes a claim that waits or has failed out of the queue, by hand: it is open again, and
-// its learner is asked anew. A claim that is being sealed, or is sealed, is ErrState.
+// its learner is asked anew. A claim that is being sealed, or is sealed, is ErrState; so is one
+// with a credential whose correction waits, which has a way of its own to be given up.
 func (d *Desk) Drop(ctx context.Context, organisationID, claimID, by string) error {
 	return d.db.InTx(ctx, func(tx *sqldb.Tx) error {
 		at := sqldb.UTC(d.now())

@@ -46,9 +46,6 @@ func (w *Worker) relay(ctx context.Context) {
 
 // SweepOnce fills the window of a queue once.
 func (w *Worker) SweepOnce(ctx context.Context) error {
-	if err := w.mend(ctx); err != nil {
-		return err
-	}
 	_, err := w.refill(ctx)
 	return err
 }
@@ -65,6 +62,9 @@ func (w *Worker) refill(ctx context.Context) (int, error) {
 	}
 	want, err := w.wanted(ctx, k, held)
 	if err != nil || len(want) == 0 {
+		return len(held), err
+	}
+	if err := w.mend(ctx); err != nil {
 		return len(held), err
 	}
 	ids, err := w.turns(ctx, k, want, held)

@@ -73,16 +73,6 @@ func takePlace(ctx context.Context, tx *sqldb.Tx, cred Credential, now time.Time
 	})
 }
 
-// mending looks after corrections as often as the relay looks for claims.
-func (w *Worker) mending(ctx context.Context) {
-	for ctx.Err() == nil {
-		if err := w.mend(ctx); err != nil && ctx.Err() == nil {
-			w.Logger.WarnContext(ctx, "corrections are not looked after, it is tried again", "err", err)
-		}
-		pause(ctx, w.Sweep)
-	}
-}
-
 // mend finds claims with a confirmed correction that nobody is at. Only a worker of the release
 // before corrections leaves one, which knows one credential per claim and stops when it finds
 // that sealed: it may share the queue while servers are brought up to date.

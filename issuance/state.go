@@ -29,7 +29,7 @@ func (s State) Next() []State {
 	case Open:
 		return []State{Queued}
 	case Queued:
-		return []State{Sealing, Open, Sealed, Delivered, Revoked} // back: dropped by hand, to where it came from
+		return []State{Sealing, Open, Sealed, Delivered, Revoked} // open: dropped by hand; the others: a correction that is given up
 	case Sealing:
 		return []State{Queued, Sealed, Failed, Revoked} // back to queued: the lease ended or the token is away
 	case Sealed:

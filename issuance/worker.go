@@ -112,7 +112,6 @@ func (w *Worker) Run(ctx context.Context) {
 		})
 	}
 	all.Go(func() { w.relay(ctx) })
-	all.Go(func() { w.mending(ctx) })
 	w.feed(ctx, jobs)
 	close(jobs)
 	all.Wait()

@@ -222,11 +222,11 @@ func (s *Web) routes(r *mux.Router) {
 	get("/s/{sid}/templates/{id}", s.visit(admin, s.templateEdit))
 	post("/s/{sid}/templates/{id}", s.visit(admin, s.templateSave))
 	get("/s/{sid}/seal", s.visit(admin, s.seal))
-	s.correctionRoutes(get, post)
 	post("/s/{sid}/seal/pause", s.visit(admin, s.pauseSealing))
 	post("/s/{sid}/seal/resume", s.visit(admin, s.resumeSealing))
 	post("/s/{sid}/seal/retry", s.visit(admin, s.retryStopped))
 	post("/s/{sid}/seal/drop", s.visit(admin, s.dropStopped))
+	s.correctionRoutes(get, post)
 	s.connectionRoutes(get, post)
 }
 
