@@ -99,7 +99,7 @@ func (d *Desk) TakeBackCorrection(ctx context.Context, organisationID, claimID s
 		if err != nil {
 			return fmt.Errorf("take back a correction: %w", err)
 		}
-		return auditCorrection(ctx, tx, c, "taken back", ByLearner, at)
+		return auditCorrection(ctx, tx, c, done{"taken back", ByLearner, at})
 	})
 }
 
@@ -201,14 +201,20 @@ func (h *heldCorrection) save(ctx context.Context, before CorrectionState, actio
 	if n == 0 {
 		return ErrState
 	}
-	return auditCorrection(ctx, h.tx, h.c, action, by, h.at)
+	return auditCorrection(ctx, h.tx, h.c, done{action, by, h.at})
+}
+
+// done is who did what to a correction, and when.
+type done struct {
+	action, by string
+	at         time.Time
 }
 
 // auditCorrection writes what happened into the trail, without the names.
-func auditCorrection(ctx context.Context, tx *sqldb.Tx, c Correction, action, by string, at time.Time) error {
+func auditCorrection(ctx context.Context, tx *sqldb.Tx, c Correction, what done) error {
 	detail := "correction " + c.ID + " credential " + c.CredentialID
 	if c.Evidence != "" {
 		detail += " evidence " + string(c.Evidence)
 	}
-	return sqldb.Audit(ctx, tx, sqldb.Event{OrganisationID: c.OrganisationID, At: at, Actor: by, Action: "correction " + action, Subject: c.ClaimID, Detail: detail})
+	return sqldb.Audit(ctx, tx, sqldb.Event{OrganisationID: c.OrganisationID, At: what.at, Actor: what.by, Action: "correction " + what.action, Subject: c.ClaimID, Detail: detail})
 }

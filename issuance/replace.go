@@ -94,10 +94,10 @@ func (w *Worker) mend(ctx context.Context) error {
 
 // dropCorrection ends a correction of the claim that is not done, if there is one: nothing comes
 // of it any more. The name of the claim becomes again that of its credential.
-func dropCorrection(ctx context.Context, tx *sqldb.Tx, organisationID, claimID, by string, at time.Time) error {
+func dropCorrection(ctx context.Context, tx *sqldb.Tx, organisationID, claimID string, what done) error {
 	var c Correction
 	err := tx.Get(ctx, &c, `update corrections set state = ?, ended_at = ? where organisation_id = ? and claim_id = ? and state in ('asked', 'confirmed')
-		returning `+correctionNames, CorrectionDropped, at, organisationID, claimID)
+		returning `+correctionNames, CorrectionDropped, what.at, organisationID, claimID)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
 	}
@@ -110,5 +110,5 @@ func dropCorrection(ctx context.Context, tx *sqldb.Tx, organisationID, claimID, 
 			return fmt.Errorf("take back the name of a claim: %w", err)
 		}
 	}
-	return auditCorrection(ctx, tx, c, "dropped", by, at)
+	return auditCorrection(ctx, tx, c, what)
 }

@@ -142,9 +142,20 @@ func (c correctionsShowCommand) Run(ctx context.Context, s *Settings, out stream
 func (x shownCorrection) print(out streams) error {
 	t := newTable(out.out, "CORRECTION", x.ID)
 	for _, line := range [][2]string{
-		{"state", string(x.State)}, {"in the credential", x.Old}, {"as it should be", x.New}, {"asked", x.Asked.Format(time.RFC3339) + " by " + x.By}, {"because", x.Words},
-		{"claim", x.Claim}, {"credential", x.Credential}, {"corrected credential", x.Successor}, {"seen", x.Evidence.Words()}, {"found again", x.Reference}, {"decided", decidedLine(x)},
-		{"answer", x.Answer}, {"ended", ended(x.Ended)}, {"not sealed yet", x.Why},
+		{"state", string(x.State)},
+		{"in the credential", x.Old},
+		{"as it should be", x.New},
+		{"asked", x.Asked.Format(time.RFC3339) + " by " + x.By},
+		{"because", x.Words},
+		{"claim", x.Claim},
+		{"credential", x.Credential},
+		{"corrected credential", x.Successor},
+		{"seen", x.Evidence.Words()},
+		{"found again", x.Reference},
+		{"decided", decidedLine(x)},
+		{"answer", x.Answer},
+		{"ended", ended(x.Ended)},
+		{"not sealed yet", x.Why},
 	} {
 		if line[1] != "" {
 			t.row(line[0], line[1])
