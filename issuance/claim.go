@@ -165,17 +165,36 @@ func (d *Desk) OfAttachment(ctx context.Context, organisationID, attachmentID st
 	return all, nil
 }
 
-// ClaimedSince returns the LTI subjects whose claim of the attachment was sealed after t.
-// It implements agsmarks.Claimed.
+// ClaimedSince returns the LTI subjects whose claim of the attachment was sealed after t, or
+// whose credential came back into force after t. What was revoked, or is suspended now, is not
+// among them. It implements agsmarks.Claimed.
 func (d *Desk) ClaimedSince(ctx context.Context, organisationID, attachmentID string, t time.Time) ([]string, error) {
 	var learners []string
-	err := d.db.Select(ctx, &learners, `select c.learner from claims c join credentials k on k.claim_id = c.id and k.organisation_id = c.organisation_id
-		where c.organisation_id = ? and c.attachment_id = ? and c.state <> ? and k.revision = 1 and k.sealed_at > ? order by k.sealed_at`,
-		organisationID, attachmentID, Revoked, sqldb.UTC(t))
+	at := sqldb.UTC(t)
+	err := d.db.Select(ctx, &learners, `select c.learner `+standingJoin+` where c.organisation_id = ? and c.attachment_id = ? and c.state <> ? and k.replaced_by is null
+		and coalesce(w.kind, '') <> ? and (w.at > ? or exists (select 1 from credentials f where f.claim_id = c.id and f.revision = 1 and f.sealed_at > ?)) order by k.sealed_at`,
+		organisationID, attachmentID, Revoked, ActSuspend, at, at)
 	if err != nil {
 		return nil, fmt.Errorf("list who has claimed: %w", err)
 	}
 	return learners, nil
+}
+
+// WithdrawnOf returns how those credentials of an attachment stand that were revoked or are
+// suspended; what was replaced has another one that counts. The state of a claim does not say
+// that one is suspended.
+func (d *Desk) WithdrawnOf(ctx context.Context, organisationID, attachmentID string) ([]Standing, error) {
+	var rows []standingRow
+	err := d.db.Select(ctx, &rows, standingFrom+`k.organisation_id = ? and k.id in (select l.credential_id from credential_listing l
+		where l.organisation_id = ? and l.attachment_id = ? and l.standing in (?, ?))`, organisationID, organisationID, attachmentID, StandsSuspended, StandsRevoked)
+	if err != nil {
+		return nil, fmt.Errorf("list what does not count: %w", err)
+	}
+	all := make([]Standing, len(rows))
+	for i := range rows {
+		all[i] = rows[i].standing()
+	}
+	return all, nil
 }
 
 // OfPerson returns the claims of a person who came through the registration: for who asks

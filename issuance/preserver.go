@@ -142,6 +142,9 @@ func (p *Preserver) Preserve(ctx context.Context, credentialID string) error {
 		return err
 	}
 	for {
+		if over, err := p.over(ctx, row); err != nil || over {
+			return err
+		}
 		next, err := p.stage(ctx, row)
 		if err == nil {
 			err = p.step(next.Level)
@@ -158,6 +161,34 @@ func (p *Preserver) Preserve(ctx context.Context, credentialID string) error {
 		}
 		row = next
 	}
+}
+
+// over ends the work on a credential that was revoked or replaced: what does not count need
+// not be proven for years, and authorities charge for that. What it has stays.
+func (p *Preserver) over(ctx context.Context, row proof) (bool, error) {
+	var ended int
+	err := p.DB.Get(ctx, &ended, `select count(*) from credentials k join claims c on c.id = k.claim_id and c.organisation_id = k.organisation_id
+		where k.organisation_id = ? and k.id = ? and (c.state = ? or k.replaced_by is not null)`, row.OrganisationID, row.CredentialID, Revoked)
+	if err != nil {
+		return false, fmt.Errorf("ask whether a credential counts: %w", err)
+	}
+	if ended == 0 {
+		return false, nil
+	}
+	now := sqldb.UTC(p.Now())
+	return true, p.DB.InTx(ctx, func(tx *sqldb.Tx) error {
+		n, err := tx.Exec(ctx, `update credential_proofs set goal = level, not_before = ?, attempts = 0, last_error = '', lease_until = null, renew_at = null, updated_at = ?
+			where organisation_id = ? and credential_id = ? and lease_until = ?`, never, now, row.OrganisationID, row.CredentialID, row.LeaseUntil)
+		if err != nil {
+			return fmt.Errorf("end the proofs of a credential: %w", err)
+		}
+		if n == 0 {
+			return nil // somebody else is at it
+		}
+		return sqldb.Audit(ctx, tx, sqldb.Event{
+			OrganisationID: row.OrganisationID, At: now, Actor: "preserver", Action: "proofs ended", Subject: row.CredentialID, Detail: "it does not count any more",
+		})
+	})
 }
 
 func (p *Preserver) step(level templates.SealLevel) error {

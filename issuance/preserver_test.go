@@ -294,3 +294,60 @@ func TestPreserveWithoutTrust(t *testing.T) {
 		}
 	})
 }
+
+// TestPreserveWithdrawn: no time-stamp is bought for what was revoked or replaced, also when
+// that happens between two of them; what is suspended may come back, and gets its own.
+func TestPreserveWithdrawn(t *testing.T) {
+	each(t, func(t *testing.T, o *office) {
+		a := newArchive(t, o)
+		level := func(cred issuance.Credential) (have, goal templates.SealLevel) {
+			t.Helper()
+			now, err := o.desk.Credential(t.Context(), o.org.ID, cred.ClaimID)
+			check(t, err)
+			return now.Level, now.Goal
+		}
+		revoke := func(cred issuance.Credential) {
+			t.Helper()
+			_, err := o.desk.Revoke(t.Context(), o.order(cred))
+			check(t, err)
+		}
+		_, before := a.seal(t, "before", templates.SealLTA)
+		revoke(before)
+		_, suspended := a.seal(t, "suspended", templates.SealLTA)
+		_, err := o.desk.Suspend(t.Context(), o.order(suspended))
+		check(t, err)
+		for range 2 {
+			check(t, a.preserver.Preserve(t.Context(), before.ID))
+		}
+		check(t, a.preserver.Preserve(t.Context(), suspended.ID))
+		if have, goal := level(before); have != templates.SealB || goal != templates.SealB {
+			t.Errorf("revoked: %s of %s", have, goal)
+		}
+		if have, _ := level(suspended); have != templates.SealLTA {
+			t.Errorf("suspended: %s", have)
+		}
+		if n := o.audits(t, "proofs ended", before.ID); n != 1 {
+			t.Errorf("%d lines in the audit trail", n)
+		}
+
+		_, between := a.seal(t, "between", templates.SealLTA)
+		a.preserver.Step = func(level templates.SealLevel) error {
+			if level == templates.SealT {
+				revoke(between)
+			}
+			return nil
+		}
+		check(t, a.preserver.Preserve(t.Context(), between.ID))
+		if have, goal := level(between); have != templates.SealT || goal != templates.SealT {
+			t.Errorf("revoked between: %s of %s", have, goal)
+		}
+		if load, err := o.desk.Proofs(t.Context(), o.org.ID); err != nil || load.Waiting != 0 {
+			t.Errorf("%+v (%v)", load, err)
+		}
+		_, err = o.desk.RetryProofs(t.Context(), o.org.ID, "operator")
+		check(t, err)
+		if n, err := a.preserver.RunOnce(t.Context()); err != nil || n != 0 {
+			t.Errorf("%d are due (%v)", n, err)
+		}
+	})
+}

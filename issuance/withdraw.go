@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/sealsmith/sealsmith/migrations/sqldb"
+	"github.com/sealsmith/sealsmith/templates"
 )
 
 // ErrReason is for a withdrawal without a reason that everybody can be told.
@@ -72,6 +73,9 @@ type Withdrawal struct {
 	Words string
 	// By is who did it, as in the audit trail. It is never shown to the public.
 	By string
+
+	request   string // the order that it carries out; empty: none
+	confirmed string // who was the second person
 }
 
 const withdrawalWords = 500 // letters
@@ -108,7 +112,8 @@ func (r refused) Is(target error) bool { return target == ErrState }
 
 // Revoke withdraws a sealed credential for good. Everybody who asks is told from then on; the
 // sealed file itself cannot be changed. It fails with ErrReason, ErrNotFound, or, in words
-// that fit, ErrState: the credential is not sealed yet, revoked already or replaced.
+// that fit, ErrState: the credential is not sealed yet, revoked already or replaced. Where the
+// rules ask for a second person it fails with ErrSecondPerson: AskRevoke is the way then.
 func (d *Desk) Revoke(ctx context.Context, w Withdrawal) (Standing, error) {
 	return d.act(ctx, ActRevoke, w)
 }
@@ -132,29 +137,51 @@ func (d *Desk) act(ctx context.Context, act Act, w Withdrawal) (out Standing, er
 		return Standing{}, err
 	}
 	err = d.db.InTx(ctx, func(tx *sqldb.Tx) error {
-		// Writing the state as it is changes nothing and takes the row.
-		_, err := tx.Exec(ctx, `update claims set state = state where organisation_id = ? and id = (select claim_id from credentials where organisation_id = ? and id = ?)`,
-			w.OrganisationID, w.OrganisationID, w.CredentialID)
-		if err != nil {
-			return fmt.Errorf("take the claim: %w", err)
-		}
-		now, err := ofOrganisation(ctx, tx, w.OrganisationID, w.CredentialID)
-		if err != nil {
-			return err
-		}
-		if err := now.May(act); err != nil {
-			return err
-		}
-		if err := d.note(ctx, tx, now, act, w); err != nil {
-			return err
-		}
-		out, err = ofOrganisation(ctx, tx, w.OrganisationID, w.CredentialID)
+		out, err = d.actIn(ctx, tx, act, w)
 		return err
 	})
 	if err != nil {
 		return Standing{}, err
 	}
 	return out, nil
+}
+
+// actIn is act in a transaction, with a withdrawal that is clean.
+func (d *Desk) actIn(ctx context.Context, tx *sqldb.Tx, act Act, w Withdrawal) (Standing, error) {
+	if err := hold(ctx, tx, w.OrganisationID, w.CredentialID); err != nil {
+		return Standing{}, err
+	}
+	now, err := ofOrganisation(ctx, tx, w.OrganisationID, w.CredentialID)
+	if err != nil {
+		return Standing{}, err
+	}
+	if err := now.May(act); err != nil {
+		return Standing{}, err
+	}
+	if act == ActRevoke && w.request == "" {
+		two, err := templates.RevokingTakesTwo(ctx, tx, w.OrganisationID, []string{now.VersionID})
+		if err != nil {
+			return Standing{}, err
+		}
+		if two {
+			return Standing{}, ErrSecondPerson
+		}
+	}
+	if err := d.note(ctx, tx, now, act, w); err != nil {
+		return Standing{}, err
+	}
+	return ofOrganisation(ctx, tx, w.OrganisationID, w.CredentialID)
+}
+
+// hold takes the row of a credential's claim until the commit. Writing the state as it is
+// changes nothing.
+func hold(ctx context.Context, tx *sqldb.Tx, organisationID, credentialID string) error {
+	_, err := tx.Exec(ctx, `update claims set state = state where organisation_id = ? and id = (select claim_id from credentials where organisation_id = ? and id = ?)`,
+		organisationID, organisationID, credentialID)
+	if err != nil {
+		return fmt.Errorf("take the claim: %w", err)
+	}
+	return nil
 }
 
 // note writes the act down: in the claim, among the withdrawals, in the audit trail. Each of
@@ -175,19 +202,26 @@ func (d *Desk) note(ctx context.Context, tx *sqldb.Tx, now Standing, act Act, w 
 			return err
 		}
 	}
-	n, err := tx.Exec(ctx, `insert into withdrawals (credential_id, number, organisation_id, kind, reason, words, actor, at)
-		values (?, ?, ?, ?, ?, ?, ?, ?) on conflict (credential_id, number) do nothing`,
-		now.CredentialID, now.number+1, w.OrganisationID, act, w.Reason, w.Words, w.By, at)
+	n, err := tx.Exec(ctx, `insert into withdrawals (credential_id, number, organisation_id, kind, reason, words, actor, at, request_id, confirmed_by)
+		values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (credential_id, number) do nothing`,
+		now.CredentialID, now.number+1, w.OrganisationID, act, w.Reason, w.Words, w.By, at, w.request, w.confirmed)
 	if err != nil {
 		return fmt.Errorf("note a withdrawal: %w", err)
 	}
 	if n == 0 {
 		return ErrState
 	}
+	detail := strings.TrimSpace("credential " + now.CredentialID + " " + string(w.Reason))
+	if w.request != "" {
+		detail += " order " + w.request
+	}
+	if w.confirmed != "" {
+		detail += " confirmed by " + w.confirmed
+	}
 	// The words are kept once, where they can be erased.
 	return sqldb.Audit(ctx, tx, sqldb.Event{
 		OrganisationID: w.OrganisationID, At: at, Actor: w.By, Action: "credential " + string(act), Subject: now.ClaimID,
-		Detail: strings.TrimSpace("credential " + now.CredentialID + " " + string(w.Reason)),
+		Detail: detail,
 	})
 }
 

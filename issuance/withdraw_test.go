@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -394,5 +395,57 @@ func TestAskAboutOthers(t *testing.T) {
 		if _, err := o.desk.Ask(t.Context(), before); err == nil {
 			t.Error("a database that is gone gave an answer")
 		}
+	})
+}
+
+// TestClaimedSinceKnowsWithdrawals: what does not count is not marked as claimed, and what came
+// back is.
+func TestClaimedSinceKnowsWithdrawals(t *testing.T) {
+	each(t, func(t *testing.T, o *office) {
+		start := o.clock.Now().Add(-time.Second)
+		claimed := func(since time.Time, want ...string) {
+			t.Helper()
+			got, err := o.desk.ClaimedSince(t.Context(), o.org.ID, o.attachment.ID, since)
+			check(t, err)
+			if strings.Join(got, " ") != strings.Join(want, " ") {
+				t.Errorf("%v, want %v", got, want)
+			}
+		}
+		withdrawn := func(org string, want ...issuance.InForce) {
+			t.Helper()
+			got, err := o.desk.WithdrawnOf(t.Context(), org, o.attachment.ID)
+			check(t, err)
+			stands := make([]issuance.InForce, 0, len(got))
+			for _, s := range got {
+				stands = append(stands, s.InForce)
+			}
+			slices.Sort(stands)
+			if !slices.Equal(stands, want) {
+				t.Errorf("%v, want %v", stands, want)
+			}
+		}
+		_, _ = o.held(t, "good")
+		o.clock.add(time.Second)
+		_, rests := o.held(t, "rests")
+		o.clock.add(time.Second)
+		_, gone := o.held(t, "gone")
+		claimed(start, "good", "rests", "gone")
+		withdrawn(o.org.ID)
+		_, err := o.desk.Suspend(t.Context(), o.order(rests))
+		check(t, err)
+		_, err = o.desk.Revoke(t.Context(), o.order(gone))
+		check(t, err)
+		claimed(start, "good")
+		withdrawn(o.org.ID, issuance.StandsRevoked, issuance.StandsSuspended)
+		later := o.clock.Now()
+		claimed(later)
+		o.clock.add(time.Second)
+		_, err = o.desk.Reinstate(t.Context(), o.order(rests))
+		check(t, err)
+		claimed(later, "rests")
+		claimed(start, "good", "rests")
+		withdrawn(o.org.ID, issuance.StandsRevoked)
+		other, _, _ := o.open(t, "fjord")
+		withdrawn(other.ID)
 	})
 }

@@ -30,6 +30,8 @@ type Standing struct {
 	CredentialID   string // UUID
 	OrganisationID string
 	ClaimID        string
+	VersionID      string // of the template, as it was sealed
+	AttachmentID   string
 	Link           string // name of the public page
 	InForce        InForce
 	Since          time.Time // of InForce; of a credential never withdrawn: when it was sealed
@@ -62,6 +64,10 @@ func (s Successor) URN() string {
 // Withdrawn reports whether the credential does not count now.
 func (s Standing) Withdrawn() bool { return s.InForce != StandsInForce }
 
+// HidesPerson reports whether nobody is to be told by us whose name is in the credential: it
+// does not count, because it was awarded to the wrong person.
+func (s Standing) HidesPerson() bool { return s.Withdrawn() && s.Reason == ReasonWrongPerson }
+
 // May returns nil when act may be done to the credential now, else ErrState in words that fit.
 func (s Standing) May(act Act) error {
 	since := " since " + day(s.Since)
@@ -92,6 +98,8 @@ type standingRow struct {
 	ID             string       `db:"id"`
 	OrganisationID string       `db:"organisation_id"`
 	ClaimID        string       `db:"claim_id"`
+	VersionID      string       `db:"version_id"`
+	AttachmentID   string       `db:"attachment_id"`
 	Link           string       `db:"link"`
 	PayloadSHA256  string       `db:"payload_sha256"`
 	SealedAt       sql.NullTime `db:"sealed_at"`
@@ -110,18 +118,22 @@ type standingRow struct {
 	Evidence       Evidence     `db:"evidence"` // for which it took the place of another one
 }
 
-const standingFrom = `select k.id, k.organisation_id, k.claim_id, k.link, k.payload_sha256, k.sealed_at, c.state, c.updated_at,
+const standingFrom = `select ` + standingColumns + standingJoin + ` where `
+
+const standingColumns = `k.id, k.organisation_id, k.claim_id, c.version_id, c.attachment_id, k.link, k.payload_sha256, k.sealed_at, c.state, c.updated_at,
 	coalesce(w.number, 0) as number, coalesce(w.kind, '') as kind, coalesce(w.reason, '') as reason, coalesce(w.words, '') as words, w.at,
 	coalesce(k.replaced_by, '') as replaced_by, k.replaced_at, coalesce(n.link, '') as next_link,
-	coalesce(k.replaces, '') as replaces, coalesce(l.link, '') as last_link, coalesce(o.evidence, '') as evidence
+	coalesce(k.replaces, '') as replaces, coalesce(l.link, '') as last_link, coalesce(o.evidence, '') as evidence`
+
+const standingJoin = `
 	from credentials k join claims c on c.id = k.claim_id and c.organisation_id = k.organisation_id
 	left join withdrawals w on w.credential_id = k.id and w.number = (select max(x.number) from withdrawals x where x.credential_id = k.id)
 	left join credentials n on n.id = k.replaced_by left join credentials l on l.id = k.replaces
-	left join corrections o on k.revision > 1 and o.claim_id = k.claim_id and o.revision = k.revision where `
+	left join corrections o on k.revision > 1 and o.claim_id = k.claim_id and o.revision = k.revision`
 
 func (r standingRow) standing() Standing {
 	s := Standing{
-		CredentialID: r.ID, OrganisationID: r.OrganisationID, ClaimID: r.ClaimID, Link: r.Link, SealedAt: r.SealedAt.Time.UTC(),
+		CredentialID: r.ID, OrganisationID: r.OrganisationID, ClaimID: r.ClaimID, VersionID: r.VersionID, AttachmentID: r.AttachmentID, Link: r.Link, SealedAt: r.SealedAt.Time.UTC(),
 		Reason: r.Reason, Words: r.Words, state: r.State, number: r.Number, payload: r.PayloadSHA256,
 	}
 	if r.Replaces != "" {
@@ -204,6 +216,9 @@ type Withdrawn struct {
 	Words  string    `db:"words"`
 	By     string    `db:"actor"`
 	At     time.Time `db:"at"`
+	// RequestID is the order that it carried out, and Second who confirmed that; both may be empty.
+	RequestID string `db:"request_id"`
+	Second    string `db:"confirmed_by"`
 }
 
 // Withdrawals returns all that was done to a credential, in order: for operators.
@@ -213,7 +228,7 @@ func (d *Desk) Withdrawals(ctx context.Context, organisationID, credentialID str
 
 func withdrawals(ctx context.Context, q sqldb.Queryer, organisationID, credentialID string) ([]Withdrawn, error) {
 	var all []Withdrawn
-	err := q.Select(ctx, &all, `select kind, reason, words, actor, at from withdrawals where organisation_id = ? and credential_id = ? order by number`, organisationID, credentialID)
+	err := q.Select(ctx, &all, `select kind, reason, words, actor, at, request_id, confirmed_by from withdrawals where organisation_id = ? and credential_id = ? order by number`, organisationID, credentialID)
 	if err != nil {
 		return nil, fmt.Errorf("list withdrawals: %w", err)
 	}

@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/sealsmith/sealsmith/issuance/elm"
 )
 
 // urn is how a credential is named in its file: this, and its UUID.
@@ -47,6 +50,43 @@ func (d *Desk) Ask(ctx context.Context, r Report) (Report, error) {
 		r.Headline = fmt.Sprintf(r.Headline, day(now.Since), orUnnamed(r.Content.AwardingBody))
 	}
 	return r, nil
+}
+
+// After returns how the credential would stand if act were done to it at that time: for whoever
+// wants to see what everybody will be told before anything is done.
+func (s Standing) After(act Act, reason Reason, words string, at time.Time) Standing {
+	s.Since, s.Reason, s.Words = at, reason, strings.Join(strings.Fields(words), " ")
+	switch act {
+	case ActRevoke:
+		s.InForce = StandsRevoked
+	case ActSuspend:
+		s.InForce = StandsSuspended
+	case ActReinstate:
+		s.InForce, s.Reason, s.Words = StandsInForce, "", ""
+	}
+	return s
+}
+
+// Told is what whoever checks a genuine file of this credential is told: the headline of the
+// report, and the words of the check “Withdrawn or not”.
+func (s Standing) Told(awardingBody string, at time.Time) (headline, words string) {
+	a := s.answer(at)
+	if !s.Withdrawn() {
+		return headlines["genuine"].headline, a.Words
+	}
+	return fmt.Sprintf(headlineFor(a).headline, day(s.Since), orUnnamed(awardingBody)), a.Words
+}
+
+// Nameless returns the report without whose credential it is, for Standing.HidesPerson.
+func (r Report) Nameless() Report {
+	if r.Content == nil {
+		return r
+	}
+	c := *r.Content
+	c.Learner, c.Pages = "", nil
+	c.Elements = slices.DeleteFunc(slices.Clone(c.Elements), func(e elm.Element) bool { return e.Key == "learner" })
+	r.Content = &c
+	return r
 }
 
 // answer is the check “Withdrawn or not” of a credential of ours.

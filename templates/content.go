@@ -59,6 +59,9 @@ type Content struct {
 	Homepage string `json:"homepage,omitempty"`
 	// Rule is what earns the credential.
 	Rule Rule `json:"rule"`
+	// SecondPerson demands that a second person confirms before a credential of this version
+	// is revoked. It is a rule of the house and stands in no credential.
+	SecondPerson bool `json:"second_person,omitempty"`
 }
 
 // Outcome is one learning outcome with the ESCO skills it leads to.

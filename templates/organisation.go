@@ -29,6 +29,9 @@ type Organisation struct {
 	Brand string `json:"brand,omitempty"`
 	// Seal says how its credentials are sealed.
 	Seal SealPolicy `json:"seal,omitzero"`
+	// SecondPerson demands that a second person confirms before any credential of the
+	// organisation is revoked, whatever its template says.
+	SecondPerson bool `json:"second_person,omitempty"`
 	// CreatedAt is when the organisation was added.
 	CreatedAt time.Time `json:"-"`
 }

@@ -62,12 +62,25 @@ func (s *Store) AddOrganisation(ctx context.Context, o Organisation) (Organisati
 // SetSeal changes how the credentials of an organisation are sealed from now on; those that
 // are sealed stay as they are. by is who did it, for the audit trail.
 func (s *Store) SetSeal(ctx context.Context, organisationID string, policy SealPolicy, by string) error {
+	e := sqldb.Event{Actor: by, Action: "seal policy changed", Detail: fmt.Sprintf("level %s, legacy time %t", policy.Level, policy.LegacyTime)}
+	return s.change(ctx, organisationID, e, func(o *Organisation) { o.Seal = policy })
+}
+
+// SetSecondPerson says whether revoking any credential of an organisation needs a second
+// person. It holds for what is asked for from now on. by is who did it, for the audit trail.
+func (s *Store) SetSecondPerson(ctx context.Context, organisationID string, needed bool, by string) error {
+	e := sqldb.Event{Actor: by, Action: "rule of revoking changed", Detail: fmt.Sprintf("second person %t", needed)}
+	return s.change(ctx, organisationID, e, func(o *Organisation) { o.SecondPerson = needed })
+}
+
+// change stores a changed organisation together with the line about it.
+func (s *Store) change(ctx context.Context, organisationID string, e sqldb.Event, set func(*Organisation)) error {
 	return s.db.InTx(ctx, func(tx *sqldb.Tx) error {
 		o, err := readOrganisation(ctx, tx, `id = ?`, organisationID)
 		if err != nil {
 			return err
 		}
-		o.Seal = policy
+		set(&o)
 		if err := o.Validate(); err != nil {
 			return err
 		}
@@ -78,10 +91,8 @@ func (s *Store) SetSeal(ctx context.Context, organisationID string, policy SealP
 		if _, err := tx.Exec(ctx, `update organisations set profile = ? where id = ?`, string(profile), organisationID); err != nil {
 			return fmt.Errorf("change organisation %s: %w", o.Slug, err)
 		}
-		return sqldb.Audit(ctx, tx, sqldb.Event{
-			OrganisationID: organisationID, At: s.now(), Actor: by, Action: "seal policy changed", Subject: o.Slug,
-			Detail: fmt.Sprintf("level %s, legacy time %t", policy.Level, policy.LegacyTime),
-		})
+		e.OrganisationID, e.At, e.Subject = organisationID, s.now(), o.Slug
+		return sqldb.Audit(ctx, tx, e)
 	})
 }
 
@@ -284,6 +295,21 @@ func (s *Store) List(ctx context.Context, organisationID string) ([]Version, err
 	if err != nil {
 		return nil, fmt.Errorf("list templates: %w", err)
 	}
+	return versions(rows)
+}
+
+// Versions returns every version of every template of the organisation, oldest template and
+// newest version first.
+func (s *Store) Versions(ctx context.Context, organisationID string) ([]Version, error) {
+	var rows []versionRow
+	err := s.db.Select(ctx, &rows, versionColumns+` where organisation_id = ? order by template_id, number desc`, organisationID)
+	if err != nil {
+		return nil, fmt.Errorf("list template versions: %w", err)
+	}
+	return versions(rows)
+}
+
+func versions(rows []versionRow) ([]Version, error) {
 	all := make([]Version, 0, len(rows))
 	for _, row := range rows {
 		v, err := row.version()

@@ -353,3 +353,58 @@ func TestReaches(t *testing.T) {
 		t.Error("no level reaches something")
 	}
 }
+
+// TestRevokingTakesTwo: by the organisation or by the version itself, and by no other.
+func TestRevokingTakesTwo(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *shelf) {
+		one := s.add(t, "one")
+		c := content(t)
+		c.SecondPerson = true
+		two, err := s.Save(t.Context(), s.org.ID, one.TemplateID, c, "operator")
+		mustDo(t, err)
+		if two.Number != 2 {
+			t.Fatalf("version %d", two.Number)
+		}
+		other, err := s.AddOrganisation(t.Context(), university("fjord"))
+		mustDo(t, err)
+		takes := func(want bool, org string, versions ...string) {
+			t.Helper()
+			got, err := templates.RevokingTakesTwo(t.Context(), s.db, org, versions)
+			mustDo(t, err)
+			if got != want {
+				t.Errorf("%v: %t", versions, got)
+			}
+		}
+		all, err := s.Versions(t.Context(), s.org.ID)
+		mustDo(t, err)
+		if len(all) != 2 || all[0].ID != two.ID || all[1].ID != one.ID || !all[0].Content.SecondPerson {
+			t.Errorf("%d versions", len(all))
+		}
+		if all, err := s.Versions(t.Context(), other.ID); err != nil || len(all) != 0 {
+			t.Errorf("another organisation has %d versions (%v)", len(all), err)
+		}
+		takes(false, s.org.ID)
+		takes(false, s.org.ID, one.ID)
+		takes(true, s.org.ID, two.ID)
+		takes(false, other.ID, two.ID)
+		many := make([]string, 0, 701)
+		for i := range 700 {
+			many = append(many, fmt.Sprint(i))
+		}
+		takes(false, s.org.ID, many...)
+		takes(true, s.org.ID, append(many, two.ID)...)
+		for _, needed := range []bool{true, false} {
+			mustDo(t, s.SetSecondPerson(t.Context(), s.org.ID, needed, "operator:anna"))
+			takes(needed, s.org.ID, one.ID)
+			takes(false, other.ID, one.ID)
+		}
+		var events []string
+		mustDo(t, s.db.Select(t.Context(), &events, `select actor || ' ' || detail from audit where action = 'rule of revoking changed' and organisation_id = ? and subject = 'polder' order by id`, s.org.ID))
+		if diff := cmp.Diff([]string{"operator:anna second person true", "operator:anna second person false"}, events); diff != "" {
+			t.Error(diff)
+		}
+		_, err = templates.RevokingTakesTwo(t.Context(), s.db, "nobody", nil)
+		wantCause(t, err, templates.ErrNotFound)
+		wantCause(t, s.SetSecondPerson(t.Context(), "nobody", true, "operator"), templates.ErrNotFound)
+	})
+}

@@ -16,6 +16,7 @@ type credentialsCommand struct {
 	Revoke    credentialsRevokeCommand    `cmd:"" help:"Withdraw credentials for good. Everybody who checks them is told."`
 	Suspend   credentialsSuspendCommand   `cmd:"" help:"Withdraw a credential until it is reinstated or revoked."`
 	Reinstate credentialsReinstateCommand `cmd:"" help:"Put a suspended credential in force again."`
+	Orders    ordersCommand               `cmd:"" help:"Orders to revoke: what waits for a second person, and what is being carried out."`
 }
 
 // sealedCredential is a credential for operators. Whose it is stands in the file, and is
@@ -97,12 +98,14 @@ type shownCredential struct {
 	ReplacedBy  string    `json:"replaced_by,omitempty"` // id of the corrected one that took its place
 	Replaces    string    `json:"replaces,omitempty"`    // id of the one whose place it took
 	Withdrawals []history `json:"withdrawals"`
+	Waiting     string    `json:"waiting,omitempty"` // order to revoke it that waits for a second person
 }
 
 type history struct {
 	Act    issuance.Act    `json:"act"`
 	At     time.Time       `json:"at"`
 	By     string          `json:"by"`
+	Second string          `json:"confirmed_by,omitempty"`
 	Reason issuance.Reason `json:"reason,omitempty"`
 	Words  string          `json:"words,omitempty"`
 }
@@ -131,7 +134,16 @@ func (c credentialsShowCommand) Run(ctx context.Context, s *Settings, out stream
 			return err
 		}
 		for _, w := range done {
-			shown.Withdrawals = append(shown.Withdrawals, history{Act: w.Act, At: w.At.UTC(), By: w.By, Reason: w.Reason, Words: w.Words})
+			shown.Withdrawals = append(shown.Withdrawals, history{Act: w.Act, At: w.At.UTC(), By: w.By, Second: w.Second, Reason: w.Reason, Words: w.Words})
+		}
+		orders, err := desk.OrdersOf(ctx, o.ID, now.CredentialID)
+		if err != nil {
+			return err
+		}
+		for _, order := range orders {
+			if order.State == issuance.OrderAsked {
+				shown.Waiting = order.ID
+			}
 		}
 		if c.JSON {
 			return out.printJSON(shown)
@@ -161,6 +173,9 @@ func (k shownCredential) print(out streams) error {
 	}
 	for _, h := range k.Withdrawals {
 		line := h.At.Format(time.RFC3339) + " by " + h.By
+		if h.Second != "" {
+			line += ", confirmed by " + h.Second
+		}
 		if h.Reason != "" {
 			line += ", " + say(h.Reason)
 		}
@@ -168,6 +183,9 @@ func (k shownCredential) print(out streams) error {
 			line += ": " + h.Words
 		}
 		t.row(say(h.Act), line)
+	}
+	if k.Waiting != "" {
+		t.row("waits", "order "+k.Waiting+" to revoke it waits for a second person: sealsmith credentials orders confirm")
 	}
 	return t.Flush()
 }

@@ -20,6 +20,33 @@ type organisationsCommand struct {
 	Add  organisationsAddCommand  `cmd:"" help:"Add an organisation."`
 	List organisationsListCommand `cmd:"" help:"List all organisations."`
 	Seal organisationsSealCommand `cmd:"" help:"Say how the credentials of an organisation are sealed from now on."`
+
+	Revoking organisationsRevokingCommand `cmd:"" help:"Say how many people it takes to revoke a credential of an organisation."`
+}
+
+type organisationsRevokingCommand struct {
+	Slug   string `arg:"" help:"Short name of the organisation."`
+	People int    `help:"2: somebody else has to confirm; 1: only where the template of the credential says so." enum:"1,2" required:""`
+	By     string `help:"Your name, for the audit trail."`
+}
+
+// Run changes the rule for what is asked for from now on.
+func (c organisationsRevokingCommand) Run(ctx context.Context, s *Settings, out streams) error {
+	by, err := operatorName(c.By)
+	if err != nil {
+		return err
+	}
+	return s.withOrganisation(ctx, c.Slug, func(_ *sqldb.DB, store *templates.Store, o templates.Organisation) error {
+		if err := store.SetSecondPerson(ctx, o.ID, c.People == 2, by); err != nil { //nolint:mnd // two people
+			return err
+		}
+		if c.People == 1 {
+			out.printf("One person revokes a credential of %s, unless its template asks for two. What waits goes on waiting.\n", o.Slug)
+			return nil
+		}
+		out.printf("Revoking a credential of %s takes two people from now on.\n", o.Slug)
+		return nil
+	})
 }
 
 type organisationsSealCommand struct {

@@ -71,8 +71,8 @@ func TestCorrectionsMigrate(t *testing.T) {
 		if db.Embedded() {
 			folder = "sqlite"
 		}
-		undo(t, db, folder, "00009")
-		run(t, db, `delete from goose_db_version where version_id >= 9`)
+		undo(t, db, folder, "00007")
+		run(t, db, `delete from goose_db_version where version_id >= 7`)
 		run(t, db, filled...)
 		if _, err := db.Exec(t.Context(), credentialRow("k3", "c")); !sqldb.IsDuplicate(err) {
 			t.Fatalf("before the migration a second credential of a claim: %v", err)
@@ -142,7 +142,7 @@ func TestRebuildKeepsAll(t *testing.T) {
 		}
 		return out
 	}
-	if _, err := provider.UpTo(t.Context(), 8); err != nil {
+	if _, err := provider.UpTo(t.Context(), 6); err != nil {
 		t.Fatal(err)
 	}
 	before := parts()
@@ -160,14 +160,14 @@ func TestRebuildKeepsAll(t *testing.T) {
 func TestBrokenKeysStopTheRebuild(t *testing.T) {
 	t.Parallel()
 	db := sqldbtest.SQLite(t)
-	undo(t, db, "sqlite", "00009")
-	run(t, db, `delete from goose_db_version where version_id >= 9`)
+	undo(t, db, "sqlite", "00007")
+	run(t, db, `delete from goose_db_version where version_id >= 7`)
 	run(t, db, filled...)
 	run(t, db, `pragma foreign_keys = off`, `delete from credentials where id = 'k'`, `pragma foreign_keys = on`)
 	if _, err := db.Migrate(t.Context()); err == nil || !strings.Contains(err.Error(), "rows_that_point_nowhere") {
 		t.Errorf("a database with rows that point nowhere was migrated: %v", err)
 	}
-	if v, err := db.Version(t.Context()); err != nil || v >= 9 {
+	if v, err := db.Version(t.Context()); err != nil || v >= 7 {
 		t.Errorf("version %d, %v", v, err)
 	}
 	if n := number(t, db, `select count(*) from credentials`); n != 1 {

@@ -24,6 +24,7 @@ type classPage struct {
 	Why                    string    // in words; may be empty
 	Learners               []classRow
 	Ready, Waiting, Sealed int
+	Withdrawn              int    // sealed, and not in force now
 	Cohort                 cohort // while somebody waits
 	Tabs                   tabs   // of a teacher who is an administrator, too
 	Unnamed                string // why the platform does not tell names, in words; empty: it was not asked, or it does
@@ -33,7 +34,7 @@ type classPage struct {
 }
 
 // classRow is one learner. State is that of the claim, or "" without one, or "lost" when
-// a claim is open but its score is not reached any more.
+// a claim is open but its score is not reached any more, or "suspended".
 type classRow struct {
 	Subject, Name, State string
 	Told                 bool // the name is the platform's word of now; else the learner has claimed with it
@@ -41,6 +42,8 @@ type classRow struct {
 	Percent              float64
 	Reasons              []grading.Reason
 	ClaimedAt            time.Time
+	Since                time.Time // of what is not in force
+	Because              string    // why, in sentences; may be empty
 }
 
 // class lists the learners about whom something was decided.
@@ -69,7 +72,11 @@ func (s *Web) showClass(w http.ResponseWriter, r *http.Request, v *visit, a grad
 	if err != nil {
 		return err
 	}
-	page := newClassPage(version, a, standing, claims)
+	withdrawn, err := s.deps.Desk.WithdrawnOf(ctx, org, a.ID)
+	if err != nil {
+		return err
+	}
+	page := newClassPage(version, a, standing, markWithdrawn(claims, withdrawn))
 	list := s.names(ctx, v)
 	page.Unnamed = list.why
 	for i, row := range page.Learners {
@@ -96,32 +103,51 @@ func (s *Web) showClass(w http.ResponseWriter, r *http.Request, v *visit, a grad
 	return s.show(w, r, http.StatusOK, view{name: "class", frame: f, page: &page})
 }
 
-func newClassPage(version templates.Version, a grading.Attachment, standing []grading.Decided, claims []issuance.Claim) classPage {
+// heldClaim is a claim with how its credential stands, when that does not count now.
+type heldClaim struct {
+	issuance.Claim
+
+	withdrawn issuance.Standing
+}
+
+func markWithdrawn(claims []issuance.Claim, withdrawn []issuance.Standing) map[string]heldClaim {
+	byClaim := make(map[string]issuance.Standing, len(withdrawn))
+	for _, s := range withdrawn {
+		byClaim[s.ClaimID] = s
+	}
+	byLearner := make(map[string]heldClaim, len(claims))
+	for _, c := range claims {
+		byLearner[c.Learner] = heldClaim{c, byClaim[c.ID]}
+	}
+	return byLearner
+}
+
+func newClassPage(version templates.Version, a grading.Attachment, standing []grading.Decided, byLearner map[string]heldClaim) classPage {
 	page := classPage{Title: words(version.Content.Title), Number: version.Number, Percent: a.MinPercent, Unread: a.ReadError != "", Marked: a.Mark}
 	if a.ReadAt.Valid {
 		page.ReadAt = a.ReadAt.Time
 	}
-	byLearner := make(map[string]issuance.Claim, len(claims))
-	for _, c := range claims {
-		byLearner[c.Learner] = c
-	}
 	for _, d := range standing {
 		row := newClassRow(d, byLearner[d.Learner])
 		switch issuance.State(row.State) {
+		case stateSuspended, issuance.Revoked:
+			page.Withdrawn++
 		case issuance.Open:
 			page.Ready++
 		case issuance.Queued, issuance.Sealing, issuance.Failed:
 			page.Waiting++
 		case issuance.Sealed, issuance.Delivered:
 			page.Sealed++
-		case issuance.Revoked:
 		}
 		page.Learners = append(page.Learners, row)
 	}
 	return page
 }
 
-func newClassRow(d grading.Decided, c issuance.Claim) classRow {
+// stateSuspended is shown in the place of sealed or delivered.
+const stateSuspended issuance.State = "suspended"
+
+func newClassRow(d grading.Decided, c heldClaim) classRow {
 	row := classRow{
 		Subject: d.Learner, Reasons: d.Reasons, State: string(c.State), Scored: d.Evidence.Score.Valid,
 		Name: strings.TrimSpace(c.GivenName + " " + c.FamilyName),
@@ -134,6 +160,12 @@ func newClassRow(d grading.Decided, c issuance.Claim) classRow {
 	}
 	if c.ConsentAt.Valid {
 		row.ClaimedAt = c.ConsentAt.Time
+	}
+	if c.withdrawn.CredentialID != "" {
+		row.Since, row.Because = c.withdrawn.Since, c.withdrawn.Because()
+		if c.withdrawn.InForce == issuance.StandsSuspended {
+			row.State = string(stateSuspended)
+		}
 	}
 	return row
 }

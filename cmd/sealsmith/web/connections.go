@@ -18,15 +18,19 @@ import (
 type tabs struct {
 	At      string // address of the session, with a slash at its end
 	Class   bool
-	Current string // class, templates, connections, corrections or seal; empty: none is shown
-	// Corrections is how many wait for the administrator.
-	Corrections int
+	Current string // class, templates, credentials, connections, corrections or seal; empty: none is shown
+	// Corrections is how many wait for the administrator, Waiting how many orders to revoke
+	// wait for a second person.
+	Corrections, Waiting int
 }
 
 func (s *Web) tabs(ctx context.Context, v *visit, current string) (tabs, error) {
 	t := tabs{At: v.path(""), Current: current}
 	var err error
 	if t.Corrections, err = s.deps.Desk.CorrectionsWaiting(ctx, v.organisation.ID); err != nil {
+		return tabs{}, err
+	}
+	if t.Waiting, err = s.deps.Desk.OrdersWaiting(ctx, v.organisation.ID); err != nil {
 		return tabs{}, err
 	}
 	if teacher(v.launch) == nil {

@@ -155,7 +155,7 @@ func TestCorrectionOnThePages(t *testing.T) {
 
 	list := admin.get("corrections")
 	says(t, list, "by the learner", "Waits")
-	if body := list.Body.String(); !strings.Contains(body, `Corrections <strong class="num">1</strong><span class="vh"> waits</span>`) || !strings.Contains(body, "Ma<del>i</del>ja Meikäläinen") {
+	if body := list.Body.String(); !strings.Contains(body, `Corrections <span class="badge">1<span class="vh"> waits</span></span>`) || !strings.Contains(body, "Ma<del>i</del>ja Meikäläinen") {
 		t.Errorf("the list: %s", plain(body))
 	}
 	at := "corrections/" + w.lastCorrection().ID

@@ -128,6 +128,7 @@ func shots(t *testing.T) []shot {
 	all = append(all, shot{"verify-withdrawn", "/verify", second.upload("coastal-monitoring.jsonld", file, "text/html")})
 	all = append(all, correctionShots(t)...)
 	all = append(all, sealShots(t)...)
+	all = append(all, staffShots(t)...)
 	return append(all, connectionShots(t)...)
 }
 

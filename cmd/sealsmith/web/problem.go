@@ -31,6 +31,7 @@ var (
 	errForm        = errors.New("the form cannot be read")
 	errTooLarge    = errors.New("more was sent than is accepted")
 
+	errWrongPerson   = errors.New("the credential was awarded to the wrong person, whose name is in the file")
 	errOwnConnection = errors.New("the connection is the one through which the administrator came")
 )
 
@@ -55,6 +56,7 @@ func sentinels() []sentinel {
 		{errForm, "form"},
 		{errTooLarge, "too-large"},
 		{errOwnConnection, "own-connection"},
+		{errWrongPerson, "wrong-person"},
 
 		{lti.ErrNoSession, "no-session"},
 		{lti.ErrCookieLost, "cookie-lost"},
@@ -86,6 +88,11 @@ func sentinels() []sentinel {
 		{issuance.ErrWithdrawn, "withdrawn"},
 		{issuance.ErrSuspended, "suspended"},
 		{issuance.ErrReason, "form"},
+		{issuance.ErrSecondPerson, "second-person"},
+		{issuance.ErrSamePerson, "same-person"},
+		{issuance.ErrNobody, "form"},
+		{issuance.ErrCount, "moved-on"},
+		{issuance.ErrSelection, "form"},
 		{issuance.ErrWords, "form"},
 		{issuance.ErrOtherSeal, "no-pdf"},
 		{issuance.ErrRecord, "internal"},

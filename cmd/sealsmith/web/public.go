@@ -28,12 +28,19 @@ func (s *Web) public(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	now, err := s.deps.Desk.Standing(r.Context(), credential.ID)
+	if err != nil {
+		return err
+	}
+	if now.HidesPerson() {
+		report = report.Nameless()
+	}
 	w.Header().Set("X-Robots-Tag", "noindex") // a link that was shared is not published to the world
 	if wantsJSON(r) {
 		return s.json(w, r, http.StatusOK, "application/json", report)
 	}
 	page := s.resultPage(report)
-	page.Link, page.Bytes = credential.Link, len(credential.Sealed)
+	page.Link, page.Bytes, page.Hidden = credential.Link, len(credential.Sealed), now.HidesPerson()
 	switch err := s.deps.PDFs.InForce(r.Context(), credential.OrganisationID, credential.ID); {
 	case err == nil:
 		page.Printed = true
@@ -46,13 +53,20 @@ func (s *Web) public(w http.ResponseWriter, r *http.Request) error {
 
 // publicFile hands out the sealed bytes, also of what was withdrawn: the file is evidence of
 // what was awarded, whoever has it has it already, and the page that leads here says what it
-// is worth.
+// is worth. Only when the name in it is that of the wrong person nobody gets it any more.
 func (s *Web) publicFile(w http.ResponseWriter, r *http.Request) error {
 	credential, err := s.deps.Desk.Published(r.Context(), mux.Vars(r)["link"])
 	if err != nil {
 		return err
 	}
 	w.Header().Set("X-Robots-Tag", "noindex")
+	now, err := s.deps.Desk.Standing(r.Context(), credential.ID)
+	if err != nil {
+		return err
+	}
+	if now.HidesPerson() {
+		return errWrongPerson
+	}
 	return s.sendSealed(w, r, credential.Payload, credential.Sealed)
 }
 

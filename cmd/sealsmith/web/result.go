@@ -21,6 +21,7 @@ type resultPage struct {
 	Asked                                    bool   // the credential is ours, and was looked up
 	After                                    placed // the corrected one that took its place
 	Before                                   placed // whose place it took
+	Hidden                                   bool   // whose it was is not told any more
 	Title, Learner, AwardingBody, IssuerName string
 	Number, Fingerprint                      string
 	Qualified                                string // that it is qualified or based on a qualified certificate, in words; else empty

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,6 +19,8 @@ func TestRoles(t *testing.T) {
 	x := w.askedCorrection()
 	_, attached := w.attach(w.polder, "x", roleLearner)
 	w.traced(w.polder.reg, lti.Trace{ID: "step", Kind: lti.TraceLaunch})
+	w.sealed()
+	kept := w.onlyCredential()
 	as := func(roles ...string) browser {
 		l := attached
 		l.Roles = roles
@@ -33,15 +36,15 @@ func TestRoles(t *testing.T) {
 		{"test user", as(roleTestUser, roleLearner, roleTeacher, roleAdmin), "learn"},
 		{"teacher", as(roleTeacher), "class"},
 		{"teacher who learns, too", as(roleTeacher, roleLearner), "class"},
-		{"administrator", as(roleAdmin), connectionPages + " corrections corrections/new corrections/COR seal templates templates/new templates/ID"},
-		{"administrator who teaches", as(roleAdmin, roleTeacher), connectionPages + " corrections corrections/new corrections/COR seal class templates templates/new templates/ID"},
+		{"administrator", as(roleAdmin), connectionPages + " " + staffPages + " " + correctionPages + " seal templates templates/new templates/ID"},
+		{"administrator who teaches", as(roleAdmin, roleTeacher), connectionPages + " " + staffPages + " " + correctionPages + " seal class templates templates/new templates/ID"},
 		{"mentor", as(roleMentor), ""},
 		{"nobody", as(), ""},
 		{"choosing teacher", w.enter(w.polder.choosing("t", roleTeacher)), "pick see?template=ID rule?template=ID"},
-		{"choosing administrator", w.enter(w.polder.choosing("t", roleAdmin)), connectionPages + " corrections corrections/new corrections/COR seal pick see?template=ID rule?template=ID templates templates/new templates/ID"},
+		{"choosing administrator", w.enter(w.polder.choosing("t", roleAdmin)), connectionPages + " " + staffPages + " " + correctionPages + " seal pick see?template=ID rule?template=ID templates templates/new templates/ID"},
 		{"choosing learner", w.enter(w.polder.choosing("t", roleLearner)), ""},
 	}
-	pages := append([]string{"learn", "corrections", "corrections/new", "corrections/COR", "seal", "class", "templates", "templates/new", "templates/ID", "pick", "see?template=ID", "rule?template=ID"}, strings.Fields(connectionPages)...)
+	pages := append([]string{"learn", "seal", "class", "templates", "templates/new", "templates/ID", "pick", "see?template=ID", "rule?template=ID"}, strings.Fields(connectionPages+" "+staffPages+" "+correctionPages)...)
 	for _, who := range people {
 		for _, page := range pages {
 			t.Run(who.name+" "+page, func(t *testing.T) {
@@ -58,7 +61,7 @@ func TestRoles(t *testing.T) {
 						status = http.StatusOK
 					}
 				}
-				address := strings.NewReplacer("ID", w.polder.version.TemplateID, "REG", w.polder.reg.ID, "COR", x.ID).Replace(page)
+				address := strings.NewReplacer("KEPT", kept, "VERSION", w.polder.version.ID, "ID", w.polder.version.TemplateID, "REG", w.polder.reg.ID, "COR", x.ID).Replace(page)
 				want(t, who.b.get(address), status)
 			})
 		}
@@ -69,12 +72,13 @@ func TestRoles(t *testing.T) {
 		"connections/invitations/x/withdraw", connection + "/status", connection + "/approve", connection + "/notices", connection + "/check", connection + "/addresses",
 		"seal/pause", "seal/resume", "seal/retry", "seal/drop",
 		"name", "name/back", "corrections/new", "corrections/" + x.ID + "/confirm", "corrections/" + x.ID + "/decline", "corrections/" + x.ID + "/again", "corrections/" + x.ID + "/end",
+		"credentials/" + kept + "/preview", "credentials/" + kept + "/act", "credentials/revoke", "credentials/orders/x/confirm", "credentials/orders/x/decline", "credentials/orders/x/withdraw",
 	} {
 		t.Run("mentor posts "+post, func(t *testing.T) {
 			t.Parallel()
 			want(t, people[6].b.post(post, url.Values{"family": {"X"}}), http.StatusForbidden)
 		})
-		if strings.HasPrefix(post, "connections") || strings.HasPrefix(post, "seal/") || strings.HasPrefix(post, "corrections") {
+		if slices.ContainsFunc([]string{"connections", "credentials", "corrections", "seal/"}, func(at string) bool { return strings.HasPrefix(post, at) }) {
 			t.Run("teacher posts "+post, func(t *testing.T) {
 				t.Parallel()
 				want(t, people[2].b.post(post, url.Values{"to": {"paused"}}), http.StatusForbidden)
@@ -82,6 +86,12 @@ func TestRoles(t *testing.T) {
 		}
 	}
 }
+
+// staffPages are the pages about credentials, KEPT being one of them.
+const staffPages = "credentials credentials/orders credentials/KEPT credentials/revoke?version=VERSION"
+
+// correctionPages are the pages about corrections of names, COR being one of them.
+const correctionPages = "corrections corrections/new corrections/COR"
 
 // connectionPages are the pages about connections, REG being one of them.
 const connectionPages = "connections connections/new connections/new/moodle connections/REG connections/REG/addresses connections/REG/launches/step"

@@ -195,3 +195,41 @@ func TestPrivacyNamesWithdrawals(t *testing.T) {
 		t.Errorf("%+v", doc)
 	}
 }
+
+// TestWrongPersonIsNotNamed: neither by the public page, nor by the file or the report behind
+// it, for as long as that is the reason.
+func TestWrongPersonIsNotNamed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	_, link := w.sealed()
+	order := w.withdrawal("")
+	order.Reason = issuance.ReasonWrongPerson
+	names := []string{"Maija", "Meik"}
+	open := func(hidden bool, file int) {
+		t.Helper()
+		page := w.get("/c/" + link)
+		want(t, page, http.StatusOK)
+		report := w.get("/c/" + link + "?format=json")
+		want(t, report, http.StatusOK)
+		got := w.get("/c/" + link + "/credential.jsonld")
+		want(t, got, file)
+		if hidden {
+			silent(t, report, names...)
+			silent(t, page, append(names, "credential.jsonld")...)
+			says(t, page, "It was awarded to the wrong person.", "Whose name it carries is not told here any more.")
+			silent(t, got, names...)
+			says(t, got, "This file is not given out any more")
+			return
+		}
+		says(t, page, "Maija Meikäläinen")
+	}
+	open(false, http.StatusOK)
+	_, err := w.desk.Suspend(t.Context(), order)
+	must(t, err)
+	open(true, http.StatusGone)
+	w.reinstate()
+	open(false, http.StatusOK)
+	_, err = w.desk.Revoke(t.Context(), order)
+	must(t, err)
+	open(true, http.StatusGone)
+}

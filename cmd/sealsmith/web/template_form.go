@@ -44,6 +44,9 @@ func contentForm(c templates.Content) url.Values {
 	if c.Assessment.ShowGrade {
 		f.Set("assessment.show_grade", "yes")
 	}
+	if c.SecondPerson {
+		f.Set("second_person", "yes")
+	}
 	for _, name := range textFields {
 		setText(f, name, *textField(&c, name))
 	}
@@ -109,6 +112,7 @@ func formContent(f url.Values) (templates.Content, templates.Problems) {
 	c := templates.Content{
 		Languages: languageCodes(f.Get("languages")), Cycle: f.Get("cycle"), ISCED: f.Get("isced"), Instruction: f.Get("instruction"),
 		Participation: f.Get("participation"), Homepage: strings.TrimSpace(f.Get("homepage")),
+		SecondPerson: f.Get("second_person") == "yes",
 	}
 	c.ECTS = formFigure(f, "ects", &problems)
 	c.Rule.MinPercent = formFigure(f, "rule.min_percent", &problems)

@@ -227,6 +227,7 @@ func (s *Web) routes(r *mux.Router) {
 	post("/s/{sid}/seal/retry", s.visit(admin, s.retryStopped))
 	post("/s/{sid}/seal/drop", s.visit(admin, s.dropStopped))
 	s.correctionRoutes(get, post)
+	s.staffRoutes(get, post)
 	s.connectionRoutes(get, post)
 }
 

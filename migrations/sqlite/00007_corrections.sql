@@ -1,5 +1,5 @@
 -- +goose Up
--- A credential with a wrong name gets a corrected one in its place. One number, two texts: migrations/postgres/00009_corrections.sql.
+-- A credential with a wrong name gets a corrected one in its place. One number, two texts: migrations/postgres/00007_corrections.sql.
 -- What is new has defaults, so the previous release runs on this schema.
 
 -- A claim becomes one credential per revision; the first is 1.
