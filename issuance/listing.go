@@ -154,7 +154,7 @@ func (d *Desk) listed(ctx context.Context, organisationID string, ids []string) 
 			args = append(args, id)
 		}
 		var rows []listedRow
-		err := d.db.Select(ctx, &rows, `select `+standingColumns+`, c.given_name, c.family_name`+standingJoin+` where k.organisation_id = ? and k.id in (`+marks(len(some))+`)`, args...)
+		err := d.db.Select(ctx, &rows, `select `+standingColumns+`, `+sealedName+standingJoin+sealedNameJoin+` where k.organisation_id = ? and k.id in (`+marks(len(some))+`)`, args...)
 		if err != nil {
 			return nil, fmt.Errorf("read credentials of a list: %w", err)
 		}
@@ -217,7 +217,7 @@ func (d *Desk) nameListed(ctx context.Context) (int, error) {
 		FamilyName     string `db:"family_name"`
 	}
 	// Whose turn it is comes from the small index alone; the long rows of credentials are met by their key.
-	err := d.db.Select(ctx, &rows, `select k.id as credential_id, k.organisation_id, c.given_name, c.family_name from credentials k join claims c on c.id = k.claim_id and c.organisation_id = k.organisation_id
+	err := d.db.Select(ctx, &rows, `select k.id as credential_id, k.organisation_id, `+sealedName+` from credentials k join claims c on c.id = k.claim_id and c.organisation_id = k.organisation_id`+sealedNameJoin+`
 		where k.id in (select credential_id from credential_listing where not named order by credential_id limit ?) order by k.id`, nameBatch)
 	if err != nil {
 		return 0, fmt.Errorf("list names for the index: %w", err)

@@ -32,8 +32,8 @@ type OrderItem struct {
 // limit.
 func (d *Desk) OrderItems(ctx context.Context, organisationID, id string, limit int) ([]OrderItem, error) {
 	var all []OrderItem
-	err := d.db.Select(ctx, &all, `select i.credential_id, i.outcome, i.cause, trim(c.given_name || ' ' || c.family_name) as name from withdrawal_items i
-		join credentials k on k.id = i.credential_id and k.organisation_id = i.organisation_id join claims c on c.id = k.claim_id
+	err := d.db.Select(ctx, &all, `select i.credential_id, i.outcome, i.cause, trim(coalesce(y.old_given, c.given_name) || ' ' || coalesce(y.old_family, c.family_name)) as name from withdrawal_items i
+		join credentials k on k.id = i.credential_id and k.organisation_id = i.organisation_id join claims c on c.id = k.claim_id`+sealedNameJoin+`
 		where i.organisation_id = ? and i.request_id = ?
 		order by case i.outcome when ? then 0 when ? then 1 when ? then 2 else 3 end, i.credential_id limit ?`, organisationID, id, ItemFailed, ItemAlready, itemLeft, limit)
 	if err != nil {

@@ -183,12 +183,13 @@ type correctionsConfirmCommand struct {
 	Evidence     string `help:"What was seen: ${enum}." enum:"passport,identity_card,residence_permit,civil_registry,student_record,change_of_name,other" required:""`
 	Reference    string `help:"Where it can be found again, such as a file number. No copies, no numbers of passports or identity cards." required:""`
 	Answer       string `help:"Words for the learner." required:""`
+	By           string `help:"Your name, for the audit trail. Needed where revoking takes two people and staff have asked."`
 	ID           string `arg:"" help:"Id of the correction."`
 }
 
 // Run confirms a correction.
 func (c correctionsConfirmCommand) Run(ctx context.Context, s *Settings, out streams) error {
-	return ruling{organisation: c.Organisation, order: issuance.Ruling{CorrectionID: c.ID, Evidence: issuance.Evidence(c.Evidence), Reference: c.Reference, Words: c.Answer}}.run(ctx, s,
+	return ruling{organisation: c.Organisation, by: c.By, order: issuance.Ruling{CorrectionID: c.ID, Evidence: issuance.Evidence(c.Evidence), Reference: c.Reference, Words: c.Answer}}.run(ctx, s,
 		(*issuance.Desk).ConfirmCorrection, func(x issuance.Correction) {
 			out.printf("Confirmed: the corrected credential waits for the seal. Credential %s is in force until then.\n", x.CredentialID)
 		})
@@ -197,12 +198,13 @@ func (c correctionsConfirmCommand) Run(ctx context.Context, s *Settings, out str
 type correctionsDeclineCommand struct {
 	Organisation string `help:"Slug; not needed while there is one organisation."`
 	Answer       string `help:"Why, for the learner." required:""`
+	By           string `help:"Your name, for the audit trail."`
 	ID           string `arg:"" help:"Id of the correction."`
 }
 
 // Run declines a correction.
 func (c correctionsDeclineCommand) Run(ctx context.Context, s *Settings, out streams) error {
-	return ruling{organisation: c.Organisation, order: issuance.Ruling{CorrectionID: c.ID, Words: c.Answer}}.run(ctx, s,
+	return ruling{organisation: c.Organisation, by: c.By, order: issuance.Ruling{CorrectionID: c.ID, Words: c.Answer}}.run(ctx, s,
 		(*issuance.Desk).DeclineCorrection, func(x issuance.Correction) {
 			out.printf("Declined: credential %s stays as it is.\n", x.CredentialID)
 		})
@@ -211,12 +213,13 @@ func (c correctionsDeclineCommand) Run(ctx context.Context, s *Settings, out str
 type correctionsEndCommand struct {
 	Organisation string `help:"Slug; not needed while there is one organisation."`
 	Answer       string `help:"Why, for the learner." required:""`
+	By           string `help:"Your name, for the audit trail."`
 	ID           string `arg:"" help:"Id of the correction."`
 }
 
 // Run gives a confirmed correction up.
 func (c correctionsEndCommand) Run(ctx context.Context, s *Settings, out streams) error {
-	return ruling{organisation: c.Organisation, order: issuance.Ruling{CorrectionID: c.ID, Words: c.Answer}}.run(ctx, s,
+	return ruling{organisation: c.Organisation, by: c.By, order: issuance.Ruling{CorrectionID: c.ID, Words: c.Answer}}.run(ctx, s,
 		(*issuance.Desk).GiveUpCorrection, func(x issuance.Correction) {
 			out.printf("Given up: credential %s stays as it is.\n", x.CredentialID)
 		})
@@ -225,12 +228,17 @@ func (c correctionsEndCommand) Run(ctx context.Context, s *Settings, out streams
 // ruling is what an operator says about one correction.
 type ruling struct {
 	organisation string
+	by           string // name; may be empty
 	order        issuance.Ruling
 }
 
 func (r ruling) run(ctx context.Context, s *Settings, rule func(*issuance.Desk, context.Context, issuance.Ruling) (issuance.Correction, error), tell func(issuance.Correction)) error {
+	by, err := operatorName(r.by)
+	if err != nil {
+		return err
+	}
 	return s.withDesk(ctx, r.organisation, func(desk *issuance.Desk, o templates.Organisation) error {
-		r.order.OrganisationID, r.order.By = o.ID, "operator"
+		r.order.OrganisationID, r.order.By = o.ID, by
 		x, err := rule(desk, ctx, r.order)
 		if errors.Is(err, issuance.ErrCorrection) {
 			return err

@@ -30,6 +30,8 @@ type staffOnePage struct {
 	Words, Act      string // as they were typed
 	Err             string
 	May             map[string]bool // acts
+	Correct         string          // address where its name is corrected; empty: it cannot be now
+	After, Before   string          // pages of the corrected one in its place, and of the one whose place it took
 }
 
 // staffPreviewPage says what everybody will see after an act.
@@ -95,6 +97,15 @@ func (s *Web) newStaffOne(r *http.Request, v *visit) (*staffOnePage, error) {
 	if p.Activity, err = s.activity(ctx, org, now.AttachmentID); err != nil {
 		return nil, err
 	}
+	if now.May(issuance.ActSuspend) == nil {
+		p.Correct = v.path("corrections/new?credential=" + now.CredentialID)
+	}
+	if id := now.ReplacedBy.CredentialID; id != "" {
+		p.After = v.path("credentials/" + id)
+	}
+	if id := now.Replaces.CredentialID; id != "" {
+		p.Before = v.path("credentials/" + id)
+	}
 	p.AllOf = staffFilter{Attachment: now.AttachmentID}.query(p.All)
 	for _, act := range []issuance.Act{issuance.ActRevoke, issuance.ActSuspend, issuance.ActReinstate} {
 		p.May[string(act)] = now.May(act) == nil
@@ -115,7 +126,7 @@ func (s *Web) staffItemOf(r *http.Request, v *visit, now issuance.Standing, vers
 	if err != nil {
 		return staffItem{}, "", err
 	}
-	credential, err := s.deps.Desk.Credential(r.Context(), v.organisation.ID, now.ClaimID)
+	credential, err := s.deps.Desk.CredentialByID(r.Context(), v.organisation.ID, now.CredentialID)
 	if err != nil {
 		return staffItem{}, "", err
 	}
@@ -123,7 +134,7 @@ func (s *Web) staffItemOf(r *http.Request, v *visit, now issuance.Standing, vers
 	if content, err := elm.Read(credential.Payload); err == nil {
 		certificate = content.Number
 	}
-	items := staffItems([]issuance.Listed{{Standing: now, Name: strings.TrimSpace(claim.GivenName + " " + claim.FamilyName)}}, []templates.Version{version})
+	items := staffItems([]issuance.Listed{{Standing: now, Name: learnerOf(credential, claim)}}, []templates.Version{version})
 	return items[0], certificate, nil
 }
 
