@@ -15,9 +15,9 @@ demo: ## Show the whole life of a micro-credential on real parts. ARGS=--once en
 	@$(MAKE) --no-print-directory build
 	@bin/sealsmith demo $(ARGS)
 
-test: ## Run all tests on SQLite, PostgreSQL, Redis, SoftHSM, Chromium and Firefox.
+test: ## Run all tests on SQLite, PostgreSQL, Redis, an object store, SoftHSM, Chromium and Firefox.
 	@.ci/packages gcc libc6-dev softhsm2 libnss3 libnss3-tools p11-kit p11-kit-modules redis-server redis-tools postgresql chromium firefox-esr openssl poppler-utils qpdf
-	@.ci/with-postgres .ci/go-test -timeout 20m
+	@.ci/with-postgres .ci/with-objects .ci/go-test -timeout 20m
 
 build: ## Build bin/sealsmith.
 	@mkdir -p bin
@@ -27,7 +27,7 @@ e2e: ## Only the walk over HTTP and those in Chromium and Firefox.
 	@.ci/with-postgres go test -count=1 -run 'TestJourney|TestBrowser' -v ./cmd/sealsmith
 
 race: ## All tests under the race detector.
-	@.ci/with-postgres .ci/go-test -race -timeout 40m
+	@.ci/with-postgres .ci/with-objects .ci/go-test -race -timeout 40m
 
 lint: ## Formatting, vet and linters.
 	@go mod verify >/dev/null && go mod tidy -diff
@@ -46,7 +46,7 @@ bench: ## Measures as JSON lines.
 	@.ci/interop build >&2
 	@$(MAKE) --no-print-directory build >&2
 	@.ci/with-postgres bash -c 'bin/sealsmith bench --postgres "$$SEALSMITH_TEST_POSTGRES"' && bin/sealsmith bench --launches 200 --claims 1500 --signs 0 --key p256 --dss testdata/interop/target | tail -n 3
-	@.ci/go-bench
+	@.ci/with-postgres .ci/go-bench
 
 tokens: ## The conformance suite of hsm over opencryptoki and a simulated TPM; as root.
 	@.ci/tokens

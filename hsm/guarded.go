@@ -177,11 +177,12 @@ func (k *KeySigner) SignMessage(_ io.Reader, message []byte, opts crypto.SignerO
 	if opts.HashFunc() != hash || pss != (k.key.Alg == algPS256) {
 		return nil, fmt.Errorf("the token signs with %s only", k.key.Alg)
 	}
-	sig, err := k.key.make(k.session, message)
+	m := newMessage(message)
+	sig, err := k.key.make(k.session, m)
 	if err != nil {
 		return nil, err
 	}
-	if !k.key.verifies(message, sig) {
+	if !k.key.verifies(m, sig) {
 		return nil, ErrSignature
 	}
 	if _, ok := k.Public().(*ecdsa.PublicKey); !ok {

@@ -4,6 +4,7 @@ package hsm
 
 import (
 	"context"
+	"crypto/x509"
 	"log/slog"
 )
 
@@ -36,6 +37,9 @@ func (t *Token) Key(context.Context) (Key, error) { return Key{}, paused() }
 
 // Sign returns a *PausedError.
 func (t *Token) Sign(context.Context, string, []byte) ([]byte, error) { return nil, paused() }
+
+// Vouches tells of no signature.
+func (t *Token) Vouches(string, *x509.Certificate) bool { return false }
 
 // Unseal returns a *PausedError.
 func (t *Token) Unseal(context.Context, []byte) error { return paused() }

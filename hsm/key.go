@@ -9,7 +9,6 @@ import (
 	"crypto/elliptic"
 	"crypto/rsa"
 	"crypto/sha256"
-	"crypto/sha512"
 	"crypto/x509"
 	"encoding/hex"
 	"fmt"
@@ -104,39 +103,34 @@ func (s scheme) pkcs11() *pkcs11.Mechanism {
 }
 
 // data is what the token is given to sign.
-func (s scheme) data(input []byte) []byte {
+func (s scheme) data(m *message) []byte {
 	switch {
 	case s.whole:
-		return input
+		return m.input
 	case s.alg == algRS256:
-		return slices.Concat(digestInfoSHA256, s.digest(input))
+		return slices.Concat(digestInfoSHA256, m.digest(s.alg))
 	}
-	return s.digest(input)
-}
-
-func (s scheme) digest(input []byte) []byte {
-	if s.alg == algES384 {
-		sum := sha512.Sum384(input)
-		return sum[:]
-	}
-	sum := sha256.Sum256(input)
-	return sum[:]
+	return m.digest(s.alg)
 }
 
 // verify checks a signature in the form of JWS.
-func (s scheme) verify(pub crypto.PublicKey, input, sig []byte) bool {
+func (s scheme) verify(pub crypto.PublicKey, m *message, sig []byte) bool {
+	digest := m.digest(s.alg)
 	switch key := pub.(type) {
 	case *rsa.PublicKey:
-		if s.alg == algPS256 {
-			return rsa.VerifyPSS(key, crypto.SHA256, s.digest(input), sig, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}) == nil
+		switch {
+		case s.alg == algPS256:
+			return rsa.VerifyPSS(key, crypto.SHA256, digest, sig, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}) == nil
+		case !slices.Contains(assembled, key.N.BitLen()):
+			return verifyPKCS1(key, digest, sig)
 		}
-		return rsa.VerifyPKCS1v15(key, crypto.SHA256, s.digest(input), sig) == nil
+		return rsa.VerifyPKCS1v15(key, crypto.SHA256, digest, sig) == nil
 	case *ecdsa.PublicKey:
 		size := (key.Curve.Params().BitSize + 7) / 8
 		if len(sig) != 2*size {
 			return false
 		}
-		return ecdsa.Verify(key, s.digest(input), new(big.Int).SetBytes(sig[:size]), new(big.Int).SetBytes(sig[size:]))
+		return ecdsa.Verify(key, digest, new(big.Int).SetBytes(sig[:size]), new(big.Int).SetBytes(sig[size:]))
 	}
 	return false
 }
@@ -199,7 +193,7 @@ func keyID(cert *x509.Certificate) string {
 }
 
 // make makes a signature, which is to be verified before anybody sees it.
-func (k *sealKey) make(s *cryptoki.Session, input []byte) ([]byte, error) {
+func (k *sealKey) make(s *cryptoki.Session, m *message) ([]byte, error) {
 	var login func(*pkcs11.Ctx) error
 	if k.pin != nil {
 		login = func(c *pkcs11.Ctx) error {
@@ -209,22 +203,22 @@ func (k *sealKey) make(s *cryptoki.Session, input []byte) ([]byte, error) {
 			return nil
 		}
 	}
-	return s.Sign(k.scheme.pkcs11(), k.object, k.scheme.data(input), login)
+	return s.Sign(k.scheme.pkcs11(), k.object, k.scheme.data(m), login)
 }
 
 // proof makes a signature and verifies it, with a login of the caller's between C_SignInit
 // and C_Sign, if any.
-func (k *sealKey) proof(s *cryptoki.Session, input []byte, login func(*pkcs11.Ctx) error) error {
-	sig, err := s.Sign(k.scheme.pkcs11(), k.object, k.scheme.data(input), login)
-	if err == nil && !k.verifies(input, sig) {
+func (k *sealKey) proof(s *cryptoki.Session, m *message, login func(*pkcs11.Ctx) error) error {
+	sig, err := s.Sign(k.scheme.pkcs11(), k.object, k.scheme.data(m), login)
+	if err == nil && !k.verifies(m, sig) {
 		err = ErrSignature
 	}
 	return err
 }
 
 // verifies checks a signature with the certificate's key.
-func (k *sealKey) verifies(input, sig []byte) bool {
-	return k.scheme.verify(k.Chain[0].PublicKey, input, sig)
+func (k *sealKey) verifies(m *message, sig []byte) bool {
+	return k.scheme.verify(k.Chain[0].PublicKey, m, sig)
 }
 
 // newKey describes the key of a certificate, with the configured intermediates behind it.

@@ -167,8 +167,9 @@ func flagsProblem(flags uint) string {
 // its PIN here, and its first login is recorded like any other: the PIN for signatures can
 // be another than the one of the token.
 func (s *supervisor) prove(ctx context.Context, session *cryptoki.Session, k *sealKey, input []byte) error {
+	m := newMessage(input)
 	if k.pin == nil {
-		return k.proof(session, input, nil)
+		return k.proof(session, m, nil)
 	}
 	secret, err := s.pinFor(s.anchor.info)
 	if err != nil {
@@ -176,7 +177,7 @@ func (s *supervisor) prove(ctx context.Context, session *cryptoki.Session, k *se
 	}
 	k.pin = secret
 	serial := serialOf(s.anchor.info)
-	return k.proof(session, input, func(c *pkcs11.Ctx) error {
+	return k.proof(session, m, func(c *pkcs11.Ctx) error {
 		return s.guarded(ctx, serial, secret.fingerprint(s.t.cfg.PINSecret, serial, purposeSignature), func() error {
 			return c.Login(session.Handle, pkcs11.CKU_CONTEXT_SPECIFIC, string(secret))
 		})

@@ -2,6 +2,7 @@ package hsm
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"slices"
@@ -96,6 +97,25 @@ func (p *Pool) Sign(ctx context.Context, keyID string, input []byte) ([]byte, er
 		last = err
 	}
 	return nil, last
+}
+
+// Vouches tells that what Sign returns for keyID was verified with leaf: all tokens say so
+// that hold the key, and at least one holds it.
+func (p *Pool) Vouches(keyID string, leaf *x509.Certificate) bool {
+	vouched := false
+	for _, m := range p.members {
+		if m.device.Health().KeyID != keyID {
+			continue
+		}
+		v, ok := m.device.(interface {
+			Vouches(keyID string, leaf *x509.Certificate) bool
+		})
+		if !ok || !v.Vouches(keyID, leaf) {
+			return false
+		}
+		vouched = true
+	}
+	return vouched
 }
 
 // Health says how the tokens stand, in the order in which they were given.

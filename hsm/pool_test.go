@@ -2,6 +2,7 @@ package hsm_test
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"runtime"
@@ -209,5 +210,36 @@ func TestPoolUnderLoad(t *testing.T) {
 	}
 	if a.signed+b.signed != 8 {
 		t.Errorf("%d and %d signatures", a.signed, b.signed)
+	}
+}
+
+// sworn is a device that says with which certificate it verifies.
+type sworn struct {
+	*device
+	leaf *x509.Certificate
+}
+
+func (s sworn) Vouches(_ string, leaf *x509.Certificate) bool { return leaf == s.leaf }
+
+// A pool vouches for a key only when every token that may sign with it does.
+func TestPoolVouches(t *testing.T) {
+	t.Parallel()
+	leaf, other := &x509.Certificate{}, &x509.Certificate{}
+	holds := func(key string) *device { return &device{health: hsm.Health{KeyID: key}} }
+	for _, tc := range []struct {
+		name    string
+		devices []hsm.Device
+		want    bool
+	}{
+		{"nobody", nil, false},
+		{"another key", []hsm.Device{sworn{holds("b"), leaf}}, false},
+		{"one", []hsm.Device{sworn{holds("a"), leaf}, holds("b")}, true},
+		{"one that does not say", []hsm.Device{holds("a")}, false},
+		{"its twin does not say", []hsm.Device{sworn{holds("a"), leaf}, holds("a")}, false},
+		{"its twin has another certificate", []hsm.Device{sworn{holds("a"), leaf}, sworn{holds("a"), other}}, false},
+	} {
+		if got := hsm.NewPool(time.Now, tc.devices...).Vouches("a", leaf); got != tc.want {
+			t.Errorf("%s: %v", tc.name, got)
+		}
 	}
 }

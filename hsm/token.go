@@ -4,6 +4,7 @@ package hsm
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -118,9 +119,9 @@ func (t *Token) Key(ctx context.Context) (Key, error) {
 func (t *Token) Sign(ctx context.Context, keyID string, input []byte) ([]byte, error) {
 	t.busy.Add(1)
 	defer t.busy.Add(-1)
-	retried := false
+	retried, m := false, newMessage(input)
 	for {
-		sig, err := t.submit(ctx, keyID, input)
+		sig, err := t.submit(ctx, keyID, m)
 		lost, isLost := errors.AsType[*lostError](err)
 		switch {
 		case isLost && (lost.shrunk || !retried):
@@ -138,6 +139,9 @@ func (t *Token) Sign(ctx context.Context, keyID string, input []byte) ([]byte, e
 		return sig, err
 	}
 }
+
+// Vouches tells that what Sign returns for keyID was verified with leaf.
+func (t *Token) Vouches(key string, leaf *x509.Certificate) bool { return key == keyID(leaf) }
 
 // Health says how the token stands, without touching it.
 func (t *Token) Health() Health {
@@ -170,9 +174,10 @@ func (t *Token) words() string {
 }
 
 // submit hands one job to a session and waits for its end.
-func (t *Token) submit(ctx context.Context, keyID string, input []byte) ([]byte, error) {
-	j := &job{ctx: ctx, keyID: keyID, input: input, done: make(chan result, 1)}
+func (t *Token) submit(ctx context.Context, keyID string, m *message) ([]byte, error) {
+	j := &job{ctx: ctx, keyID: keyID, message: m, done: make(chan result, 1)}
 	err := t.whenUsable(ctx, func(now snapshot) (bool, error) {
+		m.digest(now.conn.key.scheme.alg) // here, so that the session only signs
 		select {
 		case t.jobs <- j:
 			return true, nil
@@ -190,7 +195,7 @@ func (t *Token) submit(ctx context.Context, keyID string, input []byte) ([]byte,
 		if r.err != nil {
 			return nil, r.err
 		}
-		return r.by.released(ctx, input, r.sig)
+		return r.by.released(ctx, m, r.sig)
 	case <-ctx.Done():
 		return nil, context.Cause(ctx) // the session finishes the signature and drops it
 	}

@@ -13,10 +13,10 @@ import (
 
 // job is one signature that somebody waits for.
 type job struct {
-	ctx   context.Context // of the call of Sign that the job stands for
-	keyID string
-	input []byte
-	done  chan result // of capacity 1: the first answer counts
+	ctx     context.Context // of the call of Sign that the job stands for
+	keyID   string
+	message *message
+	done    chan result // of capacity 1: the first answer counts
 }
 
 // result is what a session has made of a job. The signature is not verified yet: who
@@ -91,8 +91,8 @@ func (c *conn) report(err error) {
 
 // released is a signature that may leave: it verifies with the certificate. A faulty card
 // or a handle of another key ends the connection, and the key is proven anew.
-func (c *conn) released(ctx context.Context, input, sig []byte) ([]byte, error) {
-	if c.key.verifies(input, sig) {
+func (c *conn) released(ctx context.Context, m *message, sig []byte) ([]byte, error) {
+	if c.key.verifies(m, sig) {
 		c.t.signed.Add(1)
 		return sig, nil
 	}
@@ -150,7 +150,7 @@ func (w *worker) serve(j *job) bool {
 		w.c.t.recount(w.c)
 	})
 	begun := w.c.t.cfg.Now()
-	sig, err := w.sign(j.input)
+	sig, err := w.sign(j.message)
 	took := w.c.t.cfg.Now().Sub(begun)
 	if !watchdog.Stop() {
 		w.c.hung.Add(-1)
@@ -187,17 +187,17 @@ func (w *worker) failed(j *job, err error) bool {
 
 // sign retries once on a fresh session what only the session can be blamed for. A login
 // that was refused is never repeated, whatever the code: it may have spent a try.
-func (w *worker) sign(input []byte) ([]byte, error) {
-	sig, err := w.attempt(input)
+func (w *worker) sign(m *message) ([]byte, error) {
+	sig, err := w.attempt(m)
 	_, refused := errors.AsType[*contextLoginError](err)
 	if err == nil || refused || classify(err) != classSession {
 		return sig, err
 	}
 	w.hangUp()
-	return w.attempt(input)
+	return w.attempt(m)
 }
 
-func (w *worker) attempt(input []byte) ([]byte, error) {
+func (w *worker) attempt(m *message) ([]byte, error) {
 	if w.session == nil {
 		session, err := w.c.module.OpenSession(w.c.epoch, w.c.slot, 0)
 		if err != nil {
@@ -205,7 +205,7 @@ func (w *worker) attempt(input []byte) ([]byte, error) {
 		}
 		w.session = session
 	}
-	return w.c.key.make(w.session, input)
+	return w.c.key.make(w.session, m)
 }
 
 func (w *worker) hangUp() {

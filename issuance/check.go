@@ -24,8 +24,8 @@ func (e *CheckFailed) Error() string {
 // Unwrap returns what was found.
 func (e *CheckFailed) Unwrap() error { return e.Err }
 
-// Checked is a payload that has passed Check. Only Check makes one, and it serves for one
-// signature: the compiler keeps unchecked bytes away from the key.
+// Checked is a payload that has passed Check. Only Check and its like make one, and it serves
+// for one signature: the compiler keeps unchecked bytes away from the key.
 type Checked struct {
 	payload []byte
 	spent   *bool
@@ -34,7 +34,16 @@ type Checked struct {
 // Check compares payload with what it was built from and applies the rules of the ELM
 // application profile. It fails with *CheckFailed.
 func Check(payload []byte, in elm.Input) (Checked, error) {
-	if err := elm.Check(payload, in); err != nil {
+	return checked(payload, elm.Check(payload, in))
+}
+
+// check is Check by the forms that the worker keeps.
+func (w *Worker) check(payload []byte, in elm.Input) (Checked, error) {
+	return checked(payload, w.forms.Check(payload, in))
+}
+
+func checked(payload []byte, err error) (Checked, error) {
+	if err != nil {
 		return Checked{}, &CheckFailed{Err: err}
 	}
 	return Checked{payload: payload, spent: new(bool)}, nil

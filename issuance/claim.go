@@ -74,8 +74,10 @@ type Credential struct {
 }
 
 //nolint:gosec // G101: a query, no secret
-const credentialFrom = `select k.id, k.organisation_id, k.claim_id, k.issued_at, k.payload, k.payload_sha256, k.key_id, coalesce(p.file, k.sealed) as sealed,
-	coalesce(p.level, 'B') as level, coalesce(p.goal, 'B') as goal, k.sealed_at, k.link, k.revision, coalesce(k.replaces, '') as replaces, k.created_at
+const credentialFrom = `select k.id, k.organisation_id, k.claim_id, k.issued_at, k.payload, k.payload_sha256, k.key_id,
+	case when coalesce(p.file_object, '') <> '' then null else coalesce(p.file, k.sealed) end as sealed,
+	coalesce(p.level, 'B') as level, coalesce(p.goal, 'B') as goal, k.sealed_at, k.link, k.revision, coalesce(k.replaces, '') as replaces, k.created_at,
+	k.sealed_object, k.sealed_sha256, k.sealed_bytes, k.erased_at, p.file_object, p.file_sha256, p.file_bytes
 	from credentials k left join credential_proofs p on p.credential_id = k.id where `
 
 // Name is a learner's name as it will stand in the credential. Given may be empty for
@@ -115,16 +117,23 @@ type Queue interface {
 
 // Desk keeps claims and credentials: everything but the sealing itself.
 type Desk struct {
-	db     *sqldb.DB
-	queue  Queue
-	now    func() time.Time
-	logger *slog.Logger
-	crowd  crowd
+	db      *sqldb.DB
+	queue   Queue
+	now     func() time.Time
+	logger  *slog.Logger
+	crowd   crowd
+	objects Objects // nil: all bytes are in the database
 }
 
 // NewDesk returns a desk on db that offers queued claims to queue.
 func NewDesk(db *sqldb.DB, queue Queue, now func() time.Time, logger *slog.Logger) *Desk {
 	return &Desk{db: db, queue: queue, now: now, logger: logger}
+}
+
+// WithObjects lets d find files that were carried to an object store, and returns it.
+func (d *Desk) WithObjects(objects Objects) *Desk {
+	d.objects = objects
+	return d
 }
 
 // Open implements grading.Claims.
@@ -282,28 +291,34 @@ func (d *Desk) offer(ctx context.Context, ids ...string) {
 }
 
 // Credential returns what the claim became: the newest one that is sealed; while none is, the
-// intent (Sealed nil).
+// intent (Sealed nil). It fails with ErrNotFound, ErrFileAway, ErrFileDamaged and ErrFileErased.
 func (d *Desk) Credential(ctx context.Context, organisationID, claimID string) (Credential, error) {
-	return credential(ctx, d.db, `k.organisation_id = ? and k.claim_id = ? order by (k.sealed_at is null), k.revision desc limit 1`, organisationID, claimID)
+	return openCredential(ctx, d.db, d.objects, `k.organisation_id = ? and k.claim_id = ? order by (k.sealed_at is null), k.revision desc limit 1`, organisationID, claimID)
 }
 
 // Published returns the sealed credential behind a public link, or ErrNotFound. Whoever
-// has the link may see it; a link has 128 random bits.
+// has the link may see it; a link has 128 random bits. Other errors are those of Credential.
 func (d *Desk) Published(ctx context.Context, link string) (Credential, error) {
-	return credential(ctx, d.db, `k.link = ? and k.sealed_at is not null`, link)
+	return openCredential(ctx, d.db, d.objects, `k.link = ? and k.sealed_at is not null`, link)
 }
 
-// credential reads one credential, or ErrNotFound. The condition names its columns by k.
+// credential reads what the rows tell of one credential, or ErrNotFound: the bytes are missing
+// when they are objects. The condition names the columns of credentials by k.
 func credential(ctx context.Context, q sqldb.Queryer, condition string, args ...any) (Credential, error) {
-	var c Credential
-	err := q.Get(ctx, &c, credentialFrom+condition, args...)
+	row, err := readCredential(ctx, q, condition, args...)
+	return row.Credential, err
+}
+
+func readCredential(ctx context.Context, q sqldb.Queryer, condition string, args ...any) (credentialRow, error) {
+	var row credentialRow
+	err := q.Get(ctx, &row, credentialFrom+condition, args...)
 	if errors.Is(err, sql.ErrNoRows) {
-		return Credential{}, ErrNotFound
+		return credentialRow{}, ErrNotFound
 	}
 	if err != nil {
-		return Credential{}, fmt.Errorf("read credential: %w", err)
+		return credentialRow{}, fmt.Errorf("read credential: %w", err)
 	}
-	return c, nil
+	return row, nil
 }
 
 // MarkDelivered notes that the learner has fetched the sealed file. Doing it again, or

@@ -82,12 +82,19 @@ const (
 	sealedNameJoin = ` left join corrections y on y.claim_id = k.claim_id and y.credential_id = k.id and y.state in ('confirmed', 'done')`
 )
 
-// CredentialsOf returns all that a claim became, the newest first, intents included.
+// CredentialsOf returns all that a claim became, the newest first, intents included; what was
+// erased is left out. It fails with ErrFileAway and ErrFileDamaged.
 func (d *Desk) CredentialsOf(ctx context.Context, organisationID, claimID string) ([]Credential, error) {
-	var all []Credential
-	err := d.db.Select(ctx, &all, credentialFrom+`k.organisation_id = ? and k.claim_id = ? order by k.revision desc`, organisationID, claimID)
+	var rows []credentialRow
+	err := d.db.Select(ctx, &rows, credentialFrom+`k.organisation_id = ? and k.claim_id = ? and k.erased_at is null order by k.revision desc`, organisationID, claimID)
 	if err != nil {
 		return nil, fmt.Errorf("list credentials of a claim: %w", err)
+	}
+	all := make([]Credential, len(rows))
+	for i := range rows {
+		if all[i], err = rows[i].open(ctx, d.objects); err != nil {
+			return nil, err
+		}
 	}
 	return all, nil
 }
@@ -95,5 +102,5 @@ func (d *Desk) CredentialsOf(ctx context.Context, organisationID, claimID string
 // CredentialByID returns one credential of the organisation by its id, a UUID, also when it is
 // an intent only (Sealed nil), or ErrNotFound.
 func (d *Desk) CredentialByID(ctx context.Context, organisationID, id string) (Credential, error) {
-	return credential(ctx, d.db, `k.organisation_id = ? and k.id = ?`, organisationID, id)
+	return openCredential(ctx, d.db, d.objects, `k.organisation_id = ? and k.id = ?`, organisationID, id)
 }

@@ -10,3 +10,14 @@ func (w *Worker) Name() string { return w.name() }
 
 // ErrLeaseLost lets tests tell a worker that came too late from one that failed.
 var ErrLeaseLost = errLeaseLost
+
+// The steps of a worker that are SQL, for the measure of what a claim costs.
+func (w *Worker) Take(ctx context.Context, claimID string) (Claim, error) {
+	return w.lease(ctx, claimID)
+}
+func (w *Worker) Intend(ctx context.Context, c Claim, cred Credential) error {
+	return w.intent(ctx, c, cred)
+}
+func (w *Worker) Keep(ctx context.Context, c Claim, cred Credential) error {
+	return w.keep(ctx, c, cred)
+}

@@ -55,7 +55,16 @@ func (w *Worker) kind(slug string) string {
 // token's, it would make the others as slow as it is.
 func (w *Worker) share() int {
 	of := len(w.Own) + 1
-	return max((w.Parallel+of-1)/of, 1)
+	return max((w.parallel()+of-1)/of, 1)
+}
+
+// most is how many attempts of one kind are let in, see load.enter. Where there is one kind
+// only, nobody stands in anybody's way.
+func (w *Worker) most() int {
+	if len(w.Own) == 0 {
+		return 0
+	}
+	return w.share()
 }
 
 // load is what this worker has under way, and how fast it seals, by kind. The zero value is
@@ -81,11 +90,12 @@ var errNoRoom = errors.New("the token has enough to do")
 // token busy for longer than that, or else it is so fast that it does not matter.
 const noRoomPause = 500 * time.Millisecond
 
-// enter counts an attempt until leave is called, or returns errNoRoom.
+// enter counts an attempt until leave is called, or returns errNoRoom when most are under way
+// already; 0: any number.
 func (l *load) enter(kind string, most int) (leave func(), err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.under[kind] >= most {
+	if most > 0 && l.under[kind] >= most {
 		return nil, errNoRoom
 	}
 	if l.under == nil {

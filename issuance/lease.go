@@ -22,16 +22,21 @@ func (w *Worker) lease(ctx context.Context, claimID string) (Claim, error) {
 	}
 	token = w.name() + token
 	var c Claim
-	err = w.DB.InTx(ctx, func(tx *sqldb.Tx) error {
-		return tx.Get(ctx, &c, `update claims set state = ?, lease_token = ?, lease_until = ?, attempts = attempts + 1, updated_at = ?
+	taken := false
+	err = w.inTx(ctx, func(tx *sqldb.Tx) error {
+		err := tx.Get(ctx, &c, `update claims set state = ?, lease_token = ?, lease_until = ?, attempts = attempts + 1, updated_at = ?
 			where id = ? and ((state = ? and not_before <= ?) or (state = ? and lease_until < ?))`+notPaused+` returning `+claimNames,
 			Sealing, token, now.Add(w.Lease), now, claimID, Queued, now, Sealing, now)
+		if taken = !errors.Is(err, sql.ErrNoRows); !taken {
+			return nil // no failure, which would be one of the whole group
+		}
+		return err
 	})
-	if errors.Is(err, sql.ErrNoRows) {
-		return Claim{}, ErrNotFound
-	}
 	if err != nil {
 		return Claim{}, fmt.Errorf("lease claim: %w", err)
+	}
+	if !taken {
+		return Claim{}, ErrNotFound
 	}
 	return c, nil
 }
@@ -56,7 +61,7 @@ func (w *Worker) release(ctx context.Context, c Claim, next State, notBefore tim
 
 // intent stores the payload before the key is touched, if the lease still holds.
 func (w *Worker) intent(ctx context.Context, c Claim, cred Credential) error {
-	return w.DB.InTx(ctx, func(tx *sqldb.Tx) error {
+	return w.inTx(ctx, func(tx *sqldb.Tx) error {
 		// Locks the row against the next lease, too.
 		n, err := tx.Exec(ctx, `update claims set updated_at = ? where organisation_id = ? and id = ? and state = ? and lease_token = ?`,
 			cred.CreatedAt, c.OrganisationID, c.ID, Sealing, c.LeaseToken)
@@ -103,7 +108,7 @@ var errLeaseLost = errors.New("the lease of the claim was lost")
 // keep stores the sealed file and ends the claim, if the lease still holds.
 func (w *Worker) keep(ctx context.Context, c Claim, cred Credential) error {
 	now := sqldb.UTC(w.Now())
-	return w.DB.InTx(ctx, func(tx *sqldb.Tx) error {
+	return w.inTx(ctx, func(tx *sqldb.Tx) error {
 		n, err := tx.Exec(ctx, `update claims set state = ?, last_error = '', lease_token = '', lease_until = null, updated_at = ?
 			where organisation_id = ? and id = ? and state = ? and lease_token = ?`, Sealed, now, c.OrganisationID, c.ID, Sealing, c.LeaseToken)
 		if err != nil {

@@ -63,8 +63,10 @@ type PDFDeps struct {
 	// Patience is how long somebody waits for a PDF; 0: 25 seconds, which servers in between
 	// and people bear.
 	Patience time.Duration
-	Now      func() time.Time // the clock
-	Logger   *slog.Logger
+	// Objects finds files that were carried to an object store; nil: none were.
+	Objects Objects
+	Now     func() time.Time // the clock
+	Logger  *slog.Logger
 	// Step, when set, is called before each step ("sign", "store"); an error ends the attempt
 	// there as kill -9 would. Tests use it.
 	Step func(name string) error
@@ -140,21 +142,34 @@ func (p *PDFs) Kept(ctx context.Context, organisationID, credentialID string) (o
 }
 
 // Stored returns what is kept, also of a credential that is not in force any more: for people
-// who ask what is kept about them.
+// who ask what is kept about them. It fails with ErrFileAway and ErrFileDamaged.
 func (p *PDFs) Stored(ctx context.Context, organisationID, credentialID string) (out PDF, made bool, err error) {
-	err = p.deps.DB.Get(ctx, &out, `select file, key_id, level, made_at from credential_pdfs where organisation_id = ? and credential_id = ?`, organisationID, credentialID)
+	var row struct {
+		PDF
+		Object string `db:"file_object"`
+		SHA256 string `db:"file_sha256"`
+		Bytes  int64  `db:"file_bytes"`
+	}
+	err = p.deps.DB.Get(ctx, &row, `select file, key_id, level, made_at, file_object, file_sha256, file_bytes from credential_pdfs
+		where organisation_id = ? and credential_id = ?`, organisationID, credentialID)
 	if errors.Is(err, sql.ErrNoRows) {
 		return PDF{}, false, nil
 	}
 	if err != nil {
 		return PDF{}, false, fmt.Errorf("read the PDF: %w", err)
 	}
-	return out, true, nil
+	if row.Object != "" {
+		row.File, err = fetch(ctx, p.deps.Objects, place{row.Object, row.SHA256, row.Bytes})
+		if err != nil {
+			return PDF{}, false, fmt.Errorf("PDF of credential %s: %w", credentialID, err)
+		}
+	}
+	return row.PDF, true, nil
 }
 
 // Get returns the PDF, and makes it if need be. It waits for at most Patience; the work goes
-// on after that, and when ctx ends. Errors are those of InForce, ErrPDFLater,
-// ErrOtherSeal, ErrRecord, and those of package pdf, of which ErrContent is final.
+// on after that, and when ctx ends. Errors are those of InForce and Stored, ErrPDFLater,
+// ErrOtherSeal, ErrRecord, ErrFileErased, and those of package pdf, of which ErrContent is final.
 func (p *PDFs) Get(ctx context.Context, organisationID, credentialID string) (PDF, error) {
 	out, made, err := p.Kept(ctx, organisationID, credentialID)
 	if err != nil || made {
@@ -201,7 +216,7 @@ func (p *PDFs) make(ctx context.Context, organisationID, credentialID string) (o
 	if err != nil || made {
 		return out, err
 	}
-	cred, err := credential(ctx, p.deps.DB, `k.organisation_id = ? and k.id = ? and k.sealed_at is not null`, organisationID, credentialID)
+	cred, err := openCredential(ctx, p.deps.DB, p.deps.Objects, `k.organisation_id = ? and k.id = ? and k.sealed_at is not null`, organisationID, credentialID)
 	if err != nil {
 		return PDF{}, err
 	}

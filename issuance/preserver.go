@@ -51,6 +51,7 @@ type Preserver struct {
 	Parallel          int              // credentials at once
 	Lease             time.Duration    // longer than the slowest stage: all authorities until their time-outs
 	Every             time.Duration    // how often the database is asked for what is due
+	Objects           Objects          // finds files that were carried to an object store; nil: none were
 	Now               func() time.Time // the clock
 	Logger            *slog.Logger
 	// Step, when set, is called before each stage is stored with the level it reaches; an error
@@ -71,6 +72,7 @@ type proof struct {
 	Attempts       int                 `db:"attempts"`
 	LeaseUntil     time.Time           `db:"lease_until"`
 	RenewAt        sql.NullTime        `db:"renew_at"`
+	FileObject     string              `db:"file_object"` // where File is when it is not here
 }
 
 // Run works until ctx ends, then finishes the stages it has begun and returns.
@@ -141,6 +143,9 @@ func (p *Preserver) Preserve(ctx context.Context, credentialID string) error {
 	if err != nil {
 		return err
 	}
+	if row.File, err = p.file(ctx, row); err != nil {
+		return errors.Join(err, p.postpone(ctx, row, err))
+	}
 	for {
 		if over, err := p.over(ctx, row); err != nil || over {
 			return err
@@ -206,14 +211,10 @@ func (p *Preserver) take(ctx context.Context, credentialID string) (proof, error
 	now := sqldb.UTC(p.Now())
 	var row proof
 	err := p.DB.InTx(ctx, func(tx *sqldb.Tx) error {
-		err := tx.Get(ctx, &row, `update credential_proofs set lease_until = ?, attempts = attempts + 1, updated_at = ?
+		return tx.Get(ctx, &row, `update credential_proofs set lease_until = ?, attempts = attempts + 1, updated_at = ?
 			where credential_id = ? and not_before <= ? and (lease_until is null or lease_until <= ?)
-			returning credential_id, organisation_id, goal, level, file, attempts, lease_until, renew_at`,
+			returning credential_id, organisation_id, goal, level, file, attempts, lease_until, renew_at, file_object`,
 			now.Add(p.Lease), now, credentialID, now, now)
-		if err != nil || row.File != nil {
-			return err
-		}
-		return tx.Get(ctx, &row.File, `select sealed from credentials where organisation_id = ? and id = ?`, row.OrganisationID, credentialID)
 	})
 	if errors.Is(err, sql.ErrNoRows) {
 		return proof{}, ErrNotFound
@@ -222,6 +223,15 @@ func (p *Preserver) take(ctx context.Context, credentialID string) (proof, error
 		return proof{}, fmt.Errorf("lease a proof: %w", err)
 	}
 	return row, nil
+}
+
+// file is the file that a row begins with, wherever it is.
+func (p *Preserver) file(ctx context.Context, row proof) ([]byte, error) {
+	if row.File != nil {
+		return row.File, nil
+	}
+	cred, err := openCredential(ctx, p.DB, p.Objects, `k.organisation_id = ? and k.id = ?`, row.OrganisationID, row.CredentialID)
+	return cred.Sealed, err
 }
 
 // keep stores a stage that was reached, if the lease still holds. done says that nothing is
@@ -237,7 +247,8 @@ func (p *Preserver) keep(ctx context.Context, row *proof) (done bool, err error)
 		}
 	}
 	err = p.DB.InTx(ctx, func(tx *sqldb.Tx) error {
-		n, err := tx.Exec(ctx, `update credential_proofs set file = ?, level = ?, not_before = ?, attempts = 0, last_error = '', lease_until = ?, renew_at = ?, updated_at = ?
+		n, err := tx.Exec(ctx, `update credential_proofs set file = ?, level = ?, not_before = ?, attempts = 0, last_error = '', lease_until = ?, renew_at = ?, updated_at = ?,
+			file_object = '', file_sha256 = '', file_bytes = 0, file_moves = file_moves + 1
 			where organisation_id = ? and credential_id = ? and lease_until = ?`,
 			row.File, row.Level, due, lease, row.RenewAt, now, row.OrganisationID, row.CredentialID, row.LeaseUntil)
 		if err != nil {
@@ -246,12 +257,15 @@ func (p *Preserver) keep(ctx context.Context, row *proof) (done bool, err error)
 		if n == 0 {
 			return errLeaseLost
 		}
+		if err := leave(ctx, tx, row.OrganisationID, row.FileObject, now); err != nil {
+			return err
+		}
 		return sqldb.Audit(ctx, tx, sqldb.Event{
 			OrganisationID: row.OrganisationID, At: now, Actor: "preserver", Action: "proof added",
 			Subject: row.CredentialID, Detail: "JAdES level " + string(row.Level),
 		})
 	})
-	row.LeaseUntil = lease.Time
+	row.LeaseUntil, row.FileObject = lease.Time, ""
 	return done, err
 }
 

@@ -112,3 +112,28 @@ func dropCorrection(ctx context.Context, tx *sqldb.Tx, organisationID, claimID s
 	}
 	return auditCorrection(ctx, tx, c, what)
 }
+
+// eraseCorrections ends what was asked about a credential that is erased, and takes the name in it
+// out of the corrections before and after it. While a corrected one waits it is refused: that one
+// is made from what is to be erased.
+func eraseCorrections(ctx context.Context, tx *sqldb.Tx, at time.Time, e erasure) error {
+	waits, err := exists(ctx, tx, `select count(*) from corrections where organisation_id = ? and claim_id = ? and state = ?`, e.organisationID, e.claimID, CorrectionConfirmed)
+	if err != nil {
+		return err
+	}
+	if waits {
+		return refused{"a corrected credential of it waits for the seal; wait for that, or give the correction up"}
+	}
+	if err := dropCorrection(ctx, tx, e.organisationID, e.claimID, done{"dropped", e.by, at}); err != nil {
+		return err
+	}
+	for _, query := range []string{
+		`update corrections set old_given = '', old_family = '' where organisation_id = ? and claim_id = ? and credential_id = ?`,
+		`update corrections set new_given = '', new_family = '' where organisation_id = ? and claim_id = ? and revision > 1 and revision = (select revision from credentials where id = ?)`,
+	} {
+		if _, err := tx.Exec(ctx, query, e.organisationID, e.claimID, e.credentialID); err != nil {
+			return fmt.Errorf("erase the name in a correction: %w", err)
+		}
+	}
+	return nil
+}

@@ -181,24 +181,20 @@ func (d *Desk) Find(ctx context.Context, organisationID, name string) (Standing,
 }
 
 // Credentials lists the sealed credentials of an organisation, the newest first: those that
-// stand as said, or all when which is empty; at most limit.
+// stand as said, or all when which is empty; at most limit. Each list is read from the end of an
+// index, however many there are.
 func (d *Desk) Credentials(ctx context.Context, organisationID string, which InForce, limit int) ([]Standing, error) {
-	condition, args := `k.organisation_id = ? and k.sealed_at is not null`, []any{organisationID}
+	condition, args := `l.organisation_id = ?`, []any{organisationID, organisationID}
 	switch which {
 	case "":
-	case StandsReplaced:
-		condition += ` and k.replaced_by is not null`
-	case StandsRevoked:
-		condition, args = condition+` and k.replaced_by is null and c.state = ?`, append(args, Revoked)
-	case StandsSuspended:
-		condition, args = condition+` and k.replaced_by is null and c.state <> ? and w.kind = ?`, append(args, Revoked, ActSuspend)
-	case StandsInForce:
-		condition, args = condition+` and k.replaced_by is null and c.state <> ? and coalesce(w.kind, '') <> ?`, append(args, Revoked, ActSuspend)
+	case StandsInForce, StandsSuspended, StandsRevoked, StandsReplaced:
+		condition, args = condition+` and l.standing = ?`, append(args, which)
 	default:
 		return nil, fmt.Errorf("%w: no credential stands %q", ErrState, which)
 	}
 	var rows []standingRow
-	err := d.db.Select(ctx, &rows, standingFrom+condition+` order by k.sealed_at desc, k.id limit ?`, append(args, limit)...)
+	err := d.db.Select(ctx, &rows, standingFrom+`k.organisation_id = ? and k.id in (select l.credential_id from credential_listing l where `+condition+`
+		order by l.sealed_at desc, l.credential_id desc limit ?) order by k.sealed_at desc, k.id desc`, append(args, limit)...)
 	if err != nil {
 		return nil, fmt.Errorf("list credentials: %w", err)
 	}

@@ -64,6 +64,7 @@ type Worker struct {
 	Pages     *elm.Renderer
 	PublicURL *url.URL         // of the verification pages
 	Parallel  int              // claims at once; the sessions of the token plus one keep it busy
+	Burst     int              // claims at once while tokens sign fast; less than Parallel: Parallel
 	Lease     time.Duration    // how long a claim stays with a worker that has died; see hold
 	Sweep     time.Duration    // how often the relay looks for claims that are due when there were none
 	Now       func() time.Time // the clock
@@ -79,6 +80,11 @@ type Worker struct {
 	// Level is the level of the seal for organisations that name none.
 	Level templates.SealLevel
 
+	forms   elm.Forms
+	known   known
+	grouped sync.Once
+	group   sqldb.Group
+	pace    pace
 	named   sync.Once
 	id      string      // see name
 	refused atomic.Bool // the last sweep could not ask or fill the queue
@@ -102,19 +108,23 @@ var errDeadly = errors.New("the worker ended without an answer each time this cl
 
 // Run seals until ctx ends, then finishes what it has begun and returns.
 func (w *Worker) Run(ctx context.Context) {
-	jobs := make(chan Job)
-	var all sync.WaitGroup
-	for range max(w.Parallel, 1) {
+	jobs, ended := make(chan Job), make(chan Job, finishMost)
+	var all, last sync.WaitGroup
+	for range max(w.Parallel, w.Burst, 1) {
 		all.Go(func() {
 			for job := range jobs {
-				w.do(ctx, job)
+				w.do(ctx, job, ended)
+				w.pace.leave()
 			}
 		})
 	}
+	last.Go(func() { w.finish(context.WithoutCancel(ctx), ended) })
 	all.Go(func() { w.relay(ctx) })
 	w.feed(ctx, jobs)
 	close(jobs)
 	all.Wait()
+	close(ended)
+	last.Wait()
 }
 
 // feed hands jobs out while a token can seal. While none can, nothing is taken from the
@@ -128,7 +138,7 @@ func (w *Worker) feed(ctx context.Context, jobs chan<- Job) {
 			pause(ctx, usablePoll)
 			continue
 		}
-		batch, err := w.Jobs.Next(ctx, max(w.Parallel, 1), 2*time.Second)
+		batch, err := w.Jobs.Next(ctx, w.parallel(), 2*time.Second)
 		if ctx.Err() == nil && away != (err != nil) {
 			away = err != nil
 			w.Logger.WarnContext(ctx, "sealing goes on from the database while the queue is away", "away", away, "err", err)
@@ -145,11 +155,10 @@ func (w *Worker) feed(ctx context.Context, jobs chan<- Job) {
 			}
 		}
 		for _, job := range batch {
-			select {
-			case jobs <- job:
-			case <-ctx.Done():
+			if !w.pace.enter(ctx, w.parallel) {
 				return
 			}
+			jobs <- job // somebody is free: as many wait for jobs as may ever be under way
 		}
 	}
 }
@@ -183,19 +192,16 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// do handles one job and takes it out of the queue, whatever came of it: the row says
-// whether something is left to do, and the sweeper reads the row.
-func (w *Worker) do(ctx context.Context, job Job) {
+// do handles one job and has it taken out of the queue, whatever came of it: the row says
+// whether something is left to do, and the relay reads the row.
+func (w *Worker) do(ctx context.Context, job Job, ended chan<- Job) {
 	// What has been begun is finished, also when the process is told to stop.
 	work := context.WithoutCancel(ctx)
 	if err := w.Seal(work, job.ID); err != nil {
 		w.Logger.WarnContext(work, "claim not sealed", "claim_id", job.ID, "err", err)
 	}
-	if job.Receipt == "" {
-		return
-	}
-	if err := w.Jobs.Done(work, job); err != nil {
-		w.Logger.WarnContext(work, "job not taken out of the queue", "claim_id", job.ID, "err", err)
+	if job.Receipt != "" {
+		ended <- job
 	}
 }
 
@@ -289,12 +295,12 @@ func (w *Worker) step(name string) error {
 }
 
 func (w *Worker) seal(ctx context.Context, c Claim) error {
-	organisation, err := w.Templates.Organisation(ctx, c.OrganisationID)
+	organisation, err := w.organisation(ctx, c.OrganisationID)
 	if err != nil {
 		return err
 	}
 	kind := w.kind(organisation.Slug)
-	leave, err := w.load.enter(kind, w.share())
+	leave, err := w.load.enter(kind, w.most())
 	if err != nil {
 		return err
 	}
@@ -373,7 +379,7 @@ func (w *Worker) begin(ctx context.Context, c Claim, cred Credential, in elm.Inp
 	if err := w.build(&cred, in); err != nil {
 		return Credential{}, Checked{}, err
 	}
-	checked, err := Check(cred.Payload, in)
+	checked, err := w.check(cred.Payload, in)
 	if err != nil {
 		return Credential{}, Checked{}, err
 	}
@@ -393,7 +399,7 @@ func (w *Worker) resume(ctx context.Context, c Claim, cred Credential, in elm.In
 	// A date of issue far from the date of the seal would make readers suspicious.
 	// One without a payload was recalled: with its date it may have been handed out.
 	stale := w.Now().Sub(cred.IssuedAt) > staleIntent && len(cred.Payload) > 0
-	checked, err := Check(cred.Payload, in)
+	checked, err := w.check(cred.Payload, in)
 	if err == nil && !stale {
 		return cred, checked, nil
 	}
@@ -405,7 +411,7 @@ func (w *Worker) resume(ctx context.Context, c Claim, cred Credential, in elm.In
 	if err := w.build(&cred, in); err != nil {
 		return Credential{}, Checked{}, err
 	}
-	if checked, err = Check(cred.Payload, in); err != nil {
+	if checked, err = w.check(cred.Payload, in); err != nil {
 		return Credential{}, Checked{}, err
 	}
 	return cred, checked, w.rewrite(ctx, c, cred)
@@ -417,7 +423,7 @@ func (w *Worker) build(cred *Credential, in elm.Input) error {
 	if err != nil {
 		return &CheckFailed{Err: fmt.Errorf("draw the page: %w", err)}
 	}
-	payload, err := elm.Build(in, elm.Page{Language: primary, PNG: page})
+	payload, err := w.forms.Build(in, elm.Page{Language: primary, PNG: page})
 	if err != nil {
 		return &CheckFailed{Err: fmt.Errorf("build: %w", err)}
 	}
@@ -427,7 +433,7 @@ func (w *Worker) build(cred *Credential, in elm.Input) error {
 
 // input gathers everything that the payload says, but for the issuer.
 func (w *Worker) input(ctx context.Context, c Claim, cred Credential, organisation templates.Organisation) (elm.Input, error) {
-	version, err := w.Templates.Version(ctx, c.OrganisationID, c.VersionID)
+	version, err := w.version(ctx, c.OrganisationID, c.VersionID)
 	if err != nil {
 		return elm.Input{}, err
 	}

@@ -57,7 +57,10 @@ type app struct {
 	trusted   *trusted
 	proofs    *proofs // nil: nothing is added to seals
 	drain     time.Duration
-	stopping  atomic.Bool // told to stop; /readyz says so for as long as drain
+	stopping  atomic.Bool      // told to stop; /readyz says so for as long as drain
+	objects   issuance.Objects // nil: all files are in the database
+	// keepArtefacts is for who carries nothing to the object store any more.
+	keepArtefacts bool
 }
 
 // newApp opens the database and wires what every long-running command shares. Nothing
@@ -72,6 +75,9 @@ func newApp(ctx context.Context, s Settings, logger *slog.Logger) (*app, error) 
 		return nil, err
 	}
 	if a.proofs, err = a.newProofs(); err != nil {
+		return nil, err
+	}
+	if a.objects, a.keepArtefacts, err = s.openObjects(); err != nil {
 		return nil, err
 	}
 	if a.pages, err = elm.NewRenderer(); err != nil {
@@ -94,7 +100,7 @@ func newApp(ctx context.Context, s Settings, logger *slog.Logger) (*app, error) 
 	}
 	a.traces = a.lti.NewTraces(logger)
 	a.templates = templates.NewStore(a.db, time.Now)
-	a.desk = issuance.NewDesk(a.db, a.queue, time.Now, logger)
+	a.desk = issuance.NewDesk(a.db, a.queue, time.Now, logger).WithObjects(a.objects)
 	a.grading = grading.NewStore(a.db, a.desk, time.Now)
 	if a.pdfs, err = a.newPDFs(); err != nil {
 		return nil, errors.Join(err, a.close())
@@ -163,11 +169,15 @@ func (l redisLog) Printf(ctx context.Context, format string, v ...any) {
 	l.logger.DebugContext(ctx, "redis client", "detail", fmt.Sprintf(format, v...))
 }
 
+// sealBurst is how many claims are under way before fast tokens: enough for groups of ten in
+// the database, few enough for a hundred megabytes of payloads to last.
+const sealBurst = 16
+
 // worker returns the worker of this process.
 func (a *app) worker() *issuance.Worker {
 	return &issuance.Worker{
 		DB: a.db, Templates: a.templates, Jobs: a.queue, Sealer: a.seals.everybody, Own: a.seals.sealers(),
-		Pages: a.pages, PublicURL: a.public, Parallel: a.seals.sessions() + 1, Lease: leaseTime, Sweep: time.Second, Now: time.Now, Logger: a.logger,
+		Pages: a.pages, PublicURL: a.public, Parallel: a.seals.sessions() + 1, Burst: sealBurst, Lease: leaseTime, Sweep: time.Second, Now: time.Now, Logger: a.logger,
 		Level: a.level(), Clock: a.db.Clock, Book: a.settings.book(),
 	}
 }

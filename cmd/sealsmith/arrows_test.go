@@ -37,6 +37,8 @@ var arrows = map[string][]string{
 var scaffolding = map[string][]string{
 	"migrations/sqldb/sqldbtest":       {},
 	"issuance/queuetest":               {},
+	"issuance/artefacttest":            {},
+	"issuance/s3store/s3test":          {},
 	"issuance/trustlist/trustlisttest": {},
 	"hsm/demotoken":                    {"cmd"},
 	"hsm/democa":                       {"cmd", "hsm/demotoken"},

@@ -28,6 +28,8 @@ type Settings struct {
 	TSA       string `help:"Addresses of time-stamping authorities (RFC 3161), separated by blanks; the second is asked when the first does not answer. With one, credentials are proven for later years (JAdES B-LTA). User and password may stand in the address." env:"SEALSMITH_TSA" placeholder:"URL" name:"tsa"`
 	TSATrust  string `help:"PEM file with the certificates that vouch for the time-stamping authorities. Default: those of --trust." env:"SEALSMITH_TSA_TRUST" placeholder:"FILE" type:"path" name:"tsa-trust"`
 	EULists   string `help:"File of the trusted lists of the EU that sealsmith trust import keeps. Default: trust-lists.json in --dir." env:"SEALSMITH_TRUST_LISTS" placeholder:"FILE" type:"path" name:"trust-lists"`
+	Artefacts string `help:"Where sealed files and PDFs are kept beside the database: s3://BUCKET/PREFIX?endpoint=https://HOST, with region= if need be, and move=no to carry nothing there any more. Keys are those of AWS's tools, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Empty: all are in the database." env:"SEALSMITH_ARTEFACTS" placeholder:"ADDRESS"`
+	StoreKeys string `help:"File with the keys of the object store in the form of AWS's tools, profile default, instead of the environment." env:"SEALSMITH_ARTEFACT_KEYS" placeholder:"FILE" type:"path" name:"artefact-keys"`
 	KeyFile   string `help:"File with the key that seals private keys in the database, mode 0600. Default: server.key in --dir, made on first start." env:"SEALSMITH_KEY_FILE" placeholder:"FILE" type:"path"`
 	SealBook  string `help:"File, not in the database and not put back with it, in which each credential is noted before it is sealed. Default: seals.log in --dir." env:"SEALSMITH_SEAL_BOOK" placeholder:"FILE" type:"path"`
 	KeyDays   int    `help:"Days after which the LTI signing key is replaced by itself; 0: never." env:"SEALSMITH_KEY_DAYS" default:"180"`
@@ -37,8 +39,9 @@ type Settings struct {
 // knownSettings are the environment variables that mean something to us.
 func knownSettings() []string {
 	return []string{
-		"SEALSMITH_DATABASE", "SEALSMITH_DEBUG", "SEALSMITH_DIR", "SEALSMITH_DRAIN", "SEALSMITH_KEY_DAYS", "SEALSMITH_KEY_FILE", "SEALSMITH_LISTEN", "SEALSMITH_PUBLIC_URL",
-		"SEALSMITH_REDIS", "SEALSMITH_SEAL_BOOK", "SEALSMITH_TOKEN", "SEALSMITH_TRUST", "SEALSMITH_TRUST_LISTS", "SEALSMITH_TSA", "SEALSMITH_TSA_TRUST",
+		"SEALSMITH_ARTEFACTS", "SEALSMITH_ARTEFACT_KEYS", "SEALSMITH_DATABASE", "SEALSMITH_DEBUG", "SEALSMITH_DIR", "SEALSMITH_DRAIN", "SEALSMITH_KEY_DAYS", "SEALSMITH_KEY_FILE",
+		"SEALSMITH_LISTEN", "SEALSMITH_PUBLIC_URL", "SEALSMITH_REDIS", "SEALSMITH_SEAL_BOOK", "SEALSMITH_TOKEN", "SEALSMITH_TRUST", "SEALSMITH_TRUST_LISTS", "SEALSMITH_TSA",
+		"SEALSMITH_TSA_TRUST",
 	}
 }
 

@@ -120,6 +120,7 @@ func (a *app) ready(ctx context.Context) []web.Component {
 	for _, t := range tokens {
 		parts = append(parts, web.Component{Name: "token", OK: t.OK, Words: t.State + ": " + t.Words, Token: &t})
 	}
+	parts = append(parts, a.objectStore(ctx)...)
 	for _, s := range a.stamps() {
 		parts = append(parts, web.Component{Name: "time-stamps of " + s.Name, OK: s.OK, Words: s.Words})
 	}

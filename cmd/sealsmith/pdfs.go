@@ -17,7 +17,7 @@ func (a *app) newPDFs() (*issuance.PDFs, error) {
 		return nil, err
 	}
 	d := issuance.PDFDeps{
-		DB: a.db, Templates: a.templates, Printer: printer, Now: time.Now, Logger: a.logger,
+		DB: a.db, Templates: a.templates, Printer: printer, Objects: a.objects, Now: time.Now, Logger: a.logger,
 		Sealer: func(slug string) issuance.Sealer { return a.seals.of(slug) },
 	}
 	if a.proofs != nil {

@@ -90,7 +90,7 @@ func (a *app) preserve(ctx context.Context) {
 	}
 	p := issuance.Preserver{
 		DB: a.db, Stamps: a.proofs.stamps, Status: a.proofs.status, Trust: a.proofs.trust.Trust, StampTrust: a.proofs.trust.TimestampTrust,
-		Parallel: 4, Lease: 3 * time.Minute, Every: 2 * time.Second, Now: time.Now, Logger: a.logger,
+		Objects: a.objects, Parallel: 4, Lease: 3 * time.Minute, Every: 2 * time.Second, Now: time.Now, Logger: a.logger,
 	}
 	p.Run(ctx)
 }

@@ -29,8 +29,12 @@ type swept struct{}
 func (swept) Offer(context.Context, ...string) error { return nil }
 
 func (s *Settings) withDesk(ctx context.Context, slug string, do func(*issuance.Desk, templates.Organisation) error) error {
+	objects, _, err := s.openObjects()
+	if err != nil {
+		return err
+	}
 	return s.withOrganisation(ctx, slug, func(db *sqldb.DB, _ *templates.Store, o templates.Organisation) error {
-		return do(newSweptDesk(db), o)
+		return do(newSweptDesk(db).WithObjects(objects), o)
 	})
 }
 

@@ -40,6 +40,7 @@ type cli struct {
 	Corrections   correctionsCommand   `cmd:"" help:"Names in sealed credentials that learners say are wrong."`
 	Queue         queueCommand         `cmd:"" help:"What waits for the seal, and what has stopped."`
 	Reconcile     reconcileCommand     `cmd:"" help:"After a backup of the database was restored: bring back what was sealed since, and let sealing go on."`
+	Artefacts     artefactsCommand     `cmd:"" help:"The files of credentials: where they are, whether they are whole, carrying them to an object store and back."`
 	Audit         auditCommand         `cmd:"" help:"The audit trail: who did what to which claim, key and template."`
 	TrustLists    trustCommand         `cmd:"" name:"trust" help:"The trusted lists of the EU, which say whether a seal is qualified."`
 	Bench         benchCommand         `cmd:"" help:"Measure launches and sealing on this machine; JSON lines."`

@@ -41,7 +41,7 @@ func (a *app) serve(ctx context.Context, l net.Listener, seal bool) error {
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
-	loops := append(f.loops, a.chainAudit, a.desk.Tend)
+	loops := append(f.loops, a.chainAudit, a.desk.Tend, a.carry)
 	if seal {
 		loops = append(loops, a.worker().Run, a.preserve)
 	}
@@ -87,7 +87,7 @@ func (workerCommand) Run(ctx context.Context, s *Settings, out streams) error {
 		return err
 	}
 	a.logger.InfoContext(ctx, "sealsmith worker seals", "version", version)
-	wait := a.startParts(ctx, a.worker().Run, a.preserve, a.chainAudit, a.desk.Tend)
+	wait := a.startParts(ctx, a.worker().Run, a.preserve, a.chainAudit, a.desk.Tend, a.carry)
 	<-ctx.Done()
 	wait()
 	return a.close()

@@ -53,6 +53,10 @@ func Build(in Input, pages ...Page) ([]byte, error) {
 	if err := p.err(); err != nil {
 		return nil, err
 	}
+	return encode(c)
+}
+
+func encode(c credential) ([]byte, error) {
 	var out bytes.Buffer
 	enc := json.NewEncoder(&out)
 	enc.SetEscapeHTML(false)
@@ -68,6 +72,7 @@ type builder struct {
 	langs   []string
 	counts  map[string]int
 	unknown Problems
+	grade   func(lang string) string // what stands for the result while a form is made; nil: the result
 }
 
 func (b *builder) speaks(lang string) bool {

@@ -53,13 +53,20 @@ func (b *builder) languageOfInstruction() []concept {
 	return []concept{b.concept(vocab.Languages, b.in.Version.Content.Instruction, "instruction")}
 }
 
+func (b *builder) result(w words, lang string) string {
+	if b.grade != nil {
+		return b.grade(lang)
+	}
+	return w.result(b.in)
+}
+
 func (b *builder) assessment(awarded awardingProcess) assessment {
 	how := b.in.Version.Content.Assessment
 	a := assessment{
 		ID: b.id("learningAssessment"), Type: "LearningAssessment",
 		Title:     b.text(how.Title),
 		AwardedBy: awarded,
-		Grade:     *b.note(b.say(func(w words, _ string) string { return w.result(b.in) }), nil),
+		Grade:     *b.note(b.say(b.result), nil),
 		SpecifiedBy: assessmentSpec{
 			ID: b.id("learningAssessmentSpec"), Type: "LearningAssessmentSpecification",
 			Title:    b.text(how.Title),

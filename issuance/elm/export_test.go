@@ -9,3 +9,9 @@ func (r *Renderer) Kept() int {
 	defer r.mu.Unlock()
 	return len(r.sheets)
 }
+
+// Fits says whether a form is kept that serves for in.
+func (f *Forms) Fits(in Input, lang string) bool {
+	_, ok := f.find(in, lang)
+	return ok
+}

@@ -9,6 +9,7 @@ const (
 	frameTop, frameBottom   = 63, 1423
 	periodX, periodsX       = 42, 22
 	periodY, periodsY       = 40, 34
+	palePeriod              = 60
 	sealX, sealY            = 829.0, 217.0
 	paleStrength            = .12
 	frameStrength, hairline = .92, .95
@@ -18,7 +19,7 @@ const (
 // four corners, and the seal.
 func lineWork(c *engrave.Canvas) {
 	pale := engrave.NewPlane(pageWidth, pageHeight)
-	pale.Band(left, factsTop+45, 13, 60, 42, false, 1.1)
+	pale.Band(left, factsTop+45, 13, palePeriod, 42, false, 1.1)
 	c.Print(pale, engrave.Brand, paleStrength, 2)
 
 	p := engrave.NewPlane(pageWidth, pageHeight)

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"rsc.io/qr"
 
@@ -59,6 +60,10 @@ const maxQRModules = 61
 // The rows that differ between learners: the name, the result, and date, number and QR code.
 var openSpans = []strip.Span{{Top: 478, Bottom: 548}, {Top: 664, Bottom: 694}, {Top: 1140, Bottom: 1280}}
 
+// repeats are the periods of the line work: of the pale band, in which waves are shifted by
+// parts of one, and of the frame.
+var repeats = []strip.Repeat{{Columns: palePeriod / 2}, {Columns: palePeriod}, {Columns: 2 * palePeriod}, {Rows: periodY}}
+
 // NewRenderer parses the fonts and returns a Renderer without pages.
 func NewRenderer() (*Renderer, error) {
 	t, err := engrave.NewTypesetter()
@@ -97,20 +102,25 @@ func (r *Renderer) Page(in Input, lang string) ([]byte, error) {
 	png, err := s.strips.Encode(func(i int, rows strip.Span) []byte {
 		d.c = s.canvas.Rows(rows.Top, rows.Bottom, p.bufs[i])
 		p.bufs[i] = d.c.Pix
-		switch i {
-		case 0:
-			d.name()
-		case 1:
-			d.result()
-		default:
-			d.issue(code)
-		}
+		d.personal(i, code)
 		return d.c.Pix
 	})
 	if err != nil {
 		return nil, fmt.Errorf("write the page: %w", err)
 	}
 	return png, nil
+}
+
+// personal draws what is the learner's own in an open span.
+func (d *drawing) personal(i int, code *qr.Code) {
+	switch i {
+	case 0:
+		d.name()
+	case 1:
+		d.result()
+	default:
+		d.issue(code)
+	}
 }
 
 // personal holds the rows drawn per learner.
@@ -182,11 +192,32 @@ func (s *sheet) draw(t *engrave.Typesetter, in Input, lang string) {
 		s.canvas.Coarse = coarse
 		d := drawing{c: s.canvas, t: t, w: wordsIn(lang), in: in, lang: lang}
 		d.constant()
-		s.strips, s.err = strip.NewSheet(pageWidth, pageHeight, perMetre, palette.Colors, s.canvas.Pix, openSpans)
+		s.strips, s.err = strip.NewSheet(pageWidth, pageHeight, perMetre, palette.Colors, s.canvas.Pix, openSpans, repeats...)
 		if s.err != nil || s.strips.ConstantSize() <= constantBudget {
-			return
+			break
 		}
 	}
+	if s.err == nil {
+		s.err = s.train(t, in, lang)
+	}
+}
+
+// train shows the strips what learners' rows look like. It is always the same learner, so that
+// the same Input gives the same bytes whoever came first.
+func (s *sheet) train(t *engrave.Typesetter, in Input, lang string) error {
+	in.Learner = Learner{GivenName: "Aleksandra Zoë", FamilyName: "Wójcik-Papadopoulou"}
+	in.Number, in.Score, in.Maximum = "UNIVERSITY-2026-0A1B2-C3D4E", 87.5, 100
+	in.IssuedAt = time.Date(2026, time.September, 28, 0, 0, 0, 0, time.UTC)
+	code, err := qr.Encode("https://credentials.university.example/c/0123456789abcdef0123456789abcdef", qr.M)
+	if err != nil {
+		return fmt.Errorf("draw a page to begin with: %w", err)
+	}
+	d := drawing{t: t, w: wordsIn(lang), in: in, lang: lang}
+	return s.strips.Train(func(i int, rows strip.Span) []byte {
+		d.c = s.canvas.Rows(rows.Top, rows.Bottom, nil)
+		d.personal(i, code)
+		return d.c.Pix
+	})
 }
 
 // brandOf reads #rrggbb.

@@ -71,6 +71,9 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 	// Prepared statements are kept: preparing costs as much as running (measured).
 	const common = "?_busy_timeout=5000&_foreign_keys=on&_journal_mode=WAL&_synchronous=FULL&_stmt_cache_size=64&_cache_size=-1000"
 	file := "file:" + strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(path)
+	if err := largePages(ctx, path, file); err != nil {
+		return nil, err
+	}
 	writer, err := sqlx.Open("sqlite3", file+common+"&_txlock=immediate")
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
@@ -87,6 +90,25 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 	reader.SetMaxOpenConns(4)
 	reader.SetMaxIdleConns(4)
 	return &DB{writer: writer, reader: reader, bare: file + "?_busy_timeout=5000&_foreign_keys=off&_journal_mode=WAL&_synchronous=FULL&_txlock=immediate"}, nil
+}
+
+// largePages makes a new database with pages of 16 kB. A credential takes two hundred, of which
+// each page costs four system calls until it is in its place: with the usual pages of 4 kB
+// storing one takes a quarter more CPU time (measured). An older database keeps its pages.
+func largePages(ctx context.Context, path, file string) error {
+	if info, err := os.Stat(path); err == nil && info.Size() > 0 {
+		return nil
+	}
+	db, err := sqlx.Open("sqlite3", file+"?_busy_timeout=5000")
+	if err != nil {
+		return fmt.Errorf("make %s: %w", path, err)
+	}
+	db.SetMaxOpenConns(1)
+	_, err = db.ExecContext(ctx, `pragma page_size = 16384; pragma journal_mode = wal`)
+	if err != nil {
+		err = fmt.Errorf("make %s: %w", path, err)
+	}
+	return errors.Join(err, db.Close())
 }
 
 func openPostgres(ctx context.Context, address string) (*DB, error) {

@@ -191,12 +191,12 @@ func (s *Web) correctionPage(ctx context.Context, v *visit, id string) (correcti
 	page.Told = s.toldOf(ctx, v, c)
 	page.ToldSame = page.Told != "" && strings.Join(strings.Fields(page.Told), " ") == x.New().Full()
 	k, err := s.deps.Desk.CredentialByID(ctx, org, x.CredentialID)
-	if err != nil {
+	if err != nil && !errors.Is(err, issuance.ErrFileErased) {
 		return page, err
 	}
 	page.Title, page.Number = titleOf(k)
-	page.SealedAt, page.Page = k.SealedAt.Time, s.deps.PublicURL.JoinPath("c", k.Link).String()
-	now, err := s.deps.Desk.Standing(ctx, k.ID)
+	now, err := s.deps.Desk.Standing(ctx, x.CredentialID)
+	page.SealedAt, page.Page = now.SealedAt, s.deps.PublicURL.JoinPath("c", now.Link).String()
 	if now.ReplacedBy.Link != "" {
 		page.NextPage = s.deps.PublicURL.JoinPath("c", now.ReplacedBy.Link).String()
 	}

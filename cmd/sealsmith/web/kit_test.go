@@ -32,6 +32,7 @@ import (
 	"github.com/sealsmith/sealsmith/grading"
 	"github.com/sealsmith/sealsmith/hsm"
 	"github.com/sealsmith/sealsmith/issuance"
+	"github.com/sealsmith/sealsmith/issuance/artefacttest"
 	"github.com/sealsmith/sealsmith/issuance/elm"
 	"github.com/sealsmith/sealsmith/issuance/pdf"
 	"github.com/sealsmith/sealsmith/lti"
@@ -75,6 +76,7 @@ type world struct {
 	desk      *issuance.Desk
 	worker    *issuance.Worker
 	token     *seal
+	objects   *artefacttest.Memory
 	grades    *grades
 	log       *bytes.Buffer
 	trust     *x509.CertPool
@@ -112,7 +114,8 @@ func newWorld(t *testing.T) *world {
 	must(t, err)
 	w.store = ltistore.New(w.db, now)
 	w.templates = templates.NewStore(w.db, now)
-	w.desk = issuance.NewDesk(w.db, deaf{}, now, logger)
+	w.objects = new(artefacttest.Memory)
+	w.desk = issuance.NewDesk(w.db, deaf{}, now, logger).WithObjects(w.objects)
 	w.grading = grading.NewStore(w.db, w.desk, now)
 	seal := newSeal(t)
 	w.token, w.trust = seal, seal.pool
@@ -131,7 +134,7 @@ func newWorld(t *testing.T) *world {
 	printer, err := pdf.NewPrinter()
 	must(t, err)
 	pdfs := issuance.NewPDFs(issuance.PDFDeps{
-		DB: w.db, Templates: w.templates, Printer: printer, Sealer: func(string) issuance.Sealer { return seal }, Patience: time.Hour, Now: now, Logger: logger,
+		DB: w.db, Templates: w.templates, Printer: printer, Sealer: func(string) issuance.Sealer { return seal }, Patience: time.Hour, Objects: w.objects, Now: now, Logger: logger,
 	})
 	reader := &grading.Reader{Store: w.grading, Source: w.grades, Now: now, Logger: logger}
 	w.pages, err = web.New(web.Deps{

@@ -129,6 +129,7 @@ func shots(t *testing.T) []shot {
 	all = append(all, correctionShots(t)...)
 	all = append(all, sealShots(t)...)
 	all = append(all, staffShots(t)...)
+	all = append(all, artefactShots(t)...)
 	return append(all, connectionShots(t)...)
 }
 

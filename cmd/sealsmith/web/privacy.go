@@ -191,7 +191,7 @@ func (s *Web) keptOf(ctx context.Context, c issuance.Claim) (keptClaim, error) {
 		kept.Consent = c.ConsentAt.Time.UTC()
 	}
 	credential, err := s.deps.Desk.Credential(ctx, c.OrganisationID, c.ID)
-	if errors.Is(err, issuance.ErrNotFound) {
+	if errors.Is(err, issuance.ErrNotFound) || errors.Is(err, issuance.ErrFileErased) {
 		return kept, nil
 	}
 	if err != nil {

@@ -84,6 +84,9 @@ func sentinels() []sentinel {
 		{issuance.ErrName, "form"},
 		{issuance.ErrCorrection, "form"},
 		{issuance.ErrSpent, "internal"},
+		{issuance.ErrFileAway, "file-away"},
+		{issuance.ErrFileDamaged, "file-damaged"},
+		{issuance.ErrFileErased, "file-erased"},
 		{issuance.ErrPDFLater, "pdf-later"}, // before its causes
 		{issuance.ErrWithdrawn, "withdrawn"},
 		{issuance.ErrSuspended, "suspended"},

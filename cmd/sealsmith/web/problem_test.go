@@ -35,6 +35,8 @@ var unreachable = map[string]string{
 	"lti.ErrInvitationExpired":       "becomes a refusal of the registration",
 	"migrations/sqldb.ErrAddress":    "for the operator's command",
 	"issuance/redisqueue.ErrAddress": "for the operator's command",
+	"issuance/s3store":               "for the operator's command",
+	"issuance.ErrNoObject":           "becomes issuance.ErrFileDamaged",
 	"migrations/sqldb.ErrNewer":      "for the operator's command",
 	"issuance.ErrRestored":           "for the operator: log, readyz and command",
 	"migrations/sqldb.ErrOlder":      "for the operator's command",

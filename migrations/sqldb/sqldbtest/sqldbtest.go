@@ -28,43 +28,47 @@ func SQLite(tb testing.TB) *sqldb.DB {
 func Each(t *testing.T, test func(t *testing.T, db *sqldb.DB)) {
 	t.Helper()
 	t.Run("sqlite", func(t *testing.T) { test(t, SQLite(t)) })
-	t.Run("postgres", func(t *testing.T) {
-		server := os.Getenv("SEALSMITH_TEST_POSTGRES")
-		if server == "" {
-			if os.Getenv("CI") == "true" {
-				t.Fatal("SEALSMITH_TEST_POSTGRES is not set; run the tests by `make test`, which starts a PostgreSQL")
-			}
-			t.Skip("SKIPPED: SEALSMITH_TEST_POSTGRES is not set; `make test` starts a PostgreSQL and sets it")
-		}
-		test(t, postgres(t, server))
-	})
+	t.Run("postgres", func(t *testing.T) { test(t, Postgres(t)) })
 }
 
-func postgres(t *testing.T, server string) *sqldb.DB {
-	t.Helper()
+// Postgres returns an empty migrated schema of the PostgreSQL server, or leaves the test out.
+func Postgres(tb testing.TB) *sqldb.DB {
+	tb.Helper()
+	server := os.Getenv("SEALSMITH_TEST_POSTGRES")
+	if server == "" {
+		if os.Getenv("CI") == "true" {
+			tb.Fatal("SEALSMITH_TEST_POSTGRES is not set; run the tests by `make test`, which starts a PostgreSQL")
+		}
+		tb.Skip("SKIPPED: SEALSMITH_TEST_POSTGRES is not set; `make test` starts a PostgreSQL and sets it")
+	}
+	return postgres(tb, server)
+}
+
+func postgres(tb testing.TB, server string) *sqldb.DB {
+	tb.Helper()
 	schema := fmt.Sprintf("t%d", time.Now().UnixNano())
-	admin, err := sqldb.Open(t.Context(), server)
+	admin, err := sqldb.Open(tb.Context(), server)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	if _, err := admin.Exec(t.Context(), "create schema "+schema); err != nil {
-		t.Fatal(err)
+	if _, err := admin.Exec(tb.Context(), "create schema "+schema); err != nil {
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
-		ctx, stop := context.WithTimeout(context.WithoutCancel(t.Context()), 30*time.Second)
+	tb.Cleanup(func() {
+		ctx, stop := context.WithTimeout(context.WithoutCancel(tb.Context()), 30*time.Second)
 		defer stop()
 		if _, err := admin.Exec(ctx, "drop schema "+schema+" cascade"); err != nil {
-			t.Errorf("drop schema: %v", err)
+			tb.Errorf("drop schema: %v", err)
 		}
 		if err := admin.Close(); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	sep := "?"
 	if strings.Contains(server, "?") {
 		sep = "&"
 	}
-	return open(t, server+sep+"search_path="+url.QueryEscape(schema))
+	return open(tb, server+sep+"search_path="+url.QueryEscape(schema))
 }
 
 func open(tb testing.TB, address string) *sqldb.DB {

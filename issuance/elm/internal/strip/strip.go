@@ -2,9 +2,14 @@
 // that do not change already compressed; Encode compresses only the open spans and splices
 // all strips into one image.
 //
+// The open spans are compressed by a simple method: a byte is written as it is, or as a match
+// with what stands one of a few given distances before it, in a Huffman code that was made
+// once for the sheet. That takes a tenth of the time of compress/flate at its fastest, because
+// where to look is known, and makes smaller files, because matches reach over the strips.
+//
 // It works because a deflate stream (RFC 1951) may be cut after any sync flush: the strip
-// ends on a byte boundary and, when it was compressed on its own, refers to nothing before
-// it. The strips joined, closed by one empty final block, are one valid stream; its Adler-32
+// ends on a byte boundary. A constant strip, compressed on its own, refers to nothing before it; an
+// open one only to rows above it. The strips joined, closed by one empty final block, are one valid stream; its Adler-32
 // (RFC 1950) is combined from those of the strips without reading their bytes again.
 //
 // Images have at most 16 colours, two pixels to a byte, no filter and no interlacing
@@ -24,13 +29,6 @@ import (
 	"sync"
 )
 
-// Levels of compression: constant strips are compressed once and sent often, open spans are
-// compressed for every image.
-const (
-	constantLevel = flate.BestCompression
-	openLevel     = flate.BestSpeed
-)
-
 // openBytes is about what the open spans of a page take, compressed.
 const openBytes = 24 << 10
 
@@ -42,6 +40,9 @@ var ErrSize = errors.New("pixels do not fit the size of the image")
 // Span is a range of rows, from Top up to but without Bottom.
 type Span struct{ Top, Bottom int }
 
+// Repeat is a distance in the picture. Columns are taken by twos, as they share bytes.
+type Repeat struct{ Columns, Rows int }
+
 // part is a run of rows: compressed, or open.
 type part struct {
 	rows     Span
@@ -52,20 +53,30 @@ type part struct {
 
 // Sheet is an image with open spans. It does not change and may be used by many goroutines.
 type Sheet struct {
-	width   int
-	header  []byte // signature and all chunks before IDAT
-	parts   []part
-	deflate sync.Pool
+	width     int
+	header    []byte // signature and all chunks before IDAT
+	parts     []part
+	open      []*openPart
+	distances []int  // at which matches are looked for
+	far       []word // for each of them
+	code      *code
+	scratch   sync.Pool // of *scratch
 }
 
 // NewSheet compresses the rows of pix outside the open spans. pix holds one palette index
 // per pixel, row by row; perMetre is the resolution written into the file. Spans must be
-// in order and must not touch each other.
-func NewSheet(width, height, perMetre int, palette []color.RGBA, pix []byte, open []Span) (*Sheet, error) {
+// in order and must not touch each other. repeats say after what distance something in an open
+// span is often the same, beside the byte and the two rows before.
+func NewSheet(width, height, perMetre int, palette []color.RGBA, pix []byte, open []Span, repeats ...Repeat) (*Sheet, error) {
 	if width <= 0 || height <= 0 || len(pix) != width*height || len(palette) == 0 || len(palette) > 16 {
 		return nil, fmt.Errorf("%w: %d pixels, %d colours for %d x %d", ErrSize, len(pix), len(palette), width, height)
 	}
-	s := &Sheet{width: width, header: header(width, height, perMetre, palette)}
+	s := &Sheet{width: width, header: header(width, height, perMetre, palette), distances: []int{1, stride(width), 2 * stride(width)}}
+	for _, r := range repeats {
+		if d := r.Rows*stride(width) + r.Columns/2; d > 0 && d <= reach {
+			s.distances = append(s.distances, d)
+		}
+	}
 	row := 0
 	for _, span := range open {
 		if span.Top < row || span.Bottom <= span.Top || span.Bottom > height {
@@ -75,12 +86,13 @@ func NewSheet(width, height, perMetre int, palette []color.RGBA, pix []byte, ope
 			return nil, err
 		}
 		s.parts = append(s.parts, part{rows: span, open: true})
+		s.open = append(s.open, newOpenPart(span, pix, width))
 		row = span.Bottom
 	}
 	if err := s.constant(Span{row, height}, pix); err != nil {
 		return nil, err
 	}
-	return s, nil
+	return s, s.Train(func(i int, _ Span) []byte { return s.open[i].pix })
 }
 
 func (s *Sheet) constant(rows Span, pix []byte) error {
@@ -89,7 +101,7 @@ func (s *Sheet) constant(rows Span, pix []byte) error {
 	}
 	raw := pack(nil, pix[rows.Top*s.width:rows.Bottom*s.width], s.width)
 	var out bytes.Buffer
-	w, err := flate.NewWriter(&out, constantLevel)
+	w, err := flate.NewWriter(&out, flate.BestCompression)
 	if err != nil {
 		return fmt.Errorf("start compression: %w", err)
 	}
@@ -111,55 +123,49 @@ func flush(w *flate.Writer, raw []byte) error {
 	return nil
 }
 
-// scratch is what one Encode needs; it is reused because a flate.Writer is large.
+// scratch is what one Encode needs: the open spans with the rows above them.
 type scratch struct {
-	raw []byte
-	w   *flate.Writer
+	raw    [][]byte
+	tokens []token
 }
 
 // Encode returns the PNG file. For every open span, in order, fill returns its pixels, one
 // palette index per pixel.
 func (s *Sheet) Encode(fill func(i int, rows Span) []byte) ([]byte, error) {
-	sc, ok := s.deflate.Get().(*scratch)
+	sc, ok := s.scratch.Get().(*scratch)
 	if !ok {
-		w, err := flate.NewWriter(nil, openLevel)
-		if err != nil {
-			return nil, fmt.Errorf("start compression: %w", err)
+		sc = &scratch{}
+		for _, o := range s.open {
+			sc.raw = append(sc.raw, bytes.Clone(o.raw))
 		}
-		sc = &scratch{w: w}
 	}
-	defer s.deflate.Put(sc)
-	var out bytes.Buffer
-	out.Grow(s.ConstantSize() + openBytes)
-	out.Write(s.header)
-	start := out.Len()
-	out.WriteString("\x00\x00\x00\x00IDAT\x78\x01") // zlib: deflate, 32 KiB window, no dictionary
+	defer s.scratch.Put(sc)
+	out := make([]byte, 0, s.ConstantSize()+openBytes)
+	out = append(out, s.header...)
+	start := len(out)
+	out = append(out, "\x00\x00\x00\x00IDAT\x78\x01"...) // zlib: deflate, 32 KiB window, no dictionary
 	sum, i := uint32(1), 0
 	for _, p := range s.parts {
-		length := (p.rows.Bottom - p.rows.Top) * stride(s.width)
-		if p.open {
-			pix := fill(i, p.rows)
-			if len(pix) != (p.rows.Bottom-p.rows.Top)*s.width {
-				return nil, fmt.Errorf("%w: open span %d", ErrSize, i)
-			}
-			i++
-			sc.raw = pack(sc.raw[:0], pix, s.width)
-			sc.w.Reset(&out)
-			if err := flush(sc.w, sc.raw); err != nil {
-				return nil, err
-			}
-			sum = combine(sum, adler32.Checksum(sc.raw), length)
+		if !p.open {
+			out = append(out, p.deflated...)
+			sum = combine(sum, p.sum, (p.rows.Bottom-p.rows.Top)*stride(s.width))
 			continue
 		}
-		out.Write(p.deflated)
-		sum = combine(sum, p.sum, length)
+		o, raw, pix := s.open[i], sc.raw[i], fill(i, p.rows)
+		if len(pix) != len(o.pix) {
+			return nil, fmt.Errorf("%w: open span %d", ErrSize, i)
+		}
+		sum = o.draw(pix, raw, s.width, sum)
+		sc.tokens = tokens(sc.tokens[:0], raw, o.above, s.distances)
+		out = s.deflate(out, sc.tokens)
+		o.clean(raw)
+		i++
 	}
-	out.WriteString("\x01\x00\x00\xff\xff") // empty stored block, final
-	out.Write(binary.BigEndian.AppendUint32(nil, sum))
-	file := out.Bytes()
-	binary.BigEndian.PutUint32(file[start:], uint32(len(file)-start-8)) //nolint:gosec // far below 4 GiB
-	file = binary.BigEndian.AppendUint32(file, crc32.ChecksumIEEE(file[start+4:]))
-	return append(file, chunk("IEND", nil)...), nil
+	out = append(out, "\x01\x00\x00\xff\xff"...) // empty stored block, final
+	out = binary.BigEndian.AppendUint32(out, sum)
+	binary.BigEndian.PutUint32(out[start:], uint32(len(out)-start-8)) //nolint:gosec // far below 4 GiB
+	out = binary.BigEndian.AppendUint32(out, crc32.ChecksumIEEE(out[start+4:]))
+	return append(out, chunk("IEND", nil)...), nil
 }
 
 // ConstantSize is the number of bytes that every file of the sheet has in common.

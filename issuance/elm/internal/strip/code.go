@@ -1,0 +1,209 @@
+package strip
+
+import (
+	"container/heap"
+	"math/bits"
+	"slices"
+)
+
+// Symbols of a deflate block (RFC 1951, 3.2.5): letters 0 to 255, the end, and lengths.
+const (
+	endOfBlock  = 256
+	letterCount = 286
+	distCount   = 30
+	shortest    = 3
+	longest     = 258
+)
+
+// bitWriter writes the bits of a deflate stream: from the least significant bit on.
+type bitWriter struct {
+	out  []byte
+	acc  uint64
+	have uint
+}
+
+func (w *bitWriter) write(v word) {
+	w.acc |= uint64(v.bits) << w.have
+	w.have += v.n
+	if w.have >= 32 {
+		w.out = append(w.out, byte(w.acc), byte(w.acc>>8), byte(w.acc>>16), byte(w.acc>>24))
+		w.acc >>= 32
+		w.have -= 32
+	}
+}
+
+// align fills the last byte with zeros.
+func (w *bitWriter) align() {
+	for w.have > 0 {
+		w.out = append(w.out, byte(w.acc))
+		w.acc >>= 8
+		w.have -= min(w.have, 8)
+	}
+}
+
+// word is one symbol as it is written.
+type word struct {
+	bits uint32
+	n    uint
+}
+
+// code is a pair of Huffman codes, of letters with lengths, and of distances.
+type code struct {
+	letters [letterCount]word
+	dists   [distCount]word
+	lengths [longest + 1]word // of a match: symbol and extra bits together
+	head    []word            // that begins a block with this code
+}
+
+// counts are how often symbols were seen.
+type counts struct {
+	letters [letterCount]int
+	dists   [distCount]int
+}
+
+// newCode makes the code that is best for what was counted; whatever was not gets a long word.
+func newCode(c counts) *code {
+	letters, dists := lengthsOf(c.letters[:], 15), lengthsOf(c.dists[:], 15)
+	out := &code{}
+	copy(out.letters[:], words(letters))
+	copy(out.dists[:], words(dists))
+	for n := shortest; n <= longest; n++ {
+		symbol, extra, width := lengthSymbol(n)
+		w := out.letters[symbol]
+		out.lengths[n] = word{w.bits | extra<<w.n, w.n + width}
+	}
+	out.head = blockHead(letters, dists)
+	return out
+}
+
+// lengthSymbol returns the symbol of a length with its extra bits.
+func lengthSymbol(n int) (symbol int, extra uint32, width uint) {
+	if n == longest {
+		return 285, 0, 0
+	}
+	v := uint32(n - shortest) //nolint:gosec // 0 to 254
+	if v < 8 {
+		return 257 + int(v), 0, 0
+	}
+	width = uint(bits.Len32(v)) - 3
+	return 257 + int(4*(width+1)+uint(v>>width)&3), v & (1<<width - 1), width //nolint:gosec // below 285
+}
+
+// distSymbol returns the symbol of a distance with its extra bits.
+func distSymbol(d int) (symbol int, extra uint32, width uint) {
+	v := uint32(d - 1) //nolint:gosec // below 32768
+	if v < 4 {
+		return int(v), 0, 0
+	}
+	width = uint(bits.Len32(v)) - 2
+	return int(2*(width+1) + uint(v>>width)&1), v & (1<<width - 1), width //nolint:gosec // below 30
+}
+
+// node is a part of a Huffman tree.
+type node struct {
+	weight  int
+	order   int // of equal weights, for the same tree each time
+	symbols []int
+}
+
+type forest []node
+
+func (f forest) Len() int { return len(f) }
+func (f forest) Less(i, j int) bool {
+	return f[i].weight < f[j].weight || f[i].weight == f[j].weight && f[i].order < f[j].order
+}
+func (f forest) Swap(i, j int) { f[i], f[j] = f[j], f[i] }
+func (f *forest) Push(x any)   { *f = append(*f, x.(node)) } //nolint:forcetypeassert // only nodes are pushed
+func (f *forest) Pop() any {
+	last := (*f)[len(*f)-1]
+	*f = (*f)[:len(*f)-1]
+	return last
+}
+
+// lengthsOf gives each symbol the length of its word, none above most. Weights are made flatter
+// until that is so.
+func lengthsOf(weights []int, most int) []int {
+	weights = slices.Clone(weights)
+	for {
+		lengths := make([]int, len(weights))
+		f := make(forest, len(weights))
+		for i, w := range weights {
+			f[i] = node{weight: w + 1, order: i, symbols: []int{i}}
+		}
+		heap.Init(&f)
+		for order := len(weights); f.Len() > 1; order++ {
+			a, b := heap.Pop(&f).(node), heap.Pop(&f).(node) //nolint:forcetypeassert // only nodes were pushed
+			both := slices.Concat(a.symbols, b.symbols)
+			for _, s := range both {
+				lengths[s]++
+			}
+			heap.Push(&f, node{a.weight + b.weight, order, both})
+		}
+		if slices.Max(lengths) <= most {
+			return lengths
+		}
+		for i := range weights {
+			weights[i] /= 2
+		}
+	}
+}
+
+// words numbers the words by length and symbol (RFC 1951, 3.2.2), the first bit lowest.
+func words(lengths []int) []word {
+	out := make([]word, len(lengths))
+	next := uint32(0)
+	for n := 1; n <= 15; n++ {
+		for s, l := range lengths {
+			if l == n {
+				out[s] = word{bits.Reverse32(next) >> (32 - n), uint(n)}
+				next++
+			}
+		}
+		next <<= 1
+	}
+	return out
+}
+
+// blockHead describes a code (RFC 1951, 3.2.7): lengths of the words, themselves in a code.
+func blockHead(letters, dists []int) []word {
+	const repeat = 16 // the length before it, 3 to 6 times
+	type item struct {
+		symbol int
+		extra  uint32
+	}
+	var items []item
+	used := make([]int, 19)
+	add := func(symbol int, extra uint32) {
+		items = append(items, item{symbol, extra})
+		used[symbol]++
+	}
+	all := slices.Concat(letters, dists)
+	for i := 0; i < len(all); {
+		run := 1
+		for i+run < len(all) && all[i+run] == all[i] {
+			run++
+		}
+		add(all[i], 0)
+		left := run - 1
+		for ; left >= 3; left -= min(left, 6) {
+			add(repeat, uint32(min(left, 6)-3)) //nolint:gosec // 0 to 3
+		}
+		for ; left > 0; left-- {
+			add(all[i], 0)
+		}
+		i += run
+	}
+	lengths := lengthsOf(used, 7)
+	code := words(lengths)
+	out := []word{{0b100, 3}, {letterCount - 257, 5}, {distCount - 1, 5}, {19 - 4, 4}} // not the last block, codes of its own
+	for _, s := range []int{16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15} {
+		out = append(out, word{uint32(lengths[s]), 3}) //nolint:gosec // 1 to 7
+	}
+	for _, it := range items {
+		out = append(out, code[it.symbol])
+		if it.symbol == repeat {
+			out = append(out, word{it.extra, 2})
+		}
+	}
+	return out
+}
