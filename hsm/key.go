@@ -118,11 +118,8 @@ func (s scheme) verify(pub crypto.PublicKey, m *message, sig []byte) bool {
 	digest := m.digest(s.alg)
 	switch key := pub.(type) {
 	case *rsa.PublicKey:
-		switch {
-		case s.alg == algPS256:
+		if s.alg == algPS256 {
 			return rsa.VerifyPSS(key, crypto.SHA256, digest, sig, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}) == nil
-		case !slices.Contains(assembled, key.N.BitLen()):
-			return verifyPKCS1(key, digest, sig)
 		}
 		return rsa.VerifyPKCS1v15(key, crypto.SHA256, digest, sig) == nil
 	case *ecdsa.PublicKey:

@@ -3,12 +3,8 @@
 package hsm
 
 import (
-	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/sha512"
-	"crypto/subtle"
-	"math/big"
-	"slices"
 	"sync"
 )
 
@@ -39,30 +35,4 @@ func (m *message) digest(alg string) []byte {
 		m.sum[n] = sum[:]
 	})
 	return m.sum[n]
-}
-
-// assembled are the lengths of RSA keys in bits for which crypto/rsa has assembly. For the
-// others, 3072 bits among them, it takes three times as long as math/big, and half a
-// millisecond is a fifth of the signature itself.
-var assembled = []int{2048, 4096}
-
-// verifyPKCS1 checks a signature by RSASSA-PKCS1-v1_5 with SHA-256 (RFC 8017 section 8.2.2):
-// the message is encoded as the signer must have done it, and compared with what the public
-// key makes of the signature. Nothing here is secret, so nothing needs constant time.
-func verifyPKCS1(key *rsa.PublicKey, digest, sig []byte) bool {
-	size := key.Size()
-	s := new(big.Int).SetBytes(sig)
-	if len(sig) != size || s.Cmp(key.N) >= 0 {
-		return false
-	}
-	encoded := make([]byte, size)
-	s.Exp(s, big.NewInt(int64(key.E)), key.N).FillBytes(encoded)
-	tail := slices.Concat([]byte{0}, digestInfoSHA256, digest)
-	want := make([]byte, 0, size)
-	want = append(want, 0, 1)
-	for len(want) < size-len(tail) {
-		want = append(want, 0xff)
-	}
-	want = append(want, tail...)
-	return subtle.ConstantTimeCompare(encoded, want) == 1
 }

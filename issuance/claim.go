@@ -180,7 +180,7 @@ func (d *Desk) OfAttachment(ctx context.Context, organisationID, attachmentID st
 func (d *Desk) ClaimedSince(ctx context.Context, organisationID, attachmentID string, t time.Time) ([]string, error) {
 	var learners []string
 	at := sqldb.UTC(t)
-	err := d.db.Select(ctx, &learners, `select c.learner `+standingJoin+` where c.organisation_id = ? and c.attachment_id = ? and c.state <> ? and k.replaced_by is null
+	err := d.db.Select(ctx, &learners, `select c.learner `+standingJoin+` where `+thisOrganisation+` and c.attachment_id = ? and c.state <> ? and k.replaced_by is null and k.sealed_at is not null
 		and coalesce(w.kind, '') <> ? and (w.at > ? or exists (select 1 from credentials f where f.claim_id = c.id and f.revision = 1 and f.sealed_at > ?)) order by k.sealed_at`,
 		organisationID, attachmentID, Revoked, ActSuspend, at, at)
 	if err != nil {
@@ -194,7 +194,7 @@ func (d *Desk) ClaimedSince(ctx context.Context, organisationID, attachmentID st
 // that one is suspended.
 func (d *Desk) WithdrawnOf(ctx context.Context, organisationID, attachmentID string) ([]Standing, error) {
 	var rows []standingRow
-	err := d.db.Select(ctx, &rows, standingFrom+`k.organisation_id = ? and k.id in (select l.credential_id from credential_listing l
+	err := d.db.Select(ctx, &rows, standingFrom+thisOrganisation+` and k.id in (select l.credential_id from credential_listing l
 		where l.organisation_id = ? and l.attachment_id = ? and l.standing in (?, ?))`, organisationID, organisationID, attachmentID, StandsSuspended, StandsRevoked)
 	if err != nil {
 		return nil, fmt.Errorf("list what does not count: %w", err)

@@ -75,13 +75,6 @@ func (d *Desk) CorrectionsWaiting(ctx context.Context, organisationID string) (i
 	return n, nil
 }
 
-// sealedName are the columns given_name and family_name of a credential k as they were sealed:
-// those of its claim c, unless a correction y has given the claim another name since.
-const (
-	sealedName     = `coalesce(y.old_given, c.given_name) as given_name, coalesce(y.old_family, c.family_name) as family_name`
-	sealedNameJoin = ` left join corrections y on y.claim_id = k.claim_id and y.credential_id = k.id and y.state in ('confirmed', 'done')`
-)
-
 // CredentialsOf returns all that a claim became, the newest first, intents included; what was
 // erased is left out. It fails with ErrFileAway and ErrFileDamaged.
 func (d *Desk) CredentialsOf(ctx context.Context, organisationID, claimID string) ([]Credential, error) {

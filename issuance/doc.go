@@ -12,13 +12,16 @@
 // the same bytes, so a claim never becomes two credentials.
 //
 // What is sealed can be withdrawn, for a time or for good (Desk.Suspend, Desk.Revoke). That
-// changes no byte of it: it changes what Desk.Standing and Desk.Ask tell whoever asks.
+// changes no byte of it: it changes what Desk.Standing and Desk.Ask tell whoever asks. Where two
+// people have to agree, or many credentials are meant, that is an Order, which whoever finds it
+// carries out (Desk.Tend). Staff find credentials by Desk.Search.
 //
 // The package deliberately does not know LTI launches, pages or PKCS#11: it is given a
 // decided completion, a confirmed name and a Sealer. Formats live in sub-packages: elm
 // (European Learning Model), jades (the seal).
 //
-// It fails with ErrNotFound, ErrNotComplete, ErrState, ErrName and ErrReason towards people; the
+// It fails with ErrNotFound, ErrNotComplete, ErrState, ErrName and ErrReason towards people, and
+// orders with ErrSecondPerson, ErrSamePerson, ErrNobody, ErrCount and ErrSelection; the
 // worker keeps what went wrong in the claim (last_error, in words) and tries again with
 // increasing distance; what cannot succeed by trying again becomes `failed`.
 package issuance

@@ -8,6 +8,13 @@ func (w *Worker) Direct(ctx context.Context) ([]Job, error) { return w.direct(ct
 // Name is the beginning of the worker's lease tokens.
 func (w *Worker) Name() string { return w.name() }
 
+// SearchQueries are the two queries of a search, for whoever asks the database how it would
+// answer them.
+func SearchQueries(s Search) (keys string, args []any, rows string) {
+	q := newListing(s)
+	return q.text, q.args, listedFrom + marks(1) + `)`
+}
+
 // ErrLeaseLost lets tests tell a worker that came too late from one that failed.
 var ErrLeaseLost = errLeaseLost
 

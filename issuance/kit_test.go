@@ -20,6 +20,7 @@ import (
 	"github.com/sealsmith/sealsmith/issuance/queuetest"
 	"github.com/sealsmith/sealsmith/lti"
 	"github.com/sealsmith/sealsmith/migrations/sqldb"
+	"github.com/sealsmith/sealsmith/migrations/sqldb/sqldbtest"
 	"github.com/sealsmith/sealsmith/templates"
 	"github.com/sealsmith/sealsmith/templates/starter"
 )
@@ -246,4 +247,9 @@ func nameOwner(organisation, id, country string) func(*x509.Certificate) {
 		c.Subject.Organization, c.Subject.Country = []string{organisation}, []string{country}
 		c.Subject.ExtraNames = []pkix.AttributeTypeAndValue{identifier(id)}
 	}
+}
+
+func newOfficeOnSQLite(tb testing.TB) *office {
+	tb.Helper()
+	return newOffice(tb, sqldbtest.SQLite(tb))
 }

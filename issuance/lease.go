@@ -128,6 +128,9 @@ func (w *Worker) keep(ctx context.Context, c Claim, cred Credential) error {
 		if err := plan(ctx, tx, cred, now); err != nil {
 			return err
 		}
+		if err := givePlace(ctx, tx, cred.OrganisationID, cred.ID, now); err != nil {
+			return err
+		}
 		if err := takePlace(ctx, tx, cred, now); err != nil {
 			return err
 		}

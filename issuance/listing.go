@@ -154,7 +154,7 @@ func (d *Desk) listed(ctx context.Context, organisationID string, ids []string) 
 			args = append(args, id)
 		}
 		var rows []listedRow
-		err := d.db.Select(ctx, &rows, `select `+standingColumns+`, `+sealedName+standingJoin+sealedNameJoin+` where k.organisation_id = ? and k.id in (`+marks(len(some))+`)`, args...)
+		err := d.db.Select(ctx, &rows, listedFrom+marks(len(some))+`)`, args...)
 		if err != nil {
 			return nil, fmt.Errorf("read credentials of a list: %w", err)
 		}
@@ -169,6 +169,30 @@ func (d *Desk) listed(ctx context.Context, organisationID string, ids []string) 
 		}
 	}
 	return out, nil
+}
+
+// thisOrganisation says whose the credentials are in a way that no index fits: SQLite would
+// walk along all credentials of an organisation rather than look up a few of them by their ids.
+const thisOrganisation = `k.organisation_id || '' = ?`
+
+// The name in a credential is that of its claim, unless it was corrected since.
+const (
+	sealedName     = `coalesce(y.old_given, c.given_name) as given_name, coalesce(y.old_family, c.family_name) as family_name`
+	sealedNameJoin = ` left join corrections y on y.claim_id = k.claim_id and y.credential_id = k.id and y.state in ('confirmed', 'done')`
+)
+
+const listedFrom = `select ` + standingColumns + `, ` + sealedName + standingJoin + sealedNameJoin + ` where ` + thisOrganisation + ` and k.id in (`
+
+// SealedName returns the learner's name in a credential of the organisation, or ErrNotFound.
+func (d *Desk) SealedName(ctx context.Context, organisationID, credentialID string) (string, error) {
+	all, err := d.listed(ctx, organisationID, []string{credentialID})
+	if err != nil {
+		return "", err
+	}
+	if len(all) == 0 {
+		return "", ErrNotFound
+	}
+	return all[0].Name, nil
 }
 
 // What a name has at most of in the index.

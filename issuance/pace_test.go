@@ -55,6 +55,7 @@ func TestClaimsUnderWay(t *testing.T) {
 		{"fast, no burst", 800, 0, 2},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				o := newOffice(t, sqldbtest.SQLite(t))
 				o.clock.run()

@@ -23,7 +23,9 @@ func (o *office) booked(tb testing.TB, b *sealbook.Book) *issuance.Worker {
 func (o *office) putBack(tb testing.TB, state issuance.State, claims ...issuance.Claim) {
 	tb.Helper()
 	for _, c := range claims {
-		_, err := o.db.Exec(tb.Context(), `delete from credentials where claim_id = ?`, c.ID)
+		_, err := o.db.Exec(tb.Context(), `delete from status_entries where credential_id in (select id from credentials where claim_id = ?)`, c.ID)
+		check(tb, err)
+		_, err = o.db.Exec(tb.Context(), `delete from credentials where claim_id = ?`, c.ID)
 		check(tb, err)
 		_, err = o.db.Exec(tb.Context(), `update claims set state = ?, attempts = 0 where id = ?`, state, c.ID)
 		check(tb, err)
@@ -180,7 +182,7 @@ func TestPutBackBeforeCorrection(t *testing.T) {
 		check(t, o.booked(t, b).Seal(t.Context(), c.ID))
 		next := o.sealed(t, c)
 		for _, statement := range []string{
-			`update credentials set replaced_by = null, replaced_at = null`, `delete from credentials where revision = 2`, `delete from corrections`,
+			`update credentials set replaced_by = null, replaced_at = null`, `delete from status_entries where credential_id in (select id from credentials where revision = 2)`, `delete from credentials where revision = 2`, `delete from corrections`,
 			`update claims set revision = 1, state = 'sealed', given_name = 'Noor'`,
 		} {
 			_, err := o.db.Exec(t.Context(), statement)

@@ -48,7 +48,7 @@ func measureStored(b *testing.B, sizes []int, open func(testing.TB) *sqldb.DB) {
 	for i, n := range sizes {
 		all[i] = newStored(b, open(b), n)
 	}
-	for _, op := range storedOps() {
+	for _, op := range slices.Concat(storedOps(), searchOps()) {
 		took := make([][]time.Duration, len(all))
 		for round := range storedRounds + 10 {
 			for i, s := range all {
@@ -110,6 +110,7 @@ type stored struct {
 	some        []storedSample
 	random      *rand.Rand
 	attachments []string
+	between     string // a place in the list of credentials
 }
 
 type storedSample struct {
@@ -132,6 +133,7 @@ func newStored(b *testing.B, db *sqldb.DB, n int) *stored {
 	for from := 0; from < n; from += 50_000 {
 		s.fill(b, from, min(from+50_000, n))
 	}
+	s.fillWords(b)
 	if !db.Embedded() {
 		_, err := db.Exec(b.Context(), `vacuum analyze`)
 		check(b, err)

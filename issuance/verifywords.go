@@ -66,6 +66,9 @@ var headlines = map[string]headline{
 	"revocation.suspended": {"This credential is suspended since %s by %s.", "Do not rely on it while that is so: it may come back, or be withdrawn for good. " + askIssuer},
 	"revocation.replaced":  {"This credential was replaced on %s by %s.", "A corrected credential has taken its place: rely on that one. Its holder has it."},
 
+	"revocation.list_revoked":   {"The signed status list of %s says that this credential was withdrawn.", askWithdrawn},
+	"revocation.list_suspended": {"The signed status list of %s says that this credential is suspended.", "Do not rely on it while that is so: it may come back, or be withdrawn for good. " + askIssuer},
+
 	"dates.not_in_force":     {"This credential is not in force yet.", "Check it again on the day it names."},
 	"dates.issued_in_future": {"This credential carries a date in the future.", "Check the clock of this machine. " + askIssuer},
 	"dates.failed":           {"The dates of this credential do not fit its seal.", "Do not rely on it. " + askIssuer},
@@ -195,6 +198,11 @@ var checkWords = map[string]string{ //nolint:gosec // G101 takes sentences about
 	"revocation.suspended":             "It is suspended since %s: it does not count until that is lifted.",
 	"revocation.revoked":               "It was withdrawn for good on %s.",
 	"revocation.replaced":              "On %s another credential took its place.",
+	"revocation.list_in_force":         "It was not withdrawn, says a status list that was signed on %s and counts until %s.",
+	"revocation.list_in_force_old":     "It was not withdrawn when its status list was signed on %s. That list has run out on %s, so what happened since it cannot say.",
+	"revocation.list_revoked":          "A status list that was signed on %s says that it was withdrawn for good.",
+	"revocation.list_suspended":        "A status list that was signed on %s says that it does not count for now.",
+	"revocation.list_other":            "The status list that was given was not signed by who sealed this credential, so it says nothing about it.",
 	"revocation.status_not_read":       "The file names a status that this version does not read, so it may have been withdrawn. The organisation that awarded it can say.",
 
 	"timestamps.fine":                          "A time-stamp proves when the seal existed.",

@@ -137,10 +137,8 @@ func (d *Desk) insertOrder(ctx context.Context, tx *sqldb.Tx, o *Order, expect i
 	if err != nil {
 		return fmt.Errorf("encode the selection: %w", err)
 	}
-	single := ""
 	if len(o.Selection.IDs) == 1 {
-		single = o.Selection.IDs[0]
-		if err := d.mayAskFor(ctx, tx, *o, single); err != nil {
+		if err := d.mayAskFor(ctx, tx, *o, o.Selection.IDs[0]); err != nil {
 			return err
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -481,116 +480,28 @@ func TestOrderWhileSealing(t *testing.T) {
 	})
 }
 
-// search reads all pages of what is looked for.
-func (o *office) search(tb testing.TB, s issuance.Search) []string {
-	tb.Helper()
-	s.OrganisationID = o.org.ID
-	var ids []string
-	for {
-		page, next, err := o.desk.Search(tb.Context(), s)
-		check(tb, err)
-		for _, one := range page {
-			ids = append(ids, one.CredentialID)
-		}
-		if next == "" {
-			return ids
-		}
-		if len(page) != s.Limit {
-			tb.Fatalf("a page of %d", len(page))
-		}
-		s.After = next
-	}
-}
-
-// TestSearch pages through the list in order, by every filter, and finds names however they
-// are typed.
-func TestSearch(t *testing.T) {
+// TestAskAtOnce: of many who ask for the same credential one does.
+func TestAskAtOnce(t *testing.T) {
 	each(t, func(t *testing.T, o *office) {
-		ids := o.seed(t, 23)
-		slices.Reverse(ids) // the ones sealed last first
-		if got := o.search(t, issuance.Search{Limit: 5}); !slices.Equal(got, ids) {
-			t.Errorf("%d of %d, or in another order", len(got), len(ids))
+		_, cred := o.held(t, "noor")
+		o.twoPeople(t, true)
+		const many = 6
+		errs := make([]error, many)
+		var all sync.WaitGroup
+		for i := range many {
+			all.Go(func() { _, errs[i] = o.desk.AskRevoke(t.Context(), o.ask(cred.ID)) })
 		}
-		start := o.clock.Now()
-		w := issuance.Withdrawal{OrganisationID: o.org.ID, Reason: issuance.ReasonInError, By: anna}
-		w.CredentialID = ids[3]
-		_, err := o.desk.Suspend(t.Context(), w)
-		check(t, err)
-		w.CredentialID = ids[7]
-		_, err = o.desk.Suspend(t.Context(), w)
-		check(t, err)
-		_, err = o.desk.Reinstate(t.Context(), w)
-		check(t, err)
-		w.CredentialID = ids[9]
-		_, err = o.desk.Revoke(t.Context(), w)
-		check(t, err)
-		for name, c := range map[string]struct {
-			search issuance.Search
-			want   []string
-		}{
-			"suspended":        {issuance.Search{InForce: issuance.StandsSuspended}, ids[3:4]},
-			"revoked":          {issuance.Search{InForce: issuance.StandsRevoked}, ids[9:10]},
-			"replaced":         {issuance.Search{InForce: issuance.StandsReplaced}, nil},
-			"in force":         {issuance.Search{InForce: issuance.StandsInForce}, slices.Concat(ids[:3], ids[4:9], ids[10:])},
-			"version":          {issuance.Search{VersionID: o.version.ID}, ids},
-			"activity":         {issuance.Search{AttachmentID: o.attachment.ID}, ids},
-			"no version":       {issuance.Search{VersionID: "x"}, nil},
-			"time":             {issuance.Search{SealedFrom: start.Add(20 * time.Second), SealedUntil: start.Add(22 * time.Second)}, ids[1:3]},
-			"nowhere":          {issuance.Search{After: "§", InForce: issuance.StandsRevoked}, ids[9:10]},
-			"not in the index": {issuance.Search{Name: "family22"}, nil},
-		} {
-			c.search.Limit = 4
-			if got := o.search(t, c.search); !slices.Equal(got, c.want) {
-				t.Errorf("%s: %d, want %d", name, len(got), len(c.want))
+		all.Wait()
+		done := 0
+		for _, err := range errs {
+			if err == nil {
+				done++
+				continue
 			}
+			wantRefused(t, err, "it waits for a second person")
 		}
-		check(t, o.desk.TendOnce(t.Context()))
-		for name, want := range map[string]int{"family22": 1, "FAMILY2": 4, "given3": 3, "fam giv": 23, "Given3 Family3": 1, "given3, family1": 2, "family": 23, "nobody": 0, "family given3 none": 0} {
-			if got := o.search(t, issuance.Search{Name: name, Limit: 4}); len(got) != want || len(slices.Compact(slices.Sorted(slices.Values(got)))) != want {
-				t.Errorf("%s: %d, want %d", name, len(got), want)
-			}
-		}
-	})
-}
-
-// TestSearchFoldsNames: names are found by what is on the keyboard.
-func TestSearchFoldsNames(t *testing.T) {
-	each(t, func(t *testing.T, o *office) {
-		var ids []string
-		for i, name := range []issuance.Name{{Given: "Maija-Liisa", Family: "Meikäläinen"}, {Given: "Søren", Family: "Østergård Łukasz"}, {Given: "Iñaki", Family: "D’Ångström-Straße"}, {Family: "Ἀριστοτέλης"}, {Given: "Anna", Family: "Annasdóttir"}} {
-			learner := fmt.Sprint("l", i)
-			o.grade(t, learner, 80)
-			c, err := o.desk.Confirm(t.Context(), o.org.ID, o.attachment.ID, learner, name)
-			check(t, err)
-			check(t, o.worker(t).Seal(t.Context(), c.ID))
-			ids = append(ids, o.sealed(t, c).ID)
-		}
-		check(t, o.desk.TendOnce(t.Context()))
-		for name, want := range map[string]int{
-			"meikalainen": 0, "liisa maija": 0, "MEIKÄ": 0, "soren": 1, "østergaard": -1, "ostergard": 1, "lukasz": 1, "inaki": 2, "angstrom": 2, "strasse": 2, "αριστο": 3, "anna": 4, "ann annasd": 4, "öster": 1, "%": -2,
-		} {
-			got := o.search(t, issuance.Search{Name: name, Limit: 2})
-			switch {
-			case want == -2: // no letter at all: everybody
-				if len(got) != len(ids) {
-					t.Errorf("%q: %v", name, got)
-				}
-			case want == -1:
-				if len(got) != 0 {
-					t.Errorf("%q: %v", name, got)
-				}
-			case len(got) != 1 || got[0] != ids[want]:
-				t.Errorf("%q: %v, want %s", name, got, ids[want])
-			}
-		}
-		page, _, err := o.desk.Search(t.Context(), issuance.Search{OrganisationID: o.org.ID, Name: "soren", Limit: 1})
-		check(t, err)
-		if len(page) != 1 || page[0].Name != "Søren Østergård Łukasz" || page[0].VersionID != o.version.ID || page[0].AttachmentID != o.attachment.ID {
-			t.Errorf("%+v", page)
-		}
-		other, _, _ := o.open(t, "fjord")
-		if page, _, err := o.desk.Search(t.Context(), issuance.Search{OrganisationID: other.ID, Name: "soren", Limit: 1}); err != nil || len(page) != 0 {
-			t.Errorf("another organisation finds %+v (%v)", page, err)
+		if n, err := o.desk.OrdersWaiting(t.Context(), o.org.ID); err != nil || n != 1 || done != 1 {
+			t.Errorf("%d asked, %d wait (%v)", done, n, err)
 		}
 	})
 }

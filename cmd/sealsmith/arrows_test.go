@@ -28,6 +28,7 @@ var arrows = map[string][]string{
 	"issuance":            {"grading", "templates", "hsm", "lti/fetch", "migrations"},
 	"issuance/elm":        {"templates", "hsm", "issuance/internal"},
 	"issuance/jades":      {"issuance/tsp", "issuance/revocation"},
+	"issuance/status":     {"issuance/jades"},
 	"issuance/tsp":        {},
 	"issuance/revocation": {},
 	"cmd":                 {"migrations", "hsm", "lti", "templates", "grading", "issuance"},

@@ -189,7 +189,7 @@ func eachField(message []byte, visit func(number int, n uint64, data []byte) err
 		}
 		message = message[size:]
 		n, size := binary.Uvarint(message)
-		if size <= 0 || key&7 != 0 && (key&7 != 2 || n > uint64(len(message)-size)) {
+		if size <= 0 || key&7 != 0 && (key&7 != 2 || n > uint64(len(message)-size)) { //nolint:gosec // G115: never negative
 			return errProfile
 		}
 		message = message[size:]
@@ -197,7 +197,7 @@ func eachField(message []byte, visit func(number int, n uint64, data []byte) err
 		if key&7 == 2 {
 			data, message = message[:n], message[n:]
 		}
-		if err := visit(int(key>>3), n, data); err != nil { //nolint:gosec // G115: field numbers are small
+		if err := visit(int(key>>3), n, data); err != nil {
 			return err
 		}
 	}

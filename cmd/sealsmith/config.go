@@ -33,6 +33,7 @@ type Settings struct {
 	KeyFile   string `help:"File with the key that seals private keys in the database, mode 0600. Default: server.key in --dir, made on first start." env:"SEALSMITH_KEY_FILE" placeholder:"FILE" type:"path"`
 	SealBook  string `help:"File, not in the database and not put back with it, in which each credential is noted before it is sealed. Default: seals.log in --dir." env:"SEALSMITH_SEAL_BOOK" placeholder:"FILE" type:"path"`
 	KeyDays   int    `help:"Days after which the LTI signing key is replaced by itself; 0: never." env:"SEALSMITH_KEY_DAYS" default:"180"`
+	Kit       string `help:"Folder for the issuer-gone kit, made anew every night: what checks credentials when this server is no more. Empty: none is made." env:"SEALSMITH_KIT" placeholder:"DIR" type:"path" name:"kit-dir"`
 	Debug     bool   `help:"Log more." env:"SEALSMITH_DEBUG"`
 }
 
@@ -40,8 +41,8 @@ type Settings struct {
 func knownSettings() []string {
 	return []string{
 		"SEALSMITH_ARTEFACTS", "SEALSMITH_ARTEFACT_KEYS", "SEALSMITH_DATABASE", "SEALSMITH_DEBUG", "SEALSMITH_DIR", "SEALSMITH_DRAIN", "SEALSMITH_KEY_DAYS", "SEALSMITH_KEY_FILE",
-		"SEALSMITH_LISTEN", "SEALSMITH_PUBLIC_URL", "SEALSMITH_REDIS", "SEALSMITH_SEAL_BOOK", "SEALSMITH_TOKEN", "SEALSMITH_TRUST", "SEALSMITH_TRUST_LISTS", "SEALSMITH_TSA",
-		"SEALSMITH_TSA_TRUST",
+		"SEALSMITH_KIT", "SEALSMITH_LISTEN", "SEALSMITH_PUBLIC_URL", "SEALSMITH_REDIS", "SEALSMITH_SEAL_BOOK", "SEALSMITH_TOKEN", "SEALSMITH_TRUST", "SEALSMITH_TRUST_LISTS",
+		"SEALSMITH_TSA", "SEALSMITH_TSA_TRUST",
 	}
 }
 

@@ -62,6 +62,7 @@ func TestOrders(t *testing.T) {
 		t.Errorf("nobody: exit %d, %s", code, trouble)
 	}
 	types(t, r.settings, replace,
+		command{"organisations list", 0, "(?m)^polder .*two people$"},
 		command{"credentials revoke $ID --reason misconduct --dry-run", 0, "would be revoked, once a second person has confirmed it"},
 		command{"credentials revoke $ID --reason misconduct --by 'Anna:1'", 1, "--by takes a name"},
 		command{"credentials revoke $ID --reason misconduct --because 'The exam was read aloud.' --by Anna", 0, `0 revoked, 1 wait for a second person, 0 refused`},

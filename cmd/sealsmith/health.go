@@ -121,6 +121,10 @@ func (a *app) ready(ctx context.Context) []web.Component {
 		parts = append(parts, web.Component{Name: "token", OK: t.OK, Words: t.State + ": " + t.Words, Token: &t})
 	}
 	parts = append(parts, a.objectStore(ctx)...)
+	lists, err := a.desk.StatusHealth(ctx, "")
+	if err == nil {
+		parts = append(parts, web.Component{Name: "status lists", OK: lists.OK(), Words: lists.Words()})
+	}
 	for _, s := range a.stamps() {
 		parts = append(parts, web.Component{Name: "time-stamps of " + s.Name, OK: s.OK, Words: s.Words})
 	}

@@ -134,9 +134,13 @@ func (organisationsListCommand) Run(ctx context.Context, s *Settings, out stream
 			out.printf("There is no organisation yet: sealsmith organisations add --help\n")
 			return nil
 		}
-		t := newTable(out.out, "SLUG", "NAME", "COUNTRY", "IDENTIFIER", "SEAL")
+		t := newTable(out.out, "SLUG", "NAME", "COUNTRY", "IDENTIFIER", "SEAL", "REVOKING")
 		for _, o := range all {
-			t.row(o.Slug, o.Name.In("en"), o.Country, o.Identifier, cmp.Or(string(o.Seal.Level), "highest"))
+			people := "one person"
+			if o.SecondPerson {
+				people = "two people"
+			}
+			t.row(o.Slug, o.Name.In("en"), o.Country, o.Identifier, cmp.Or(string(o.Seal.Level), "highest"), people)
 		}
 		return t.Flush()
 	})

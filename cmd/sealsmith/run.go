@@ -38,6 +38,8 @@ type cli struct {
 	Token         tokenCommand         `cmd:"" help:"The eSeal token."`
 	Credentials   credentialsCommand   `cmd:"" help:"Sealed credentials, and how to withdraw them."`
 	Corrections   correctionsCommand   `cmd:"" help:"Names in sealed credentials that learners say are wrong."`
+	Status        statusCommand        `cmd:"" help:"Status lists: what they say, until when, and where a credential stands."`
+	Kit           kitCommand           `cmd:"" help:"The issuer-gone kit: what checks credentials when this server is no more." name:"kit"`
 	Queue         queueCommand         `cmd:"" help:"What waits for the seal, and what has stopped."`
 	Reconcile     reconcileCommand     `cmd:"" help:"After a backup of the database was restored: bring back what was sealed since, and let sealing go on."`
 	Artefacts     artefactsCommand     `cmd:"" help:"The files of credentials: where they are, whether they are whole, carrying them to an object store and back."`

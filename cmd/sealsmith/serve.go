@@ -41,9 +41,9 @@ func (a *app) serve(ctx context.Context, l net.Listener, seal bool) error {
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
-	loops := append(f.loops, a.chainAudit, a.desk.Tend, a.carry)
+	loops := append(f.loops, a.keepers()...)
 	if seal {
-		loops = append(loops, a.worker().Run, a.preserve)
+		loops = append(loops, a.sealers()...)
 	}
 	partsCtx, stop := context.WithCancel(ctx)
 	wait := a.startParts(partsCtx, loops...)
@@ -75,6 +75,16 @@ func gradeLoop(r *grading.Reader) func(context.Context) {
 	return func(ctx context.Context) { r.Loop(ctx, gradeInterval) }
 }
 
+// sealers are the loops that need a token: of a worker, and of a server that seals.
+func (a *app) sealers() []func(context.Context) {
+	return []func(context.Context){a.worker().Run, a.preserve, a.signLists, a.keepKit}
+}
+
+// keepers are the loops of every process.
+func (a *app) keepers() []func(context.Context) {
+	return []func(context.Context){a.chainAudit, a.desk.Tend, a.carry}
+}
+
 type workerCommand struct{}
 
 // Run seals until the context ends.
@@ -87,7 +97,7 @@ func (workerCommand) Run(ctx context.Context, s *Settings, out streams) error {
 		return err
 	}
 	a.logger.InfoContext(ctx, "sealsmith worker seals", "version", version)
-	wait := a.startParts(ctx, a.worker().Run, a.preserve, a.chainAudit, a.desk.Tend, a.carry)
+	wait := a.startParts(ctx, append(a.sealers(), a.keepers()...)...)
 	<-ctx.Done()
 	wait()
 	return a.close()

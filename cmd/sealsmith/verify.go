@@ -14,6 +14,8 @@ import (
 
 // verifyCommand checks a file with the same code as the public page.
 type verifyCommand struct {
+	offlineStatus
+
 	JSON bool   `help:"Print the report as JSON."`
 	File string `arg:"" help:"The sealed credential (.jsonld); - for standard input."`
 }
@@ -30,7 +32,15 @@ func (c verifyCommand) Run(s *Settings, out streams) error {
 		fmt.Fprintln(out.err, "sealsmith:", err)
 		return exitCode(2)
 	}
-	report := issuance.Verify(file, trust.options(time.Now()))
+	options := trust.options(time.Now())
+	report, unsaid, err := c.add(issuance.Verify(file, options), options.Trust)
+	if err != nil {
+		fmt.Fprintln(out.err, "sealsmith:", err)
+		return exitCode(2)
+	}
+	if unsaid != "" {
+		fmt.Fprintln(out.err, "sealsmith:", unsaid)
+	}
 	if c.JSON {
 		encoder := json.NewEncoder(out.out)
 		encoder.SetIndent("", "  ")

@@ -253,7 +253,7 @@ func (b *builder) issuer(body organisation) organisation {
 	facts := b.in.Issuer
 	country := b.concept(vocab.Countries, facts.Country, "Issuer.Country")
 	org := organisation{
-		ID: "urn:epass:org:" + issuerID(facts), Type: "Organisation",
+		ID: IssuerID(facts), Type: "Organisation",
 		LegalName: b.plain(facts.Organisation),
 		Location: []location{{
 			ID: "urn:certificateLocation:1", Type: "Location",
@@ -274,12 +274,13 @@ func (b *builder) issuer(body organisation) organisation {
 	return org
 }
 
-// issuerID is a UUID made from the facts: one seal holder has one node, never that of an
-// organisation known from elsewhere, which may have another legal name.
-func issuerID(f hsm.SealFacts) string {
+// IssuerID is the id under which credentials name whoever holds a seal, a URN with a UUID made
+// from the facts: one seal holder has one node, never that of an organisation known from
+// elsewhere, which may have another legal name.
+func IssuerID(f hsm.SealFacts) string {
 	sum := sha256.Sum256([]byte(strings.Join([]string{f.Organisation, f.CommonName, f.OrganisationIdentifier, f.Country}, "\x00")))
 	id, _ := uuid.FromBytes(sum[:16]) // 16 bytes are always a UUID
-	return id.String()
+	return "urn:epass:org:" + id.String()
 }
 
 func (b *builder) contact(email string) []contactPoint {

@@ -188,8 +188,12 @@ func TestFormsCheckAsCheck(t *testing.T) {
 	agree("something behind", append(slices.Clone(payload), ' '), in)
 	text := string(payload)
 	for _, swap := range [][2]string{
-		{"Maija", "Meikäläinen"}, {"2026-11-20T09:00:00Z", "2026-11-18T14:30:12Z"}, {in.Number, "8c1f"},
-		{`"iVBORw0KGgo`, `"xVBORw0KGgo`}, {`"iVBORw0KGgo`, `"=VBORw0KGgo`}, {`ggg=="`, `ggg"`},
+		{"Maija", "Meikäläinen"},
+		{"2026-11-20T09:00:00Z", "2026-11-18T14:30:12Z"},
+		{in.Number, "8c1f"},
+		{`"iVBORw0KGgo`, `"xVBORw0KGgo`},
+		{`"iVBORw0KGgo`, `"=VBORw0KGgo`},
+		{`ggg=="`, `ggg"`},
 	} {
 		agree(fmt.Sprint("swapped ", swap), []byte(strings.NewReplacer(swap[0], swap[1], swap[1], swap[0]).Replace(text)), in)
 	}

@@ -71,6 +71,14 @@ func fits(alg string, public crypto.PublicKey) error {
 	return fmt.Errorf("%w: %s with %T", errKeyMismatch, alg, public)
 }
 
+// CheckSignature says whether a signature in the form of JWS (RFC 7518, 3) was made with the
+// private half of public over input, under the rules that hold for seals: the algorithm is known
+// and asymmetric, and the key is of its kind and neither too short nor too long. For packages
+// that sign other things with the keys of seals.
+func CheckSignature(alg string, public crypto.PublicKey, signature, input []byte) error {
+	return verify(alg, public, signature, input)
+}
+
 // verify checks one signature over the parts of input, in the form that JWS gives it
 // (r||s of fixed width for ECDSA, RFC 7518, 3.4).
 func verify(alg string, public crypto.PublicKey, signature []byte, input ...[]byte) error {

@@ -64,6 +64,10 @@ func (s Signature) Leaf() *x509.Certificate {
 	return s.Chain[0]
 }
 
+// Values returns the certificates and revocation data that were added after sealing; none of it is
+// trusted for being there.
+func (s Signature) Values() Values { return s.values }
+
 // Parse reads a sealed file in general JSON form (RFC 7515, 7.2.1). Every error is an
 // *UnreadableError. What Parse accepts may still be false: a header that breaks the rules, a
 // certificate that cannot be read and the like are findings of Verify.

@@ -211,11 +211,8 @@ func (w *world) wantStatus(id string, say map[string]string) {
 	got := w.get("/status/" + id)
 	want(w.t, got, http.StatusOK)
 	silent(w.t, got, "Maija", "Maja", "learner-1")
-	var out map[string]string
+	var out map[string]any
 	must(w.t, json.Unmarshal(got.Body.Bytes(), &out))
-	if len(out) != len(say)+2 {
-		w.t.Errorf("%v", out)
-	}
 	for key, value := range say {
 		if out[key] != value {
 			w.t.Errorf("%s is %q, want %q", key, out[key], value)

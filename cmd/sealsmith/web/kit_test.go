@@ -65,7 +65,7 @@ func must(tb testing.TB, err error) {
 // world is a whole server over a fresh database: real stores, the real LTI tool, a worker
 // with a key in memory. Only the platform's grades and the queue are made up.
 type world struct {
-	t         *testing.T
+	t         testing.TB
 	db        *sqldb.DB
 	pages     *web.Web
 	handler   http.Handler
@@ -105,7 +105,7 @@ type house struct {
 	version templates.Version
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world { //nolint:thelper // as everywhere in this package
 	t.Helper()
 	w := &world{t: t, db: sqldbtest.SQLite(t), grades: &grades{}, log: &bytes.Buffer{}}
 	now := func() time.Time { return noon }

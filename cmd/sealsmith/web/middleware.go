@@ -141,7 +141,7 @@ func noteRoute(next http.Handler) http.Handler {
 
 // quiet routes are asked for by machines, many times.
 func quiet(route string) bool {
-	return strings.HasPrefix(route, "/static/") || strings.HasPrefix(route, "/brand/") || route == "/livez" || route == "/readyz" || strings.HasSuffix(route, "/state")
+	return strings.HasPrefix(route, "/static/") || strings.HasPrefix(route, "/brand/") || strings.HasPrefix(route, "/status/lists/") || route == "/livez" || route == "/readyz" || strings.HasSuffix(route, "/state")
 }
 
 // recorder notes the status of an answer.

@@ -56,6 +56,7 @@ func sentinels() []sentinel {
 		{errForm, "form"},
 		{errTooLarge, "too-large"},
 		{errOwnConnection, "own-connection"},
+		{errNoHistory, "no-history"},
 		{errWrongPerson, "wrong-person"},
 
 		{lti.ErrNoSession, "no-session"},
@@ -91,6 +92,7 @@ func sentinels() []sentinel {
 		{issuance.ErrWithdrawn, "withdrawn"},
 		{issuance.ErrSuspended, "suspended"},
 		{issuance.ErrReason, "form"},
+		{issuance.ErrListUnsigned, "list-unsigned"},
 		{issuance.ErrSecondPerson, "second-person"},
 		{issuance.ErrSamePerson, "same-person"},
 		{issuance.ErrNobody, "form"},

@@ -49,6 +49,8 @@ var unreachable = map[string]string{
 	"issuance/trustlist":             "for the operator's command",
 	"issuance/tsp":                   "the preserver keeps it with the credential; for a PDF it becomes pdf.ErrStamp",
 	"issuance/revocation":            "the preserver keeps it with the credential",
+	"issuance/kit":                   "for the operator's command",
+	"issuance/status":                "for readers of lists, who are not browsers",
 	"issuance/jades.ErrAugment":      "the preserver keeps it with the credential",
 	"issuance/jades.ErrToken":        "the preserver keeps it with the credential",
 	"issuance/jades.ErrContent":      "the worker keeps it with the claim",

@@ -12,6 +12,14 @@ type sealPage struct {
 	Tokens  []TokenStatus
 	Stamps  []StampStatus
 	Proofs  proofsNotice
+	Lists   listsNotice
+}
+
+// listsNotice is how the status lists of the organisation are.
+type listsNotice struct {
+	Any   bool
+	OK    bool
+	Words string // what is so, and what it waits for
 }
 
 // proofsNotice is how far the proofs beside the seals are.
@@ -39,5 +47,10 @@ func (s *Web) seal(w http.ResponseWriter, r *http.Request, v *visit) error {
 		return err
 	}
 	page.Proofs = proofsNotice{Level: string(v.organisation.Seal.Goal(s.deps.Level)), Waiting: proofs.Waiting, Trouble: proofs.LastError}
+	lists, err := s.deps.Desk.StatusHealth(ctx, v.organisation.ID)
+	if err != nil {
+		return err
+	}
+	page.Lists = listsNotice{Any: lists.Lists > 0, OK: lists.OK(), Words: lists.Words()}
 	return s.show(w, r, http.StatusOK, view{name: "tokens", frame: v.frame(), page: &page})
 }

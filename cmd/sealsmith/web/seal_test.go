@@ -58,6 +58,16 @@ func sealShots(t *testing.T) []shot {
 	_, err := w.db.Exec(t.Context(), `update credential_proofs set level = goal`)
 	must(t, err)
 	open("seal-renewal")
+	_, err = w.signer().RunOnce(t.Context())
+	must(t, err)
+	open("seal-lists")
+	w.revoke("The exam was another one.")
+	_, err = w.db.Exec(t.Context(), `update status_lists set not_before = ?`, noon)
+	must(t, err)
+	w.token.away.Store(true)
+	_, err = w.signer().RunOnce(t.Context())
+	must(t, err)
+	open("seal-lists-wait")
 	return append(all, roomShots(t)...)
 }
 
@@ -155,7 +165,9 @@ func (w *world) waitingProof(t *testing.T, why string) {
 func TestSealPage(t *testing.T) {
 	t.Parallel()
 	says := map[string][]string{
-		"seal-none": {"No token is set up for your organisation", "No time-stamping authority is set up"},
+		"seal-none":       {"No token is set up for your organisation", "No time-stamping authority is set up", "The first sealed credential opens a list."},
+		"seal-lists":      {"Your organisation’s lists: 1 signed, valid until 22 November 2026, 12:00:00 UTC."},
+		"seal-lists-wait": {"Signing waits", "1 signed, valid until 22 November 2026", "one does not tell of the last withdrawals yet; signing waits: ask for the key", "the token is not plugged in", "What was signed last goes on to be served"},
 		"seal": {
 			"eSeal 53A1", "Seals now", "Takes over by itself", "Retired", "order the next one", ">41<", "1.8", ">1240<",
 			"wallet 11", "Does not seal", "put it back, sealing goes on by itself", "Its key is for wallet formats", "3, 2 attempts failed",

@@ -190,8 +190,11 @@ func staffItems(found []issuance.Listed, versions []templates.Version) []staffIt
 
 func standingOptions(chosen string) []option {
 	all := []option{
-		{Code: "", Word: "However they stand"}, {Code: string(issuance.StandsInForce), Word: "In force"}, {Code: string(issuance.StandsSuspended), Word: "Suspended"},
-		{Code: string(issuance.StandsRevoked), Word: "Withdrawn"}, {Code: string(issuance.StandsReplaced), Word: "Replaced"},
+		{Code: "", Word: "However they stand"},
+		{Code: string(issuance.StandsInForce), Word: "In force"},
+		{Code: string(issuance.StandsSuspended), Word: "Suspended"},
+		{Code: string(issuance.StandsRevoked), Word: "Withdrawn"},
+		{Code: string(issuance.StandsReplaced), Word: "Replaced"},
 	}
 	for i := range all {
 		all[i].On = all[i].Code == chosen

@@ -98,8 +98,11 @@ func staffShots(t *testing.T) []shot {
 	want(t, w.boss.post(one+"/act", staffForm("suspended", "misconduct", "The exam is looked at again.")), http.StatusSeeOther)
 	open("credential-staff-suspended", w.boss, one+"?done=suspended")
 	post("foretold-reinstate", w.boss, one+"/preview", staffForm("reinstated", "", ""))
-	want(t, w.boss.post(two+"/act", staffForm("revoked", "awarded_in_error", "")), http.StatusSeeOther)
+	want(t, w.boss.post(two+"/act", staffForm("revoked", "wrong_person", "")), http.StatusSeeOther)
 	open("credential-staff-revoked", w.boss, two)
+	for name, address := range map[string]string{"public-wrong-person": "/c/" + w.link(w.ids[1]), "file-wrong-person": "/c/" + w.link(w.ids[1]) + "/credential.jsonld"} {
+		all = append(all, shot{name, address, w.get(address)})
+	}
 	w.twoPeople()
 	post("foretold-two-people", w.boss, one+"/preview", staffForm("revoked", "misconduct", ""))
 	want(t, w.boss.post(one+"/act", staffForm("revoked", "misconduct", "")), http.StatusSeeOther)
@@ -114,7 +117,7 @@ func staffShots(t *testing.T) []shot {
 	open("order-mine", w.boss, order)
 	open("order-theirs", w.deputy, order)
 	open("orders", w.deputy, "credentials/orders")
-	asked := strings.Split(order, "?")[0]
+	asked, _, _ := strings.Cut(order, "?")
 	want(t, w.boss.post(asked+"/confirm", nil), http.StatusForbidden)
 	all = append(all, shot{"same-person", w.boss.path(asked + "/confirm"), w.boss.post(asked+"/confirm", nil)})
 	_, err := w.desk.ConfirmOrder(t.Context(), w.polder.org.ID, strings.TrimPrefix(asked, "credentials/orders/"), "operator:anna")
@@ -168,7 +171,7 @@ func TestStaffRevokes(t *testing.T) {
 		t.Errorf("leads to %s", at)
 	}
 	w.wantStands(id, issuance.StandsSuspended)
-	says(t, w.world.get("/c/"+w.link(id)), headline, because)
+	says(t, w.get("/c/"+w.link(id)), headline, because)
 	says(t, w.boss.get(page+"?done=suspended"), "The credential is suspended.", "Suspended: not in force20 November 2026, 12:00 UTC, by you. "+because)
 	says(t, w.deputy.get(page), "by LMS user boss")
 	got = w.boss.post(page+"/preview", staffForm("reinstated", "", "All is well."))
@@ -294,7 +297,7 @@ func TestStaffRevokesMany(t *testing.T) {
 	for _, id := range w.ids {
 		w.wantStands(id, issuance.StandsRevoked)
 	}
-	events := w.boss.get(strings.Split(order, "?")[0] + "/state")
+	events := w.boss.get(strings.Replace(order, "?done=ordered", "/state", 1))
 	want(t, events, http.StatusOK)
 	if !strings.Contains(events.Body.String(), `"done":true`) || events.Header().Get("Content-Type") != "text/event-stream" {
 		t.Errorf("%s", events.Body)

@@ -122,7 +122,7 @@ func (s *Web) newStaffOne(r *http.Request, v *visit) (*staffOnePage, error) {
 
 // staffItemOf is the credential as it stands in lists, and its number.
 func (s *Web) staffItemOf(r *http.Request, v *visit, now issuance.Standing, version templates.Version) (staffItem, string, error) {
-	claim, err := s.deps.Desk.Claim(r.Context(), v.organisation.ID, now.ClaimID)
+	name, err := s.deps.Desk.SealedName(r.Context(), v.organisation.ID, now.CredentialID)
 	if err != nil {
 		return staffItem{}, "", err
 	}
@@ -134,7 +134,7 @@ func (s *Web) staffItemOf(r *http.Request, v *visit, now issuance.Standing, vers
 	if content, err := elm.Read(credential.Payload); err == nil {
 		certificate = content.Number
 	}
-	items := staffItems([]issuance.Listed{{Standing: now, Name: learnerOf(credential, claim)}}, []templates.Version{version})
+	items := staffItems([]issuance.Listed{{Standing: now, Name: name}}, []templates.Version{version})
 	return items[0], certificate, nil
 }
 

@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -49,7 +50,7 @@ func TestStatus(t *testing.T) {
 	w.sealed()
 	id := w.onlyCredential()
 	const words = "The exam was another one."
-	ask := func() map[string]string {
+	ask := func() map[string]any {
 		t.Helper()
 		got := w.get("/status/" + id)
 		want(t, got, http.StatusOK)
@@ -58,8 +59,13 @@ func TestStatus(t *testing.T) {
 			t.Errorf("header %v", h)
 		}
 		silent(t, got, "Maija", "Meik", "learner-1", "operator-7", words)
-		var out map[string]string
+		var out map[string]any
 		must(t, json.Unmarshal(got.Body.Bytes(), &out))
+		place, ok := out["status_list"].(map[string]any)
+		if index, number := place["index"].(float64); !ok || !number || index < 0 || index >= 131072 || !strings.HasPrefix(fmt.Sprint(place["token"]), origin+"/status/lists/") {
+			t.Errorf("status list %v", place)
+		}
+		delete(out, "status_list")
 		if out["id"] != "urn:credential:"+id || out["since"] != "2026-11-20T12:00:00Z" {
 			t.Errorf("%v", out)
 		}

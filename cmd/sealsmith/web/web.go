@@ -130,6 +130,7 @@ type Web struct {
 	rosters  rosters
 	steps    map[lti.Step]stepWords
 	checks   checks
+	packed   packedLists
 }
 
 // New checks d, parses all pages, and returns a Web. It starts nothing.
@@ -179,6 +180,7 @@ func (s *Web) routes(r *mux.Router) {
 	get("/c/{link}/credential.jsonld", s.publicFile)
 	get("/c/{link}/certificate.pdf", s.publicPDF)
 	get("/status/{id}", s.status)
+	get("/status/lists/{list}/{kind}", s.statusList)
 	get("/brand/{slug}.css", s.brand)
 	get("/static/{version}/{path:.+}", s.static)
 	get("/favicon.ico", s.favicon)

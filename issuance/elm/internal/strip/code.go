@@ -1,7 +1,7 @@
 package strip
 
 import (
-	"container/heap"
+	"encoding/binary"
 	"math/bits"
 	"slices"
 )
@@ -26,7 +26,7 @@ func (w *bitWriter) write(v word) {
 	w.acc |= uint64(v.bits) << w.have
 	w.have += v.n
 	if w.have >= 32 {
-		w.out = append(w.out, byte(w.acc), byte(w.acc>>8), byte(w.acc>>16), byte(w.acc>>24))
+		w.out = binary.LittleEndian.AppendUint32(w.out, uint32(w.acc&0xffffffff))
 		w.acc >>= 32
 		w.have -= 32
 	}
@@ -35,7 +35,7 @@ func (w *bitWriter) write(v word) {
 // align fills the last byte with zeros.
 func (w *bitWriter) align() {
 	for w.have > 0 {
-		w.out = append(w.out, byte(w.acc))
+		w.out = append(w.out, byte(w.acc&0xff))
 		w.acc >>= 8
 		w.have -= min(w.have, 8)
 	}
@@ -86,7 +86,7 @@ func lengthSymbol(n int) (symbol int, extra uint32, width uint) {
 		return 257 + int(v), 0, 0
 	}
 	width = uint(bits.Len32(v)) - 3
-	return 257 + int(4*(width+1)+uint(v>>width)&3), v & (1<<width - 1), width //nolint:gosec // below 285
+	return 257 + int(4*(width+1)+uint(v>>width)&3), v & (1<<width - 1), width
 }
 
 // distSymbol returns the symbol of a distance with its extra bits.
@@ -96,28 +96,13 @@ func distSymbol(d int) (symbol int, extra uint32, width uint) {
 		return int(v), 0, 0
 	}
 	width = uint(bits.Len32(v)) - 2
-	return int(2*(width+1) + uint(v>>width)&1), v & (1<<width - 1), width //nolint:gosec // below 30
+	return int(2*(width+1) + uint(v>>width)&1), v & (1<<width - 1), width
 }
 
-// node is a part of a Huffman tree.
+// node is a part of a Huffman tree: symbols that share the beginning of their words.
 type node struct {
 	weight  int
-	order   int // of equal weights, for the same tree each time
 	symbols []int
-}
-
-type forest []node
-
-func (f forest) Len() int { return len(f) }
-func (f forest) Less(i, j int) bool {
-	return f[i].weight < f[j].weight || f[i].weight == f[j].weight && f[i].order < f[j].order
-}
-func (f forest) Swap(i, j int) { f[i], f[j] = f[j], f[i] }
-func (f *forest) Push(x any)   { *f = append(*f, x.(node)) } //nolint:forcetypeassert // only nodes are pushed
-func (f *forest) Pop() any {
-	last := (*f)[len(*f)-1]
-	*f = (*f)[:len(*f)-1]
-	return last
 }
 
 // lengthsOf gives each symbol the length of its word, none above most. Weights are made flatter
@@ -125,20 +110,12 @@ func (f *forest) Pop() any {
 func lengthsOf(weights []int, most int) []int {
 	weights = slices.Clone(weights)
 	for {
-		lengths := make([]int, len(weights))
-		f := make(forest, len(weights))
+		leaves := make([]node, len(weights))
 		for i, w := range weights {
-			f[i] = node{weight: w + 1, order: i, symbols: []int{i}}
+			leaves[i] = node{w + 1, []int{i}}
 		}
-		heap.Init(&f)
-		for order := len(weights); f.Len() > 1; order++ {
-			a, b := heap.Pop(&f).(node), heap.Pop(&f).(node) //nolint:forcetypeassert // only nodes were pushed
-			both := slices.Concat(a.symbols, b.symbols)
-			for _, s := range both {
-				lengths[s]++
-			}
-			heap.Push(&f, node{a.weight + b.weight, order, both})
-		}
+		slices.SortStableFunc(leaves, func(a, b node) int { return a.weight - b.weight })
+		lengths := join(leaves)
 		if slices.Max(lengths) <= most {
 			return lengths
 		}
@@ -146,6 +123,31 @@ func lengthsOf(weights []int, most int) []int {
 			weights[i] /= 2
 		}
 	}
+}
+
+// join makes a tree of leaves, the lightest first, and returns how deep each symbol lies. What
+// was joined grows heavier each time, so it is in order by itself.
+func join(leaves []node) []int {
+	lengths := make([]int, len(leaves))
+	var joined []node
+	lightest := func() node {
+		from := &joined
+		if len(joined) == 0 || len(leaves) > 0 && leaves[0].weight <= joined[0].weight {
+			from = &leaves
+		}
+		n := (*from)[0]
+		*from = (*from)[1:]
+		return n
+	}
+	for len(leaves)+len(joined) > 1 {
+		a, b := lightest(), lightest()
+		both := node{a.weight + b.weight, slices.Concat(a.symbols, b.symbols)}
+		for _, s := range both.symbols {
+			lengths[s]++
+		}
+		joined = append(joined, both)
+	}
+	return lengths
 }
 
 // words numbers the words by length and symbol (RFC 1951, 3.2.2), the first bit lowest.
@@ -186,7 +188,7 @@ func blockHead(letters, dists []int) []word {
 		add(all[i], 0)
 		left := run - 1
 		for ; left >= 3; left -= min(left, 6) {
-			add(repeat, uint32(min(left, 6)-3)) //nolint:gosec // 0 to 3
+			add(repeat, uint32(min(left, 6)-3))
 		}
 		for ; left > 0; left-- {
 			add(all[i], 0)
@@ -194,13 +196,13 @@ func blockHead(letters, dists []int) []word {
 		i += run
 	}
 	lengths := lengthsOf(used, 7)
-	code := words(lengths)
+	short := words(lengths)
 	out := []word{{0b100, 3}, {letterCount - 257, 5}, {distCount - 1, 5}, {19 - 4, 4}} // not the last block, codes of its own
 	for _, s := range []int{16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15} {
 		out = append(out, word{uint32(lengths[s]), 3}) //nolint:gosec // 1 to 7
 	}
 	for _, it := range items {
-		out = append(out, code[it.symbol])
+		out = append(out, short[it.symbol])
 		if it.symbol == repeat {
 			out = append(out, word{it.extra, 2})
 		}
