@@ -220,9 +220,12 @@ func (a *Artefacts) named(ctx context.Context, object string) (bool, error) {
 // Erase makes the files of a credential be gone for good: those in the database at once, those
 // in the object store by Tidy, minutes later or when it can be asked again. What remains is that
 // there was a credential, when, and how it stands; nobody can read what it said. It
-// fails with ErrNotFound, ErrState when it is not sealed yet, and ErrFileErased when it was done before.
+// fails with ErrNotFound, ErrState when it is not sealed yet or a corrected one waits, and ErrFileErased when it was done before.
 func (a *Artefacts) Erase(ctx context.Context, organisationID, credentialID, by string) error {
 	return a.DB.InTx(ctx, func(tx *sqldb.Tx) error {
+		if err := hold(ctx, tx, organisationID, credentialID); err != nil {
+			return err
+		}
 		var row struct {
 			ClaimID      string       `db:"claim_id"`
 			SealedAt     sql.NullTime `db:"sealed_at"`
@@ -273,6 +276,9 @@ func (a *Artefacts) noteErased(ctx context.Context, tx *sqldb.Tx, at time.Time, 
 		if err := leave(ctx, tx, e.organisationID, object, at); err != nil {
 			return err
 		}
+	}
+	if err := eraseCorrections(ctx, tx, at, e); err != nil {
+		return err
 	}
 	const last = ` and not exists (select 1 from credentials k where k.claim_id = ? and k.sealed_at is not null and k.erased_at is null)`
 	if _, err := tx.Exec(ctx, `delete from credential_words where organisation_id = ? and credential_id = ?`, e.organisationID, e.credentialID); err != nil {

@@ -598,3 +598,37 @@ func TestCarryingRuns(t *testing.T) {
 		d.where(t, 1, 0)
 	})
 }
+
+// TestEraseCorrected: erasing the credential with the former name leaves that name nowhere, and
+// the corrected one as it is; a correction that waits is not pulled from under the worker.
+func TestEraseCorrected(t *testing.T) {
+	each(t, func(t *testing.T, o *office) {
+		carrier := &issuance.Artefacts{DB: o.db, Now: o.clock.Now, Logger: slog.New(slog.DiscardHandler)}
+		c, old := o.held(t, "noor")
+		x, err := o.desk.Propose(t.Context(), o.proposal(c, issuance.Name{Given: "Layla", Family: "Haddad"}))
+		check(t, err)
+		x, err = o.desk.ConfirmCorrection(t.Context(), o.ruling(x))
+		check(t, err)
+		wantRefused(t, carrier.Erase(t.Context(), o.org.ID, old.ID, "operator"), "a corrected credential of it waits for the seal")
+		check(t, o.worker(t).Seal(t.Context(), c.ID))
+		next := o.sealed(t, c)
+		y, err := o.desk.Propose(t.Context(), o.proposal(c, noora))
+		check(t, err)
+		check(t, carrier.Erase(t.Context(), o.org.ID, old.ID, "operator"))
+		o.wantCorrection(t, y.ID, issuance.CorrectionDropped)
+		var left int
+		check(t, o.db.Get(t.Context(), &left, `select (select count(*) from corrections where old_given = 'Noor') + (select count(*) from claims where given_name = 'Noor')`))
+		if x = o.wantCorrection(t, x.ID, issuance.CorrectionDone); left != 0 || x.Old() != (issuance.Name{}) || x.NewGiven != "Layla" {
+			t.Errorf("%d rows have the former name, the correction is %+v", left, x)
+		}
+		o.wantStanding(t, next, issuance.StandsInForce, next.SealedAt.Time)
+		if content(t, o.sealed(t, c)).Learner != "Layla Haddad" {
+			t.Error("the corrected one has changed")
+		}
+		check(t, carrier.Erase(t.Context(), o.org.ID, next.ID, "operator"))
+		check(t, o.db.Get(t.Context(), &left, `select count(*) from corrections where old_given || old_family || new_given || new_family || words || answer || reference <> ''`))
+		if left != 0 {
+			t.Errorf("%d corrections still say something", left)
+		}
+	})
+}

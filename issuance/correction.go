@@ -222,7 +222,7 @@ func (d *Desk) propose(ctx context.Context, tx *sqldb.Tx, p Proposal) (Correctio
 	if err != nil {
 		return Correction{}, fmt.Errorf("keep a correction: %w", err)
 	}
-	return c, auditCorrection(ctx, tx, c, "asked", p.By, at)
+	return c, auditCorrection(ctx, tx, c, done{"asked", p.By, at})
 }
 
 // hold takes the row of the claim until the commit, as act does, and returns it with how its

@@ -668,3 +668,72 @@ func (o *office) sealByHand(tb testing.TB, c issuance.Claim) {
 		values ('by hand', ?, ?, ?, ?, '', '', ?, 'by hand', ?, 9)`, o.org.ID, c.ID, sqldb.UTC(o.clock.Now()), []byte{}, file, sqldb.UTC(o.clock.Now()))
 	check(tb, err)
 }
+
+// Where revoking takes two people, so does a correction that staff begin; a learner and one of
+// staff are two.
+func TestStaffCorrectionTakesTwo(t *testing.T) {
+	each(t, func(t *testing.T, o *office) {
+		c, _ := o.held(t, "noor")
+		o.twoPeople(t, true)
+		p := issuance.Proposal{OrganisationID: o.org.ID, ClaimID: c.ID, Name: noora, Words: "Misspelt by us.", By: "lms:r-polder:anna"}
+		r := o.ruling(issuance.Correction{})
+		r.By = p.By
+		_, err := o.desk.Correct(t.Context(), p, r)
+		wantErr(t, err, issuance.ErrSecondPerson)
+		if all, err := o.desk.CorrectionsOf(t.Context(), o.org.ID, c.ID); err != nil || len(all) != 0 {
+			t.Errorf("%+v (%v)", all, err)
+		}
+		x, err := o.desk.Propose(t.Context(), p)
+		check(t, err)
+		r.CorrectionID = x.ID
+		for by, want := range map[string]error{p.By: issuance.ErrSecondPerson, issuance.Operator: issuance.ErrNobody} {
+			r.By = by
+			_, err = o.desk.ConfirmCorrection(t.Context(), r)
+			wantErr(t, err, want)
+		}
+		r.By = "lms:r-polder:ben"
+		x, err = o.desk.ConfirmCorrection(t.Context(), r)
+		check(t, err)
+		if x.AskedBy != p.By || x.DecidedBy != r.By {
+			t.Errorf("asked by %s, decided by %s", x.AskedBy, x.DecidedBy)
+		}
+		check(t, o.worker(t).Seal(t.Context(), c.ID))
+		o.corrected(t, c, noor) // asked by the learner
+	})
+}
+
+// Staff who look for a name find the credential that has it: the corrected one by the new name,
+// the one before by the old name, also while the new one waits.
+func TestSearchByEachName(t *testing.T) {
+	each(t, func(t *testing.T, o *office) {
+		c, old := o.held(t, "noor")
+		find := func(name string) map[string]string {
+			t.Helper()
+			check(t, o.desk.TendOnce(t.Context()))
+			page, _, err := o.desk.Search(t.Context(), issuance.Search{OrganisationID: o.org.ID, Name: name, Limit: 10})
+			check(t, err)
+			out := map[string]string{}
+			for _, one := range page {
+				out[one.CredentialID] = one.Name + ", " + string(one.InForce)
+			}
+			return out
+		}
+		o.corrected(t, c, issuance.Name{Given: "Layla", Family: "Haddad"})
+		if got := find("noor"); len(got) != 1 || got[old.ID] != "Noor van den Berg, in_force" {
+			t.Errorf("before it is sealed: %v", got)
+		}
+		check(t, o.worker(t).Seal(t.Context(), c.ID))
+		next := o.sealed(t, c)
+		if got := find("noor"); len(got) != 1 || got[old.ID] != "Noor van den Berg, replaced" {
+			t.Errorf("the old name: %v", got)
+		}
+		if got := find("haddad"); len(got) != 1 || got[next.ID] != "Layla Haddad, in_force" {
+			t.Errorf("the new name: %v", got)
+		}
+		_, err := o.desk.Revoke(t.Context(), o.order(next))
+		check(t, err)
+		if got := find("berg"); got[old.ID] != "Noor van den Berg, replaced" {
+			t.Errorf("after the new one was revoked: %v", got)
+		}
+	})
+}

@@ -8,19 +8,22 @@ import (
 	"time"
 
 	"github.com/sealsmith/sealsmith/migrations/sqldb"
+	"github.com/sealsmith/sealsmith/templates"
 )
 
 // ConfirmCorrection makes the corrected name that of the claim and puts the claim into the queue
 // again. The old credential is in force until the corrected one is sealed. It fails with
 // ErrCorrection without evidence, reference or words, with ErrNotFound, or, in words that fit,
 // with ErrState: the correction does not wait any more, the credential is not in force, or the
-// name is that of who confirms it.
+// name is that of who confirms it. Where revoking takes two people, what staff have asked for
+// themselves is ErrSecondPerson, and an operator without a name ErrNobody.
 func (d *Desk) ConfirmCorrection(ctx context.Context, r Ruling) (Correction, error) {
 	return d.rule(ctx, r, func(h *heldCorrection) error { return h.confirm(ctx, r) })
 }
 
 // Correct is Propose and ConfirmCorrection in one, for staff who have seen evidence before the
-// learner has asked. The id in r is ignored. Errors are those of both.
+// learner has asked. The id in r is ignored. Errors are those of both, and ErrSecondPerson where
+// revoking takes two people: then one proposes, and somebody else confirms.
 func (d *Desk) Correct(ctx context.Context, p Proposal, r Ruling) (out Correction, err error) {
 	err = d.db.InTx(ctx, func(tx *sqldb.Tx) error {
 		c, err := d.propose(ctx, tx, p)
@@ -99,7 +102,7 @@ func (d *Desk) TakeBackCorrection(ctx context.Context, organisationID, claimID s
 		if err != nil {
 			return fmt.Errorf("take back a correction: %w", err)
 		}
-		return auditCorrection(ctx, tx, c, "taken back", ByLearner, at)
+		return auditCorrection(ctx, tx, c, done{"taken back", ByLearner, at})
 	})
 }
 
@@ -165,7 +168,26 @@ func (h *heldCorrection) decided(r Ruling, state CorrectionState) error {
 	return nil
 }
 
+// second refuses who has asked themselves where revoking takes two people. A learner who has asked
+// and one of staff who has seen a proof are two already.
+func (h *heldCorrection) second(ctx context.Context, by string) error {
+	if h.c.AskedBy == ByLearner || by != h.c.AskedBy && by != Operator {
+		return nil
+	}
+	two, err := templates.RevokingTakesTwo(ctx, h.tx, h.c.OrganisationID, []string{h.claim.VersionID})
+	switch {
+	case err != nil || !two:
+		return err
+	case by == Operator:
+		return ErrNobody
+	}
+	return ErrSecondPerson
+}
+
 func (h *heldCorrection) confirm(ctx context.Context, r Ruling) error {
+	if err := h.second(ctx, r.By); err != nil {
+		return err
+	}
 	reference, ok := tidy(r.Reference, correctionReference)
 	if !ok || r.Evidence.Words() == "" {
 		return ErrCorrection
@@ -201,14 +223,20 @@ func (h *heldCorrection) save(ctx context.Context, before CorrectionState, actio
 	if n == 0 {
 		return ErrState
 	}
-	return auditCorrection(ctx, h.tx, h.c, action, by, h.at)
+	return auditCorrection(ctx, h.tx, h.c, done{action, by, h.at})
+}
+
+// done is who did what to a correction, and when.
+type done struct {
+	action, by string
+	at         time.Time
 }
 
 // auditCorrection writes what happened into the trail, without the names.
-func auditCorrection(ctx context.Context, tx *sqldb.Tx, c Correction, action, by string, at time.Time) error {
+func auditCorrection(ctx context.Context, tx *sqldb.Tx, c Correction, what done) error {
 	detail := "correction " + c.ID + " credential " + c.CredentialID
 	if c.Evidence != "" {
 		detail += " evidence " + string(c.Evidence)
 	}
-	return sqldb.Audit(ctx, tx, sqldb.Event{OrganisationID: c.OrganisationID, At: at, Actor: by, Action: "correction " + action, Subject: c.ClaimID, Detail: detail})
+	return sqldb.Audit(ctx, tx, sqldb.Event{OrganisationID: c.OrganisationID, At: what.at, Actor: what.by, Action: "correction " + what.action, Subject: c.ClaimID, Detail: detail})
 }

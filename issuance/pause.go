@@ -108,11 +108,11 @@ func (d *Desk) Drop(ctx context.Context, organisationID, claimID, by string) err
 			if err != nil {
 				return err
 			}
-			if c.Revision > 1 && c.Revision == c.Term {
+			if c.Revision > 1 && c.Revision == c.Term && (c.State == Queued || c.State == Failed) {
 				return refused{"it has a credential already, and what waits is its renewal: try it again"}
 			}
-			if c.Revision > 1 {
-				return refused{"it has a credential already, and what waits is a correction: sealsmith corrections"}
+			if c.Revision > 1 && (c.State == Queued || c.State == Failed) {
+				return refused{"a corrected credential of it waits; give the correction up instead, on the page Corrections or by sealsmith corrections end"}
 			}
 			return refused{"a claim that is " + string(c.State) + " is not in the queue"}
 		}

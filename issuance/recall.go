@@ -35,7 +35,7 @@ func Known(ctx context.Context, q sqldb.Queryer, book sealbook.Book) error {
 func exists(ctx context.Context, q sqldb.Queryer, query string, args ...any) (bool, error) {
 	var n int
 	if err := q.Get(ctx, &n, query, args...); err != nil {
-		return false, fmt.Errorf("look for a credential: %w", err)
+		return false, fmt.Errorf("look for what is known: %w", err)
 	}
 	return n > 0, nil
 }
@@ -69,7 +69,7 @@ func (w *Worker) note(c Claim, cred Credential) error {
 	}
 	err := w.Book.Add(sealbook.Note{
 		At: sqldb.UTC(w.Now()), CredentialID: cred.ID, OrganisationID: c.OrganisationID, ClaimID: c.ID, AttachmentID: c.AttachmentID, Learner: c.Learner,
-		Revision: cred.Revision, Replaces: cred.Replaces, IssuedAt: cred.IssuedAt.UTC(), Link: cred.Link, PayloadSHA256: cred.PayloadSHA256,
+		IssuedAt: cred.IssuedAt.UTC(), Link: cred.Link, PayloadSHA256: cred.PayloadSHA256, Revision: cred.Revision, Replaces: cred.Replaces,
 	})
 	if err != nil {
 		return fmt.Errorf("%w: %w; make room or rights for the seal book", errUnfit, err)
@@ -92,6 +92,9 @@ const (
 	// RecallOther: the claim has become another credential. Two are valid now; a person has to
 	// withdraw one.
 	RecallOther Recalled = "other credential"
+	// RecallNoCorrection: it is a corrected credential, and the database does not know that a
+	// correction was confirmed. When that is done again, the credential can be recalled.
+	RecallNoCorrection Recalled = "no correction"
 )
 
 // Recall brings a credential that was noted outside of the database back into it, as an intent
@@ -104,44 +107,49 @@ func (d *Desk) Recall(ctx context.Context, n sealbook.Note, by string, dryRun bo
 		if err != nil || known {
 			return err
 		}
-		var claim struct {
-			ID       string `db:"id"`
-			Revision int    `db:"revision"`
-		}
-		err = tx.Get(ctx, &claim, `select id, revision from claims where organisation_id = ? and (id = ? or attachment_id = ? and learner = ?)`,
-			n.OrganisationID, n.ClaimID, n.AttachmentID, n.Learner)
-		if errors.Is(err, sql.ErrNoRows) || err == nil && claim.Revision < n.Revision {
-			outcome = RecallNoClaim
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("find the claim: %w", err)
-		}
-		other, err := exists(ctx, tx, `select count(*) from credentials where organisation_id = ? and claim_id = ? and revision = ?`, n.OrganisationID, claim.ID, n.Revision)
-		if err != nil {
+		n.Revision = max(n.Revision, 1) // books of the release before corrections do not say
+		var claim string
+		if claim, outcome, err = recallable(ctx, tx, n); err != nil || outcome != RecallDone || dryRun {
 			return err
 		}
-		if other {
-			outcome = RecallOther
-			return nil
+		at := sqldb.UTC(d.now())
+		_, err = tx.Exec(ctx, `insert into credentials (id, organisation_id, claim_id, issued_at, payload, payload_sha256, key_id, link, created_at, revision, replaces)
+			values (?, ?, ?, ?, ?, ?, '', ?, ?, ?, ?)`, n.CredentialID, n.OrganisationID, claim, sqldb.UTC(n.IssuedAt), []byte{}, n.PayloadSHA256, n.Link, at,
+			n.Revision, sql.NullString{String: n.Replaces, Valid: n.Replaces != ""})
+		if err != nil {
+			return fmt.Errorf("store the recalled intent: %w", err)
 		}
-		outcome = RecallDone
-		if dryRun {
-			return nil
-		}
-		return recall(ctx, tx, n, claim.ID, sqldb.Event{At: sqldb.UTC(d.now()), Actor: by})
+		return sqldb.Audit(ctx, tx, sqldb.Event{
+			OrganisationID: n.OrganisationID, At: at, Actor: by, Action: "credential recalled", Subject: claim, Detail: "credential " + n.CredentialID + " sha256 " + n.PayloadSHA256,
+		})
 	})
 	return outcome, err
 }
 
-// recall stores an intent without a payload; of the event who does it and when is given.
-func recall(ctx context.Context, tx *sqldb.Tx, n sealbook.Note, claim string, e sqldb.Event) error {
-	_, err := tx.Exec(ctx, `insert into credentials (id, organisation_id, claim_id, issued_at, payload, payload_sha256, key_id, link, created_at, revision, replaces)
-		values (?, ?, ?, ?, ?, ?, '', ?, ?, ?, ?)`, n.CredentialID, n.OrganisationID, claim, sqldb.UTC(n.IssuedAt), []byte{}, n.PayloadSHA256, n.Link, e.At,
-		n.Revision, sql.NullString{String: n.Replaces, Valid: n.Replaces != ""})
-	if err != nil {
-		return fmt.Errorf("store the recalled intent: %w", err)
+// recallable finds the claim of a credential that the database does not know, and says what can
+// be done: RecallDone, or why nothing can.
+func recallable(ctx context.Context, q sqldb.Queryer, n sealbook.Note) (claimID string, _ Recalled, _ error) {
+	var claim struct {
+		ID       string `db:"id"`
+		Revision int    `db:"revision"`
 	}
-	e.OrganisationID, e.Action, e.Subject, e.Detail = n.OrganisationID, "credential recalled", claim, "credential "+n.CredentialID+" sha256 "+n.PayloadSHA256
-	return sqldb.Audit(ctx, tx, e)
+	err := q.Get(ctx, &claim, `select id, revision from claims where organisation_id = ? and (id = ? or attachment_id = ? and learner = ?)`,
+		n.OrganisationID, n.ClaimID, n.AttachmentID, n.Learner)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", RecallNoClaim, nil
+	}
+	if err != nil {
+		return "", "", fmt.Errorf("find the claim: %w", err)
+	}
+	other, err := exists(ctx, q, `select count(*) from credentials where organisation_id = ? and claim_id = ? and revision = ?`, n.OrganisationID, claim.ID, n.Revision)
+	if err != nil || other {
+		return claim.ID, RecallOther, err
+	}
+	if n.Revision > 1 {
+		before, err := exists(ctx, q, `select count(*) from credentials where organisation_id = ? and claim_id = ? and id = ? and sealed_at is not null`, n.OrganisationID, claim.ID, n.Replaces)
+		if err != nil || !before || claim.Revision != n.Revision {
+			return claim.ID, RecallNoCorrection, err
+		}
+	}
+	return claim.ID, RecallDone, nil
 }

@@ -175,3 +175,53 @@ func TestBookCannotBeWritten(t *testing.T) {
 		o.count(t, []issuance.Claim{c})
 	})
 }
+
+// A database from before a correction: while the correction is not confirmed again, the corrected
+// credential is named and not made under another id; afterwards it is the very same.
+func TestPutBackBeforeCorrection(t *testing.T) {
+	each(t, func(t *testing.T, o *office) {
+		b := &sealbook.Book{Path: filepath.Join(t.TempDir(), "seals.log")}
+		c := o.claim(t, "noor")
+		check(t, o.booked(t, b).Seal(t.Context(), c.ID))
+		old := o.sealed(t, c)
+		o.corrected(t, c, noora)
+		check(t, o.booked(t, b).Seal(t.Context(), c.ID))
+		next := o.sealed(t, c)
+		for _, statement := range []string{
+			`update credentials set replaced_by = null, replaced_at = null`, `delete from status_entries where credential_id in (select id from credentials where revision = 2)`, `delete from credentials where revision = 2`, `delete from corrections`,
+			`update claims set revision = 1, state = 'sealed', given_name = 'Noor'`,
+		} {
+			_, err := o.db.Exec(t.Context(), statement)
+			check(t, err)
+		}
+		wantErr(t, issuance.Known(t.Context(), o.db, *b), issuance.ErrRestored)
+		got := o.recallAll(t, *b)
+		wantRecalled(t, got, issuance.RecallKnown, 1)
+		wantRecalled(t, got, issuance.RecallNoCorrection, 1)
+		o.all(t, c, 1)
+		o.corrected(t, c, noora)
+		if err := o.booked(t, b).Seal(t.Context(), c.ID); err == nil {
+			t.Error("sealed under another id before it was recalled")
+		}
+		wantRecalled(t, o.recallAll(t, *b), issuance.RecallDone, 1)
+		check(t, issuance.Known(t.Context(), o.db, *b))
+		check(t, o.desk.Resume(t.Context(), "", "", "operator"))
+		check(t, o.booked(t, b).Seal(t.Context(), c.ID))
+		again := o.sealed(t, c)
+		if again.ID != next.ID || again.Link != next.Link || !again.IssuedAt.Equal(next.IssuedAt) || !bytes.Equal(again.Payload, next.Payload) {
+			t.Errorf("credential %s of %s, before %s of %s", again.ID, again.IssuedAt, next.ID, next.IssuedAt)
+		}
+		o.wantPlace(t, old, again, o.clock.Now())
+		wantRecalled(t, o.recallAll(t, *b), issuance.RecallKnown, 2)
+	})
+}
+
+// A corrected claim is not dropped as others are: it would be open, with a sealed credential.
+func TestCorrectedIsNotDropped(t *testing.T) {
+	each(t, func(t *testing.T, o *office) {
+		c, _ := o.held(t, "noor")
+		o.corrected(t, c, noora)
+		wantRefused(t, o.desk.Drop(t.Context(), o.org.ID, c.ID, "operator"), "give the correction up instead")
+		o.wantState(t, c, issuance.Queued)
+	})
+}

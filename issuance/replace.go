@@ -77,29 +77,27 @@ func takePlace(ctx context.Context, tx *sqldb.Tx, cred Credential, now time.Time
 // before corrections leaves one, which knows one credential per claim and stops when it finds
 // that sealed: it may share the queue while servers are brought up to date.
 func (w *Worker) mend(ctx context.Context) error {
-	const left = `select claim_id from corrections where state in ('asked', 'confirmed') and state = 'confirmed'`
-	var some int
-	if err := w.DB.Get(ctx, &some, `select count(*) from claims where id in (`+left+`) and state in (?, ?)`, Sealed, Delivered); err != nil || some == 0 {
+	// Both conditions on the state, so that either database takes the small index.
+	const left = `id in (select claim_id from corrections where state in ('asked', 'confirmed') and state = 'confirmed') and state in (?, ?)`
+	found, err := exists(ctx, w.DB, `select count(*) from claims where `+left, Sealed, Delivered)
+	if err != nil || !found {
 		return err
 	}
 	now := sqldb.UTC(w.Now())
-	n, err := w.DB.Exec(ctx, `update claims set state = ?, attempts = 0, not_before = ?, updated_at = ? where id in (`+left+`) and state in (?, ?)`,
-		Queued, now, now, Sealed, Delivered)
+	n, err := w.DB.Exec(ctx, `update claims set state = ?, attempts = 0, not_before = ?, updated_at = ? where `+left, Queued, now, now, Sealed, Delivered)
 	if err != nil {
 		return fmt.Errorf("look after corrections: %w", err)
 	}
-	if n > 0 {
-		w.Logger.WarnContext(ctx, "corrected claims wait for the seal again: a worker of an older release had them", "claims", n)
-	}
+	w.Logger.WarnContext(ctx, "corrected claims wait for the seal again: a worker of an older release had them", "claims", n)
 	return nil
 }
 
 // dropCorrection ends a correction of the claim that is not done, if there is one: nothing comes
 // of it any more. The name of the claim becomes again that of its credential.
-func dropCorrection(ctx context.Context, tx *sqldb.Tx, organisationID, claimID, by string, at time.Time) error {
+func dropCorrection(ctx context.Context, tx *sqldb.Tx, organisationID, claimID string, what done) error {
 	var c Correction
 	err := tx.Get(ctx, &c, `update corrections set state = ?, ended_at = ? where organisation_id = ? and claim_id = ? and state in ('asked', 'confirmed')
-		returning `+correctionNames, CorrectionDropped, at, organisationID, claimID)
+		returning `+correctionNames, CorrectionDropped, what.at, organisationID, claimID)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
 	}
@@ -112,5 +110,30 @@ func dropCorrection(ctx context.Context, tx *sqldb.Tx, organisationID, claimID, 
 			return fmt.Errorf("take back the name of a claim: %w", err)
 		}
 	}
-	return auditCorrection(ctx, tx, c, "dropped", by, at)
+	return auditCorrection(ctx, tx, c, what)
+}
+
+// eraseCorrections ends what was asked about a credential that is erased, and takes the name in it
+// out of the corrections before and after it. While a corrected one waits it is refused: that one
+// is made from what is to be erased.
+func eraseCorrections(ctx context.Context, tx *sqldb.Tx, at time.Time, e erasure) error {
+	waits, err := exists(ctx, tx, `select count(*) from corrections where organisation_id = ? and claim_id = ? and state = ?`, e.organisationID, e.claimID, CorrectionConfirmed)
+	if err != nil {
+		return err
+	}
+	if waits {
+		return refused{"a corrected credential of it waits for the seal; wait for that, or give the correction up"}
+	}
+	if err := dropCorrection(ctx, tx, e.organisationID, e.claimID, done{"dropped", e.by, at}); err != nil {
+		return err
+	}
+	for _, query := range []string{
+		`update corrections set old_given = '', old_family = '' where organisation_id = ? and claim_id = ? and credential_id = ?`,
+		`update corrections set new_given = '', new_family = '' where organisation_id = ? and claim_id = ? and revision > 1 and revision = (select revision from credentials where id = ?)`,
+	} {
+		if _, err := tx.Exec(ctx, query, e.organisationID, e.claimID, e.credentialID); err != nil {
+			return fmt.Errorf("erase the name in a correction: %w", err)
+		}
+	}
+	return nil
 }

@@ -159,7 +159,7 @@ func (d *Desk) Pace(ctx context.Context, organisationID string) (Pace, error) {
 		Until time.Time `db:"sealed_at"`
 	}
 	err := d.db.Select(ctx, &rows, `select c.consent_at, k.sealed_at from credentials k join claims c on c.id = k.claim_id and c.organisation_id = k.organisation_id
-		where k.organisation_id = ? and k.sealed_at > ? and c.consent_at is not null order by k.sealed_at desc limit ?`,
+		where k.organisation_id = ? and k.sealed_at > ? and k.revision = 1 and c.consent_at is not null order by k.sealed_at desc limit ?`,
 		organisationID, sqldb.UTC(d.now().Add(-24*time.Hour)), paceMost)
 	if err != nil {
 		return Pace{}, fmt.Errorf("measure how long people waited: %w", err)

@@ -198,7 +198,7 @@ func (d *Desk) note(ctx context.Context, tx *sqldb.Tx, now Standing, act Act, w 
 			return ErrState
 		}
 		// A corrected one that was to take its place is not made any more.
-		if err := dropCorrection(ctx, tx, w.OrganisationID, now.ClaimID, w.By, at); err != nil {
+		if err := dropCorrection(ctx, tx, w.OrganisationID, now.ClaimID, done{"dropped", w.By, at}); err != nil {
 			return err
 		}
 	}

@@ -17,7 +17,7 @@ import (
 
 // What keeps an order from being given or decided.
 var (
-	ErrSecondPerson = errors.New("revoking this takes two people: it has to be asked for, and somebody else confirms it")
+	ErrSecondPerson = errors.New("this takes two people: it has to be asked for, and somebody else confirms it")
 	ErrSamePerson   = errors.New("whoever has asked cannot decide about it, and nobody else can take it back")
 	ErrNobody       = errors.New("this takes two people, so it must be known who each of them is: give your name")
 	ErrCount        = errors.New("the number of credentials has changed since it was counted")

@@ -95,6 +95,8 @@ type shownCredential struct {
 	Title       string    `json:"title,omitempty"`
 	Learner     string    `json:"learner,omitempty"`
 	Link        string    `json:"link"`
+	ReplacedBy  string    `json:"replaced_by,omitempty"` // id of the corrected one that took its place
+	Replaces    string    `json:"replaces,omitempty"`    // id of the one whose place it took
 	Withdrawals []history `json:"withdrawals"`
 	Waiting     string    `json:"waiting,omitempty"` // order to revoke it that waits for a second person
 }
@@ -119,7 +121,7 @@ func (c credentialsShowCommand) Run(ctx context.Context, s *Settings, out stream
 		if err != nil {
 			return fmt.Errorf("credential %s: %w", c.ID, err)
 		}
-		shown := shownCredential{sealedCredential: describeStanding(now), Link: public.JoinPath("c", now.Link).String(), Withdrawals: []history{}}
+		shown := shownCredential{sealedCredential: describeStanding(now), Link: public.JoinPath("c", now.Link).String(), Withdrawals: []history{}, ReplacedBy: now.ReplacedBy.CredentialID, Replaces: now.Replaces.CredentialID}
 		credential, err := desk.CredentialByID(ctx, o.ID, now.CredentialID)
 		if err != nil {
 			return err
@@ -163,6 +165,12 @@ func (k shownCredential) print(out streams) error {
 	t.row("sealed", k.Sealed.Format(time.RFC3339))
 	t.row("standing", say(k.Standing)+" since "+k.Since.Format(time.RFC3339))
 	t.row("public page", k.Link)
+	if k.ReplacedBy != "" {
+		t.row("replaced by", k.ReplacedBy)
+	}
+	if k.Replaces != "" {
+		t.row("replaces", k.Replaces)
+	}
 	for _, h := range k.Withdrawals {
 		line := h.At.Format(time.RFC3339) + " by " + h.By
 		if h.Second != "" {

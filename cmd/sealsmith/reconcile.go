@@ -24,7 +24,9 @@ type reconciled struct {
 	Recalled int      `json:"recalled"`
 	NoClaim  []string `json:"no_claim,omitempty"`         // ids of credentials
 	Other    []string `json:"other_credential,omitempty"` // ids of credentials
-	GoesOn   bool     `json:"goes_on"`
+
+	NoCorrection []string `json:"no_correction,omitempty"` // ids of credentials
+	GoesOn       bool     `json:"goes_on"`
 }
 
 // Run brings back what can be, and ends the pause when nothing is left or the operator says so.
@@ -70,6 +72,8 @@ func (c reconcileCommand) reconcile(ctx context.Context, desk *issuance.Desk, ow
 				result.NoClaim = append(result.NoClaim, n.CredentialID)
 			case issuance.RecallOther:
 				result.Other = append(result.Other, n.CredentialID)
+			case issuance.RecallNoCorrection:
+				result.NoCorrection = append(result.NoCorrection, n.CredentialID)
 			}
 			return err
 		})
@@ -77,7 +81,7 @@ func (c reconcileCommand) reconcile(ctx context.Context, desk *issuance.Desk, ow
 			return result, err
 		}
 	}
-	if c.DryRun || len(result.NoClaim)+len(result.Other) > 0 && !c.GoOn {
+	if c.DryRun || len(result.NoClaim)+len(result.Other)+len(result.NoCorrection) > 0 && !c.GoOn {
 		return result, nil
 	}
 	if c.GoOn {
@@ -119,7 +123,8 @@ func (c reconcileCommand) print(out streams, r reconciled) {
 			out.printf("  %s\n", id)
 		}
 	}
-	list(r.NoClaim, "have no claim yet, or their correction is not there. Claims are opened when grades are read, at the next launch or within ten minutes while sealsmith serve runs; then run this again:")
+	list(r.NoClaim, "have no claim yet. Claims are opened when grades are read, at the next launch or within ten minutes while sealsmith serve runs; then run this again:")
+	list(r.NoCorrection, "are corrected ones, and the correction of the name is not in the database. Confirm it again, then run this again:")
 	list(r.Other, "were sealed again under another id before this was noticed. Both files verify; withdraw one with sealsmith credentials revoke:")
 	switch {
 	case r.GoesOn:

@@ -37,6 +37,7 @@ type cli struct {
 	Keys          keysCommand          `cmd:"" help:"The LTI signing keys of the tool, and the key file that seals them."`
 	Token         tokenCommand         `cmd:"" help:"The eSeal token."`
 	Credentials   credentialsCommand   `cmd:"" help:"Sealed credentials, and how to withdraw them."`
+	Corrections   correctionsCommand   `cmd:"" help:"Names in sealed credentials that learners say are wrong."`
 	Status        statusCommand        `cmd:"" help:"Status lists: what they say, until when, and where a credential stands."`
 	Kit           kitCommand           `cmd:"" help:"The issuer-gone kit: what checks credentials when this server is no more." name:"kit"`
 	Queue         queueCommand         `cmd:"" help:"What waits for the seal, and what has stopped."`

@@ -42,12 +42,12 @@ type Note struct {
 	OrganisationID string    `json:"organisation,omitempty"`
 	ClaimID        string    `json:"claim,omitempty"`
 	AttachmentID   string    `json:"attachment,omitempty"`
-	Learner        string    `json:"learner,omitempty"`  // LTI subject
-	Revision       int       `json:"revision,omitempty"` // of the claim
-	Replaces       string    `json:"replaces,omitempty"` // id of the credential whose place it takes
+	Learner        string    `json:"learner,omitempty"` // LTI subject
 	IssuedAt       time.Time `json:"issued_at,omitzero"`
-	Link           string    `json:"link,omitempty"`   // name of the public page
-	PayloadSHA256  string    `json:"sha256,omitempty"` // hexadecimal
+	Link           string    `json:"link,omitempty"`     // name of the public page
+	PayloadSHA256  string    `json:"sha256,omitempty"`   // hexadecimal
+	Revision       int       `json:"revision,omitempty"` // of the claim; 0 is 1
+	Replaces       string    `json:"replaces,omitempty"` // UUID of the credential whose place it takes
 	Reconciled     bool      `json:"reconciled,omitempty"`
 }
 

@@ -392,12 +392,32 @@ func undo(t *testing.T, db *sqldb.DB, folder, from string) {
 		if !ok {
 			t.Fatalf("%s has no way down", file.Name())
 		}
-		for statement := range strings.SplitSeq(strings.TrimSpace(down), ";") {
-			if _, err := db.Exec(t.Context(), statement); statement != "" && err != nil {
+		for _, statement := range statements(down) {
+			if _, err := db.Exec(t.Context(), statement); err != nil {
 				t.Fatalf("%s: %v", statement, err)
 			}
 		}
 	}
+}
+
+// statements cuts a script as goose does: at semicolons, but for what it marks as one.
+func statements(script string) []string {
+	var all []string
+	for i, part := range strings.Split(script, "-- +goose Statement") {
+		if whole, ok := strings.CutPrefix(part, "Begin\n"); ok {
+			all = append(all, whole)
+			continue
+		}
+		if i > 0 {
+			part = strings.TrimPrefix(part, "End\n")
+		}
+		for one := range strings.SplitSeq(part, ";") {
+			if strings.TrimSpace(one) != "" {
+				all = append(all, one)
+			}
+		}
+	}
+	return all
 }
 
 // TestAuditMigrates finds rows that were written before there was a chain.

@@ -28,7 +28,10 @@ create table credentials_new (
 insert into credentials_new (id, organisation_id, claim_id, issued_at, payload, payload_sha256, key_id, sealed, sealed_at, link, created_at)
 select id, organisation_id, claim_id, issued_at, payload, payload_sha256, key_id, sealed, sealed_at, link, created_at from credentials;
 drop table credentials;
+-- Without this, renaming wants all triggers that name the table to find it at every moment.
+pragma legacy_alter_table = on;
 alter table credentials_new rename to credentials;
+pragma legacy_alter_table = off;
 create index credentials_sealed on credentials (organisation_id, sealed_at);
 create temp table pointing_nowhere (n integer constraint rows_that_point_nowhere check (n is null));
 insert into pointing_nowhere select 1 from pragma_foreign_key_check;
@@ -78,6 +81,8 @@ create table credentials_old (
 );
 insert into credentials_old select id, organisation_id, claim_id, issued_at, payload, payload_sha256, key_id, sealed, sealed_at, link, created_at from credentials;
 drop table credentials;
+pragma legacy_alter_table = on;
 alter table credentials_old rename to credentials;
+pragma legacy_alter_table = off;
 create index credentials_sealed on credentials (organisation_id, sealed_at);
 alter table claims drop column revision;

@@ -105,9 +105,11 @@ func (s *Web) correctionMake(w http.ResponseWriter, r *http.Request, v *visit) e
 	if page.Refused != "" {
 		return s.showCorrectionNew(w, r, v, http.StatusConflict, page)
 	}
-	x, err := s.deps.Desk.Correct(r.Context(), issuance.Proposal{
-		OrganisationID: c.OrganisationID, ClaimID: c.ID, Name: issuance.Name{Given: given, Family: family}, Words: form.Words, By: v.actor(),
-	}, order)
+	proposal := issuance.Proposal{OrganisationID: c.OrganisationID, ClaimID: c.ID, Name: issuance.Name{Given: given, Family: family}, Words: form.Words, By: v.actor()}
+	x, err := s.deps.Desk.Correct(r.Context(), proposal, order)
+	if errors.Is(err, issuance.ErrSecondPerson) { // it waits for somebody else
+		x, err = s.deps.Desk.Propose(r.Context(), proposal)
+	}
 	status := http.StatusUnprocessableEntity
 	switch {
 	case err == nil:

@@ -101,6 +101,7 @@ type correctionPage struct {
 	Told       string // the learner's name as the LMS tells it now; empty: it does not
 	ToldSame   bool   // as the new one
 	Own        bool   // asked by the learner
+	Second     bool   // asked by the visitor, and somebody else has to confirm it
 	By         string // who asked, when not the learner
 	Words      string
 	AskedAt    time.Time
@@ -171,6 +172,13 @@ func (s *Web) correctionPage(ctx context.Context, v *visit, id string) (correcti
 		Evidence: x.Evidence.Words(), Reference: x.Reference, Answer: x.Answer,
 	}
 	page.Was, page.Is = nameDiff(x.Old().Full(), x.New().Full())
+	if x.AskedBy == v.actor() {
+		version, err := s.deps.Templates.Version(ctx, org, c.VersionID)
+		if err != nil {
+			return page, err
+		}
+		page.Second = v.organisation.SecondPerson || version.Content.SecondPerson
+	}
 	if x.State == issuance.CorrectionConfirmed && c.State == issuance.Failed {
 		page.Failed, page.Trouble = true, c.LastError
 	}
@@ -183,12 +191,12 @@ func (s *Web) correctionPage(ctx context.Context, v *visit, id string) (correcti
 	page.Told = s.toldOf(ctx, v, c)
 	page.ToldSame = page.Told != "" && strings.Join(strings.Fields(page.Told), " ") == x.New().Full()
 	k, err := s.deps.Desk.CredentialByID(ctx, org, x.CredentialID)
-	if err != nil {
+	if err != nil && !errors.Is(err, issuance.ErrFileErased) {
 		return page, err
 	}
 	page.Title, page.Number = titleOf(k)
-	page.SealedAt, page.Page = k.SealedAt.Time, s.deps.PublicURL.JoinPath("c", k.Link).String()
-	now, err := s.deps.Desk.Standing(ctx, k.ID)
+	now, err := s.deps.Desk.Standing(ctx, x.CredentialID)
+	page.SealedAt, page.Page = now.SealedAt, s.deps.PublicURL.JoinPath("c", now.Link).String()
 	if now.ReplacedBy.Link != "" {
 		page.NextPage = s.deps.PublicURL.JoinPath("c", now.ReplacedBy.Link).String()
 	}
@@ -284,7 +292,7 @@ func (s *Web) ruled(w http.ResponseWriter, r *http.Request, v *visit, err error,
 		return see303(w, r, v.path("corrections/"+id))
 	}
 	missing := errors.Is(err, issuance.ErrCorrection)
-	if !missing && !errors.Is(err, issuance.ErrState) {
+	if !missing && !errors.Is(err, issuance.ErrState) && !errors.Is(err, issuance.ErrSecondPerson) {
 		return err
 	}
 	page, again := s.correctionPage(r.Context(), v, id)

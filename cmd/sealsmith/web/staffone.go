@@ -30,6 +30,8 @@ type staffOnePage struct {
 	Words, Act      string // as they were typed
 	Err             string
 	May             map[string]bool // acts
+	Correct         string          // address where its name is corrected; empty: it cannot be now
+	After, Before   string          // pages of the corrected one in its place, and of the one whose place it took
 }
 
 // staffPreviewPage says what everybody will see after an act.
@@ -94,6 +96,15 @@ func (s *Web) newStaffOne(r *http.Request, v *visit) (*staffOnePage, error) {
 	}
 	if p.Activity, err = s.activity(ctx, org, now.AttachmentID); err != nil {
 		return nil, err
+	}
+	if now.May(issuance.ActSuspend) == nil {
+		p.Correct = v.path("corrections/new?credential=" + now.CredentialID)
+	}
+	if id := now.ReplacedBy.CredentialID; id != "" {
+		p.After = v.path("credentials/" + id)
+	}
+	if id := now.Replaces.CredentialID; id != "" {
+		p.Before = v.path("credentials/" + id)
 	}
 	p.AllOf = staffFilter{Attachment: now.AttachmentID}.query(p.All)
 	for _, act := range []issuance.Act{issuance.ActRevoke, issuance.ActSuspend, issuance.ActReinstate} {
