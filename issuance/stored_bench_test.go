@@ -109,7 +109,6 @@ type stored struct {
 	n           int
 	some        []storedSample
 	random      *rand.Rand
-	attachments []string
 	between     string // a place in the list of credentials
 }
 
