@@ -103,13 +103,13 @@ func report(b *testing.B, name string, sizes []int, took [][]time.Duration) {
 // stored is an office with many credentials.
 type stored struct {
 	*office
-	tb          testing.TB
-	work        *issuance.Worker
-	carrier     *issuance.Artefacts
-	n           int
-	some        []storedSample
-	random      *rand.Rand
-	between     string // a place in the list of credentials
+	tb      testing.TB
+	work    *issuance.Worker
+	carrier *issuance.Artefacts
+	n       int
+	some    []storedSample
+	random  *rand.Rand
+	between string // a place in the list of credentials
 }
 
 type storedSample struct {

@@ -87,7 +87,7 @@ func TestCommandLine(t *testing.T) {
 	)
 	for _, entry := range []string{"SEALSMITH_PUBLIK_URL=https://seal.example", "SEALSMITH_PIN=1234", "SEALSMITH_TOKENS="} {
 		name, _, _ := strings.Cut(entry, "=")
-		types(t, append(settings, entry), nil, command{"version", 2, `unknown setting ` + name + ` in the environment; known are SEALSMITH_DATABASE, `})
+		types(t, append(settings, entry), nil, command{"version", 2, `unknown setting ` + name + ` in the environment; known are SEALSMITH_ARTEFACTS, `})
 	}
 	types(t, append(settings, "SEALSMITH_TEST_ANYTHING=1"), nil, command{"version", 0, `sealsmith`})
 }
