@@ -14,12 +14,13 @@ var ErrPINBlocked = errors.New("the PIN is blocked until an operator allows an a
 
 // PINGuard is the durable record of login attempts: written before C_Login is called and
 // completed afterwards, by every process that uses the token. A Token calls Begin, logs
-// in, and calls Finish once; Begin without Finish is a crash, and blocks. Both may be
-// called at once for different tokens or fingerprints.
+// in, and calls Finish once; Begin without Finish is a crash. A PIN that was never proven is
+// blocked by it; one that was good before gets one more attempt, and is blocked when that ends
+// in a crash, too. Both may be called at once for different tokens or fingerprints.
 type PINGuard interface {
 	// Begin records that a login with this PIN is about to be made. It returns an error
-	// that is ErrPINBlocked when the PIN failed before or an attempt was never finished;
-	// any error means: do not log in.
+	// that is ErrPINBlocked when the PIN failed before, or an attempt with one that was not
+	// proven was never finished; any error means: do not log in.
 	Begin(ctx context.Context, serial, fingerprint, host string) error
 	// Finish records how the attempt ended.
 	Finish(ctx context.Context, serial, fingerprint string, good bool) error
@@ -49,6 +50,7 @@ func NewSQLGuard(db Queryer, now func() time.Time) *SQLGuard { return &SQLGuard{
 
 const (
 	attemptPending = "pending"
+	attemptAgain   = "again" // under way, with a PIN that was good before
 	attemptGood    = "good"
 	attemptBad     = "bad"
 
@@ -83,6 +85,12 @@ func (g *SQLGuard) Begin(ctx context.Context, serial, fingerprint, host string) 
 			return fmt.Errorf("%w: the token refused it on %s", ErrPINBlocked, found.words())
 		case found.State == attemptPending && g.now().Sub(found.At) >= pendingGrace:
 			return fmt.Errorf("%w: the attempt of %s never ended", ErrPINBlocked, found.words())
+		case found.State == attemptAgain && g.now().Sub(found.At) >= pendingGrace:
+			// A process died while it logged in with a good PIN: a restart, not a wrong PIN. Who
+			// takes over has the last attempt of this kind.
+			if won, err := g.move(ctx, serial, fingerprint, host, attemptAgain, attemptPending); err != nil || won {
+				return err
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -94,21 +102,30 @@ func (g *SQLGuard) Begin(ctx context.Context, serial, fingerprint, host string) 
 	}
 }
 
-// claim moves (nothing or good) to pending.
+// claim moves nothing to pending, or good to again.
 func (g *SQLGuard) claim(ctx context.Context, serial, fingerprint, host string) (bool, error) {
-	at := g.now().UTC().Truncate(time.Microsecond)
 	rows, err := g.db.Exec(ctx, `insert into pin_attempts (token_serial, fingerprint, state, host, at)
 		values (?, ?, ?, ?, ?) on conflict (token_serial, fingerprint) do nothing`,
-		serial, fingerprint, attemptPending, host, at)
+		serial, fingerprint, attemptPending, host, g.now().UTC().Truncate(time.Microsecond))
 	if err != nil {
 		return false, fmt.Errorf("record the login attempt: %w", err)
 	}
 	if rows > 0 {
 		return true, nil
 	}
-	rows, err = g.db.Exec(ctx, `update pin_attempts set state = ?, host = ?, at = ?
-		where token_serial = ? and fingerprint = ? and state = ?`,
-		attemptPending, host, at, serial, fingerprint, attemptGood)
+	return g.move(ctx, serial, fingerprint, host, attemptGood, attemptAgain)
+}
+
+// move is a compare-and-swap on the record. An attempt that is under way moves once it has
+// taken too long.
+func (g *SQLGuard) move(ctx context.Context, serial, fingerprint, host, from, to string) (bool, error) {
+	at := g.now().UTC().Truncate(time.Microsecond)
+	until := at
+	if from == attemptAgain {
+		until = at.Add(-pendingGrace)
+	}
+	rows, err := g.db.Exec(ctx, `update pin_attempts set state = ?, host = ?, at = ?
+		where token_serial = ? and fingerprint = ? and state = ? and at <= ?`, to, host, at, serial, fingerprint, from, until)
 	if err != nil {
 		return false, fmt.Errorf("record the login attempt: %w", err)
 	}
