@@ -12,7 +12,8 @@
 // eSeal token, and a server that restarts after every failure would spend them in
 // seconds. So a PIN gets one attempt until the token has accepted it once; the attempt is
 // written to the database before it is made (PINGuard), and a record that says "pending"
-// or "bad" stops the next login until an operator allows one.
+// or "bad" stops the next login until an operator allows one. A process that dies in a login
+// with a PIN that was accepted before leaves one attempt more.
 //
 // The package deliberately does not know credentials, JSON, JAdES, HTTP or SQL schemas of
 // others, and imports none of our packages. It does not judge trust: whether a seal
