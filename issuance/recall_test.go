@@ -147,7 +147,7 @@ func TestCannotBeRecalled(t *testing.T) {
 		correction, _, err := b.Last()
 		check(t, err)
 		correction.CredentialID, correction.ClaimID, correction.Learner, correction.Revision = "of-a-lost-correction", all[0].ID, all[0].Learner, 2
-		if lost, err := o.desk.Recall(t.Context(), correction, "operator", false); err != nil || lost != issuance.RecallNoClaim {
+		if lost, err := o.desk.Recall(t.Context(), correction, "operator", false); err != nil || lost != issuance.RecallNoCorrection {
 			t.Errorf("a credential whose correction is lost is %q, %v", lost, err)
 		}
 		more := o.claim(t, "jan")

@@ -85,18 +85,18 @@ type placeList struct {
 // openList returns the list of the organisation that is not full, and opens one if need be. Of
 // two that open one at the same moment, the second waits for the first and takes its list.
 func openList(ctx context.Context, tx *sqldb.Tx, organisationID string, now time.Time) (placeList, error) {
-	const newest = `select id, organisation_id, number, entries from status_lists where organisation_id = ? and full_at is null order by number desc limit 1`
-	var list placeList
-	err := tx.Get(ctx, &list, newest, organisationID)
-	if err == nil {
-		return list, nil
-	}
+	list, err := findList(ctx, tx, organisationID)
 	if !errors.Is(err, sql.ErrNoRows) {
-		return list, fmt.Errorf("look for a status list: %w", err)
+		return list, err
 	}
+	// The number first, and then once more the list: one that was opened in between is found, and
+	// one that is opened from now on has the same number.
 	var last int
 	if err := tx.Get(ctx, &last, `select coalesce(max(number), 0) from status_lists where organisation_id = ?`, organisationID); err != nil {
 		return list, fmt.Errorf("number a status list: %w", err)
+	}
+	if list, err = findList(ctx, tx, organisationID); !errors.Is(err, sql.ErrNoRows) {
+		return list, err
 	}
 	name := make([]byte, 16)
 	if _, err := rand.Read(name); err != nil {
@@ -119,8 +119,14 @@ func openList(ctx context.Context, tx *sqldb.Tx, organisationID string, now time
 			return list, err
 		}
 	}
-	if err := tx.Get(ctx, &list, newest, organisationID); err != nil {
-		return list, fmt.Errorf("open a status list: %w", err)
+	return findList(ctx, tx, organisationID)
+}
+
+// findList returns the newest list of the organisation that is not full, or sql.ErrNoRows.
+func findList(ctx context.Context, q sqldb.Queryer, organisationID string) (list placeList, err error) {
+	err = q.Get(ctx, &list, `select id, organisation_id, number, entries from status_lists where organisation_id = ? and full_at is null order by number desc limit 1`, organisationID)
+	if err != nil {
+		return list, fmt.Errorf("look for a status list: %w", err)
 	}
 	return list, nil
 }

@@ -115,7 +115,7 @@ func TestOperator(t *testing.T) {
 		command{"organisations add polder --name Polder --country NL --identifier 12345678", 1, `identifier: write the identifier as it stands in the seal certificate`},
 		command{"organisations add polder --name 'Polder University' --country NL --identifier NTRNL-12345678", 0, `Added organisation polder\.`},
 		command{"organisations add polder --name Other --country NL --identifier NTRNL-12345678", 1, `this short name is taken`},
-		command{"organisations list", 0, `(?m)^polder +Polder University +NL +NTRNL-12345678 +highest$`},
+		command{"organisations list", 0, `(?m)^polder +Polder University +NL +NTRNL-12345678 +highest +one person$`},
 
 		command{"platforms list", 0, `^No platform is registered yet`},
 		command{"platforms add --issuer http://lms.example --client-id a --deployment 1" + lmsFlags, 1, `the issuer "http://lms.example" must begin with https://`},
