@@ -38,7 +38,7 @@ func (s *Web) cohort(ctx context.Context, v *visit, attachmentID string) (cohort
 	case paused:
 		c.ETA = "as soon as sealing goes on"
 	case counted.Waiting > 0:
-		c.ETA = untilSealed(ahead+1, sealing.Rate)
+		c.ETA = "in " + untilSealed(ahead+1, sealing.Rate)
 	}
 	return c, nil
 }

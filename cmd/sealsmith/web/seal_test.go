@@ -233,7 +233,7 @@ func TestCohort(t *testing.T) {
 	teacher := w.enter(teaching)
 	want(t, teacher.post("read", nil), http.StatusSeeOther)
 	page := teacher.get("class").Body.String()
-	for _, words := range []string{`data-live="cohort?shown=1"`, `<strong data-live-pos>0</strong> of 1 who have claimed`, "less than a minute"} {
+	for _, words := range []string{`data-live="cohort?shown=1"`, `<strong data-live-pos>0</strong> of 1 who have claimed`, "in less than a minute"} {
 		if !strings.Contains(page, words) {
 			t.Errorf("the page does not say %q", words)
 		}
@@ -244,7 +244,7 @@ func TestCohort(t *testing.T) {
 			t.Errorf("got %q, want %s", got, want)
 		}
 	}
-	state(`{"done":false,"position":0,"eta":"less than a minute","percent":0}`)
+	state(`{"done":false,"position":0,"eta":"in less than a minute","percent":0}`)
 	want(t, w.enter(w.polder.launch("boss", roleAdmin)).post("seal/pause", nil), http.StatusSeeOther)
 	state(`{"done":false,"position":0,"eta":"as soon as sealing goes on","percent":0}`)
 	_, err := w.db.Exec(t.Context(), `update claims set state = 'sealed'`)
