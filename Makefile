@@ -26,8 +26,8 @@ build: ## Build bin/sealsmith.
 e2e: ## Only the walk over HTTP and those in Chromium and Firefox.
 	@.ci/with-postgres go test -count=1 -run 'TestJourney|TestBrowser' -v ./cmd/sealsmith
 
-race: ## All tests under the race detector.
-	@.ci/with-postgres .ci/with-objects .ci/go-test -race -timeout 40m
+race: ## All tests under the race detector: shorter ones, and on SQLite where both databases do the same.
+	@.ci/with-postgres .ci/with-objects .ci/go-test -race -short -timeout 60m
 
 lint: ## Formatting, vet and linters.
 	@go mod verify >/dev/null && go mod tidy -diff

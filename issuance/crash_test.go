@@ -299,7 +299,7 @@ func TestLateWorkerDoesNotRewriteIntent(t *testing.T) {
 // say how many there are.
 func TestRandomCrashes(t *testing.T) {
 	t.Parallel()
-	const n = 300
+	n := few(300)
 	o := newOffice(t, sqldbtest.SQLite(t))
 	all := o.claims(t, n)
 	rnd := rand.New(rand.NewPCG(1, 2))

@@ -111,6 +111,15 @@ func (s *softToken) count() int {
 	return s.signed
 }
 
+// few is n, or a fifth of it when the tests are to be short: under the race detector a page takes
+// ten times as long.
+func few(n int) int {
+	if testing.Short() {
+		return n / 5
+	}
+	return n
+}
+
 var renderer = sync.OnceValues(elm.NewRenderer)
 
 // office is one organisation with a template, a course activity and everything that

@@ -37,7 +37,7 @@ func TestStages(t *testing.T) {
 	for _, s := range shares {
 		sum += s
 	}
-	if shares["image"] < .3 || sum < .999 || sum > 1.001 {
+	if shares["image"] < .1 || sum < .999 || sum > 1.001 {
 		t.Errorf("shares %v", shares)
 	}
 	for _, bad := range [][]byte{nil, []byte("x"), profile[:len(profile)/2]} {

@@ -24,11 +24,13 @@ func SQLite(tb testing.TB) *sqldb.DB {
 	return open(tb, "sqlite:"+filepath.Join(tb.TempDir(), "test.db"))
 }
 
-// Each runs test once per kind of database.
+// Each runs test once per kind of database; short tests (go test -short) on SQLite only.
 func Each(t *testing.T, test func(t *testing.T, db *sqldb.DB)) {
 	t.Helper()
 	t.Run("sqlite", func(t *testing.T) { test(t, SQLite(t)) })
-	t.Run("postgres", func(t *testing.T) { test(t, Postgres(t)) })
+	if !testing.Short() {
+		t.Run("postgres", func(t *testing.T) { test(t, Postgres(t)) })
+	}
 }
 
 // Postgres returns an empty migrated schema of the PostgreSQL server, or leaves the test out.
