@@ -88,7 +88,7 @@ func (g *SQLGuard) Begin(ctx context.Context, serial, fingerprint, host string) 
 		case found.State == attemptAgain && g.now().Sub(found.At) >= pendingGrace:
 			// A process died while it logged in with a good PIN: a restart, not a wrong PIN. Who
 			// takes over has the last attempt of this kind.
-			if won, err := g.move(ctx, serial, fingerprint, host, attemptAgain, attemptPending); err != nil || won {
+			if won, err := g.move(ctx, pinMove{serial, fingerprint, host, attemptAgain, attemptPending}); err != nil || won {
 				return err
 			}
 		}
@@ -113,19 +113,22 @@ func (g *SQLGuard) claim(ctx context.Context, serial, fingerprint, host string) 
 	if rows > 0 {
 		return true, nil
 	}
-	return g.move(ctx, serial, fingerprint, host, attemptGood, attemptAgain)
+	return g.move(ctx, pinMove{serial, fingerprint, host, attemptGood, attemptAgain})
 }
+
+// pinMove is a change of the state of a record.
+type pinMove struct{ serial, fingerprint, host, from, to string }
 
 // move is a compare-and-swap on the record. An attempt that is under way moves once it has
 // taken too long.
-func (g *SQLGuard) move(ctx context.Context, serial, fingerprint, host, from, to string) (bool, error) {
+func (g *SQLGuard) move(ctx context.Context, m pinMove) (bool, error) {
 	at := g.now().UTC().Truncate(time.Microsecond)
 	until := at
-	if from == attemptAgain {
+	if m.from == attemptAgain {
 		until = at.Add(-pendingGrace)
 	}
 	rows, err := g.db.Exec(ctx, `update pin_attempts set state = ?, host = ?, at = ?
-		where token_serial = ? and fingerprint = ? and state = ? and at <= ?`, to, host, at, serial, fingerprint, from, until)
+		where token_serial = ? and fingerprint = ? and state = ? and at <= ?`, m.to, m.host, at, m.serial, m.fingerprint, m.from, until)
 	if err != nil {
 		return false, fmt.Errorf("record the login attempt: %w", err)
 	}
