@@ -47,7 +47,7 @@ func TestRandomSchedules(t *testing.T) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			t.Parallel()
 			sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
-				n := few(120)
+				const n = 120
 				o := newOffice(t, db)
 				f := &fate{random: rand.New(rand.NewPCG(seed, 1)), clock: o.clock, deaths: map[string]int{}, late: map[string]int{}}
 				all := o.claims(t, n)
