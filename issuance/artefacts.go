@@ -463,15 +463,7 @@ func (a *Artefacts) audit(ctx context.Context, tx *sqldb.Tx, action string, sums
 	return nil
 }
 
-func (a *Artefacts) step(name string) error {
-	if a.Step == nil {
-		return nil
-	}
-	if err := a.Step(name); err != nil {
-		return &stopped{err}
-	}
-	return nil
-}
+func (a *Artefacts) step(name string) error { return stopAt(a.Step, name) }
 
 // wrong says what is wrong with the bytes of an artefact, as far as they and the row tell; ""
 // when nothing is.

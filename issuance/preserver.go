@@ -196,15 +196,7 @@ func (p *Preserver) over(ctx context.Context, row proof) (bool, error) {
 	})
 }
 
-func (p *Preserver) step(level templates.SealLevel) error {
-	if p.Step == nil {
-		return nil
-	}
-	if err := p.Step(level); err != nil {
-		return &stopped{err}
-	}
-	return nil
-}
+func (p *Preserver) step(level templates.SealLevel) error { return stopAt(p.Step, level) }
 
 // take leases a row by compare-and-swap. ErrNotFound means that there is nothing to do.
 func (p *Preserver) take(ctx context.Context, credentialID string) (proof, error) {

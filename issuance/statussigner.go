@@ -419,12 +419,4 @@ func (s *StatusSigner) postpone(ctx context.Context, list dueList, cause error) 
 	return nil
 }
 
-func (s *StatusSigner) step(name string) error {
-	if s.Step == nil {
-		return nil
-	}
-	if err := s.Step(name); err != nil {
-		return &stopped{err}
-	}
-	return nil
-}
+func (s *StatusSigner) step(name string) error { return stopAt(s.Step, name) }

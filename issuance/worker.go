@@ -286,15 +286,18 @@ type stopped struct{ error }
 // Unwrap returns what Step said.
 func (s *stopped) Unwrap() error { return s.error }
 
-func (w *Worker) step(name string) error {
-	if w.Step == nil {
+// stopAt asks a Step, if there is one, whether the work ends before the step of this name.
+func stopAt[T any](step func(T) error, name T) error {
+	if step == nil {
 		return nil
 	}
-	if err := w.Step(name); err != nil {
+	if err := step(name); err != nil {
 		return &stopped{err}
 	}
 	return nil
 }
+
+func (w *Worker) step(name string) error { return stopAt(w.Step, name) }
 
 func (w *Worker) seal(ctx context.Context, c Claim) error {
 	organisation, err := w.organisation(ctx, c.OrganisationID)
