@@ -125,7 +125,7 @@ func (b bench) sealAll(ctx context.Context, a *app, run sealRun) error {
 	if err := course.seed(ctx, sealWarmUp); err != nil {
 		return err
 	}
-	if err := sealWaiting(ctx, a); err != nil {
+	if err := sealWaiting(ctx, a, func() {}); err != nil {
 		return err
 	}
 	t := turns{app: a, raw: alone}
@@ -173,9 +173,7 @@ func (t *turns) take(ctx context.Context, n int) error {
 	begun, cpu := time.Now(), cpuTime()
 	var took, used time.Duration
 	profile, err := profiled(func() error {
-		err := sealWaiting(ctx, t.app)
-		took, used = time.Since(begun), cpuTime()-cpu
-		return err
+		return sealWaiting(ctx, t.app, func() { took, used = time.Since(begun), cpuTime()-cpu })
 	})
 	if err != nil {
 		return err
@@ -221,12 +219,14 @@ func (t *turns) line(n int) (sealLine, error) {
 	return line, nil
 }
 
-// sealWaiting lets a worker seal all claims that wait.
-func sealWaiting(ctx context.Context, a *app) error {
+// sealWaiting lets a worker seal all claims that wait, and calls sealed when there is none any
+// more: until the worker has ended two seconds more may pass, in which it waits for the next job.
+func sealWaiting(ctx context.Context, a *app, sealed func()) error {
 	worker, end := context.WithCancel(ctx)
 	var all sync.WaitGroup
 	all.Go(func() { a.worker().Run(worker) })
 	err := waitSealed(ctx, a)
+	sealed()
 	end()
 	all.Wait()
 	return err
