@@ -55,7 +55,7 @@ const claimNames = `id, organisation_id, attachment_id, decision_id, version_id,
 	given_name, family_name, consent_at, attempts, not_before, lease_token, lease_until, last_error, batch_id, revision, term, created_at, updated_at`
 
 // Credential is what a claim became, in one revision of it. Payload is set before the key is touched and never
-// changes; Sealed is set once.
+// changes: from when it is sealed it is taken out of the sealed file. Sealed is set once.
 type Credential struct {
 	ID             string              `db:"id"` // UUID
 	OrganisationID string              `db:"organisation_id"`

@@ -117,8 +117,9 @@ func (w *Worker) keep(ctx context.Context, c Claim, cred Credential) error {
 		if n == 0 {
 			return errLeaseLost
 		}
-		n, err = tx.Exec(ctx, `update credentials set sealed = ?, sealed_at = ?, key_id = ? where organisation_id = ? and id = ? and sealed_at is null`,
-			cred.Sealed, now, cred.KeyID, cred.OrganisationID, cred.ID)
+		// The payload is in the sealed file now. SQLite writes a row anew whole, and would write it again.
+		n, err = tx.Exec(ctx, `update credentials set payload = ?, sealed = ?, sealed_at = ?, key_id = ? where organisation_id = ? and id = ? and sealed_at is null`,
+			[]byte{}, cred.Sealed, now, cred.KeyID, cred.OrganisationID, cred.ID)
 		if err != nil {
 			return fmt.Errorf("store sealed credential: %w", err)
 		}

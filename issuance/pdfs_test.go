@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"sync"
 	"sync/atomic"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -143,11 +144,20 @@ func TestPDFIsRefused(t *testing.T) {
 		}
 		_, err = o.db.Exec(t.Context(), `update credentials set replaced_by = null, replaced_at = null where id = ?`, cred.ID)
 		check(t, err)
-		for _, file := range [][]byte{bytes.ReplaceAll(cred.Sealed, []byte("Noor"), []byte("Nora")), []byte("nothing"), {}} {
-			_, err := o.db.Exec(t.Context(), `update credentials set sealed = ? where id = ?`, file, cred.ID)
+		const mark = `"signature":"`
+		at := bytes.Index(cred.Sealed, []byte(mark)) + len(mark)
+		unsealed := slices.Concat(cred.Sealed[:at], []byte("AAAAAAAA"), cred.Sealed[at+8:])
+		for _, damaged := range []struct {
+			file []byte
+			want error
+		}{
+			{bytes.ReplaceAll(cred.Sealed, []byte("Noor"), []byte("Nora")), issuance.ErrFileDamaged}, {[]byte("nothing"), issuance.ErrFileDamaged}, {nil, issuance.ErrFileDamaged},
+			{unsealed, issuance.ErrRecord},
+		} {
+			_, err := o.db.Exec(t.Context(), `update credentials set sealed = ? where id = ?`, append([]byte{}, damaged.file...), cred.ID)
 			check(t, err)
 			_, err = p.Get(t.Context(), o.org.ID, cred.ID)
-			wantErr(t, err, issuance.ErrRecord)
+			wantErr(t, err, damaged.want)
 		}
 		o.wantSigned(t, 0)
 		o.wantKept(t, 0)

@@ -18,6 +18,7 @@ import (
 	"github.com/sealsmith/sealsmith/hsm"
 	"github.com/sealsmith/sealsmith/hsm/demotoken"
 	"github.com/sealsmith/sealsmith/issuance"
+	"github.com/sealsmith/sealsmith/issuance/jades"
 )
 
 // sealRun is what one line measures.
@@ -77,7 +78,13 @@ func (b bench) sealing(ctx context.Context, run sealRun) (payload []byte, err er
 		if err := b.sealAll(running, a, run); err != nil {
 			return err
 		}
-		return a.db.Get(ctx, &payload, `select payload from credentials limit 1`)
+		var sealed []byte
+		if err := a.db.Get(ctx, &sealed, `select sealed from credentials where sealed is not null limit 1`); err != nil {
+			return err
+		}
+		file, err := jades.Parse(sealed)
+		payload = file.Payload
+		return err
 	})
 	return payload, err
 }
