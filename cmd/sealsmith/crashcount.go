@@ -83,6 +83,10 @@ func (r *crash) count(ctx context.Context) (crashCount, error) {
 		if errors.Is(err, issuance.ErrNotFound) || err == nil && len(cred.Sealed) == 0 {
 			continue
 		}
+		if errors.Is(err, issuance.ErrFileDamaged) {
+			out.VerifyFailed++
+			continue
+		}
 		if err != nil {
 			return out, err
 		}
