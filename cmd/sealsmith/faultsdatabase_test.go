@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -223,4 +224,23 @@ func TestMigrateTogether(t *testing.T) {
 		t.Errorf("%d migrations were applied as %v", len(files), applied)
 	}
 	must(t, db.Current(t.Context()))
+}
+
+// Told to stop while it waits for a database that does not answer, a process ends well: whoever
+// restarts it sees no failure.
+func TestStoppedWhileStarting(t *testing.T) {
+	t.Parallel()
+	for _, what := range []string{"serve", "worker"} {
+		silent, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+		must(t, err)
+		t.Cleanup(func() { must(t, silent.Close()) })
+		settings := []string{"SEALSMITH_DIR=" + t.TempDir(), "SEALSMITH_DATABASE=postgres://seal@" + silent.Addr().String() + "/seal", "SEALSMITH_PUBLIC_URL=https://seal.example", "SEALSMITH_LISTEN=127.0.0.1:0"}
+		p := start(t, settings, what)
+		asked, err := silent.Accept()
+		must(t, err)
+		if code := p.end(t, syscall.SIGTERM); code != 0 || !strings.Contains(p.err.String(), "told to stop while starting") {
+			t.Errorf("%s: exit %d: %s", what, code, p.err.String())
+		}
+		must(t, asked.Close())
+	}
 }

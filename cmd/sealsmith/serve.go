@@ -22,8 +22,8 @@ func (c serveCommand) Run(ctx context.Context, s *Settings, out streams) error {
 	if err := harden(); err != nil {
 		return err
 	}
-	a, err := newApp(ctx, *s, newLogger(out.err, s.level()))
-	if err != nil {
+	a, err := started(ctx, s, out)
+	if a == nil {
 		return err
 	}
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.Listen)
@@ -33,6 +33,21 @@ func (c serveCommand) Run(ctx context.Context, s *Settings, out streams) error {
 	a.logger.InfoContext(ctx, "sealsmith serves", "address", l.Addr().String(), "public_url", a.public.String(), "version", version)
 	a.drain = c.Drain
 	return errors.Join(a.serve(ctx, l, !c.NoWorker), a.close())
+}
+
+// started is newApp for what runs until it is told to stop. Being told so before it has begun is
+// no failure, whatever that has broken off: then there is no app and no error.
+func started(ctx context.Context, s *Settings, out streams) (*app, error) {
+	logger := newLogger(out.err, s.level())
+	a, err := newApp(ctx, *s, logger)
+	if err != nil && ctx.Err() != nil {
+		logger.InfoContext(ctx, "told to stop while starting", "err", err)
+		return nil, nil //nolint:nilnil // as said
+	}
+	if err != nil {
+		return nil, err
+	}
+	return a, nil
 }
 
 // serve runs the server on l, with a worker inside if asked, until ctx ends.
@@ -92,8 +107,8 @@ func (workerCommand) Run(ctx context.Context, s *Settings, out streams) error {
 	if err := harden(); err != nil {
 		return err
 	}
-	a, err := newApp(ctx, *s, newLogger(out.err, s.level()))
-	if err != nil {
+	a, err := started(ctx, s, out)
+	if a == nil {
 		return err
 	}
 	a.logger.InfoContext(ctx, "sealsmith worker seals", "version", version)
