@@ -218,40 +218,49 @@ func readBack(file, payload []byte, key Key) error {
 
 // cutQuoted returns what follows a JSON string that text begins with and that means content.
 func cutQuoted(text, content []byte) (rest []byte, ok bool) {
-	s := scanner{data: text}
-	if s.peek() != '"' {
+	if len(text) == 0 || text[0] != '"' {
 		return nil, false
 	}
-	s.pos++
+	text = text[1:]
 	for {
-		n := ordinary(text[s.pos:])
-		if !bytes.HasPrefix(content, text[s.pos:s.pos+n]) {
+		n := ordinary(text)
+		if !bytes.HasPrefix(content, text[:n]) {
 			return nil, false
 		}
-		content = content[n:]
-		s.pos += n
-		from := s.pos
-		switch c := s.peek(); {
-		case c == '"':
-			return text[s.pos+1:], len(content) == 0
-		case c == '\\':
-			if s.escape() != nil {
+		switch text, content = text[n:], content[n:]; {
+		case len(text) == 0:
+			return nil, false
+		case text[0] == '"':
+			return text[1:], len(content) == 0
+		case text[0] == '\\' && len(text) > 1 && (text[1] == '"' || text[1] == '\\'): // nearly all that is not ordinary
+			if len(content) == 0 || content[0] != text[1] {
 				return nil, false
 			}
-		case c < 0x20: // the end, too
-			return nil, false
+			text, content = text[2:], content[1:]
 		default:
-			_, n := utf8.DecodeRune(text[s.pos:])
-			s.pos += n
-		}
-		letter := text[from:s.pos]
-		if letter[0] == '\\' {
 			var room [8]byte
-			letter = unescaped(room[:0], letter)
+			letter, size := unusual(room[:0], text)
+			if size == 0 || !bytes.HasPrefix(content, letter) {
+				return nil, false
+			}
+			text, content = text[size:], content[len(letter):]
 		}
-		if !bytes.HasPrefix(content, letter) {
-			return nil, false
-		}
-		content = content[len(letter):]
 	}
+}
+
+// unusual decodes the first letter of text, an escape or none of ASCII, into room or where it
+// stands, and says what size it has in text: 0 when it must not stand in a JSON string.
+func unusual(room, text []byte) (letter []byte, size int) {
+	s := scanner{data: text}
+	switch c := s.peek(); {
+	case c == '\\':
+		if s.escape() != nil {
+			return nil, 0
+		}
+		return unescaped(room, text[:s.pos]), s.pos
+	case c < 0x20:
+		return nil, 0
+	}
+	_, size = utf8.DecodeRune(text)
+	return text[:size], size
 }
