@@ -32,7 +32,7 @@ func (d *device) Key(context.Context) (hsm.Key, error) {
 	return hsm.Key{ID: d.health.KeyID}, nil
 }
 
-func (d *device) Sign(context.Context, string, []byte) ([]byte, error) {
+func (d *device) Sign(context.Context, string, ...[]byte) ([]byte, error) {
 	d.mu.Lock()
 	d.health.Busy++
 	hold, err := d.hold, d.err

@@ -27,10 +27,11 @@ var ErrKey = errors.New("key cannot seal")
 // The file is thrown away: a wrong certificate beside a key is an operator's matter.
 var ErrBadSignature = errors.New("signature made does not fit the certificate")
 
-// Signer makes signatures. Sign hashes input as the algorithm of the key wants it and returns
-// the signature in JWS form (PKCS #1 or PSS octets; r||s for ECDSA). Seal calls it once.
+// Signer makes signatures. Sign hashes the parts of input, one after the other, as the algorithm
+// of the key wants it and returns the signature in JWS form (PKCS #1 or PSS octets; r||s for
+// ECDSA). Seal calls it once.
 type Signer interface {
-	Sign(ctx context.Context, keyID string, input []byte) ([]byte, error)
+	Sign(ctx context.Context, keyID string, input ...[]byte) ([]byte, error)
 }
 
 // Voucher is a Signer that verifies each signature before it returns it, as tokens of hsm do.
@@ -83,16 +84,13 @@ func Seal(ctx context.Context, s Signer, key Key, payload []byte, at time.Time) 
 	if err != nil {
 		return nil, err
 	}
-	input := make([]byte, 0, len(header)+1+len(payload))
-	input = append(input, header...)
-	input = append(input, '.')
-	input = append(input, payload...)
-	signature, err := s.Sign(ctx, key.ID, input)
+	input := [][]byte{[]byte(header + "."), payload} // not put together: that copies all of it
+	signature, err := s.Sign(ctx, key.ID, input...)
 	if err != nil {
 		return nil, fmt.Errorf("sign with key %s: %w", key.ID, err)
 	}
 	if v, ok := s.(Voucher); !ok || !v.Vouches(key.ID, key.Chain[0]) {
-		if err := verify(key.Alg, key.Chain[0].PublicKey, signature, input); err != nil {
+		if err := verify(key.Alg, key.Chain[0].PublicKey, signature, input...); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrBadSignature, err)
 		}
 	}
