@@ -36,7 +36,7 @@ func (t *Token) Close() error { return nil }
 func (t *Token) Key(context.Context) (Key, error) { return Key{}, paused() }
 
 // Sign returns a *PausedError.
-func (t *Token) Sign(context.Context, string, []byte) ([]byte, error) { return nil, paused() }
+func (t *Token) Sign(context.Context, string, ...[]byte) ([]byte, error) { return nil, paused() }
 
 // Vouches tells of no signature.
 func (t *Token) Vouches(string, *x509.Certificate) bool { return false }

@@ -106,7 +106,7 @@ func (s scheme) pkcs11() *pkcs11.Mechanism {
 func (s scheme) data(m *message) []byte {
 	switch {
 	case s.whole:
-		return m.input
+		return m.whole()
 	case s.alg == algRS256:
 		return slices.Concat(digestInfoSHA256, m.digest(s.alg))
 	}

@@ -16,7 +16,7 @@ type Device interface {
 	// Key returns the key of now, or a *PausedError.
 	Key(ctx context.Context) (Key, error)
 	// Sign signs with that key, see Token.Sign.
-	Sign(ctx context.Context, keyID string, input []byte) ([]byte, error)
+	Sign(ctx context.Context, keyID string, input ...[]byte) ([]byte, error)
 	// Health says how the token stands, without touching it.
 	Health() Health
 }
@@ -82,14 +82,14 @@ func (p *Pool) Key(ctx context.Context) (Key, error) {
 
 // Sign signs with the key that Key returned. When another token holds the same key it takes
 // over for one that fails. Errors are those of Token.Sign.
-func (p *Pool) Sign(ctx context.Context, keyID string, input []byte) ([]byte, error) {
+func (p *Pool) Sign(ctx context.Context, keyID string, input ...[]byte) ([]byte, error) {
 	last := ErrKeyChanged
 	for _, m := range p.ordered() {
 		if m.device.Health().KeyID != keyID {
 			continue
 		}
 		p.redeem(m)
-		sig, err := m.device.Sign(ctx, keyID, input)
+		sig, err := m.device.Sign(ctx, keyID, input...)
 		p.note(m, err)
 		if err == nil || ctx.Err() != nil {
 			return sig, err

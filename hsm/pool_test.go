@@ -1,6 +1,7 @@
 package hsm_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -20,6 +21,7 @@ type device struct {
 	health hsm.Health
 	err    error
 	signed int
+	input  string        // of the last signature, its parts with a bar between them
 	hold   chan struct{} // not nil: a signature waits for it
 }
 
@@ -32,9 +34,10 @@ func (d *device) Key(context.Context) (hsm.Key, error) {
 	return hsm.Key{ID: d.health.KeyID}, nil
 }
 
-func (d *device) Sign(context.Context, string, []byte) ([]byte, error) {
+func (d *device) Sign(_ context.Context, _ string, input ...[]byte) ([]byte, error) {
 	d.mu.Lock()
 	d.health.Busy++
+	d.input = string(bytes.Join(input, []byte("|")))
 	hold, err := d.hold, d.err
 	d.mu.Unlock()
 	if hold != nil {
@@ -72,6 +75,14 @@ func seal(t *testing.T, p *hsm.Pool) (string, error) {
 	}
 	sig, err := p.Sign(t.Context(), key.ID, nil)
 	return string(sig), err
+}
+
+func TestPoolSignsAllParts(t *testing.T) {
+	t.Parallel()
+	d := ready("token", "k", 10)
+	if _, err := hsm.NewPool(time.Now, d).Sign(t.Context(), "k", []byte("header."), []byte("payload")); err != nil || d.input != "header.|payload" {
+		t.Errorf("%q was signed: %v", d.input, err)
+	}
 }
 
 // Keys that were handed out count as work to come, so a slow token gets its share only.

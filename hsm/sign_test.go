@@ -69,8 +69,15 @@ func TestSign(t *testing.T) {
 					t.Errorf("%d bytes: %v", len(input), err)
 				}
 			}
+			sig, err := token.Sign(t.Context(), key.ID, []byte("header"), []byte("."), []byte("payload"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := verify(key, []byte("header.payload"), sig); err != nil {
+				t.Errorf("in parts: %v", err)
+			}
 			h := token.Health()
-			if h.State != hsm.StateReady || h.Signed != 3 || h.Failed != 0 || h.Logins != 1 || h.KeyID != key.ID ||
+			if h.State != hsm.StateReady || h.Signed != 4 || h.Failed != 0 || h.Logins != 1 || h.KeyID != key.ID ||
 				h.Serial != made.Serial || !h.Seal.NotAfter.Equal(made.Seal.NotAfter) || h.Sessions != 2 {
 				t.Errorf("health %+v", h)
 			}

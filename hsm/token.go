@@ -109,17 +109,17 @@ func (t *Token) Key(ctx context.Context) (Key, error) {
 }
 
 // Sign returns the signature over input in the form of JWS (RFC 7518 sections 3.3 and
-// 3.4): PKCS #1 v1.5 for RS256, r||s for ES256 and ES384; input is hashed here. The
-// signature has been verified with the certificate. keyID is Key.ID, which was the base
+// 3.4): PKCS #1 v1.5 for RS256, r||s for ES256 and ES384; the parts of input, one after the
+// other, are hashed here. The signature has been verified with the certificate. keyID is Key.ID, which was the base
 // of input: ErrKeyChanged when the token holds another key by now.
 //
 // A connection lost on the way is healed and the signature made again, once. Sign fails
 // with a *PausedError when the token cannot be used, ErrSignTimeout, ErrSignature, or the
 // cause of ctx's end.
-func (t *Token) Sign(ctx context.Context, keyID string, input []byte) ([]byte, error) {
+func (t *Token) Sign(ctx context.Context, keyID string, input ...[]byte) ([]byte, error) {
 	t.busy.Add(1)
 	defer t.busy.Add(-1)
-	retried, m := false, newMessage(input)
+	retried, m := false, newMessage(input...)
 	for {
 		sig, err := t.submit(ctx, keyID, m)
 		lost, isLost := errors.AsType[*lostError](err)

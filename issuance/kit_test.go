@@ -80,7 +80,7 @@ func (s *softToken) Usable() bool {
 	return !s.paused
 }
 
-func (s *softToken) Sign(ctx context.Context, keyID string, input []byte) ([]byte, error) {
+func (s *softToken) Sign(ctx context.Context, keyID string, input ...[]byte) ([]byte, error) {
 	s.mu.Lock()
 	before := s.before
 	s.mu.Unlock()
@@ -96,7 +96,7 @@ func (s *softToken) Sign(ctx context.Context, keyID string, input []byte) ([]byt
 		return nil, s.broken
 	}
 	s.signed++
-	return s.mint.Sign(ctx, keyID, input)
+	return s.mint.Sign(ctx, keyID, input...)
 }
 
 func (s *softToken) set(change func(*softToken)) {

@@ -1,6 +1,7 @@
 package issuance_test
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/rand"
@@ -65,8 +66,8 @@ func (r *rsaToken) Key(context.Context) (hsm.Key, error) {
 func (r *rsaToken) Usable() bool { return true }
 
 // Sign implements issuance.Sealer.
-func (r *rsaToken) Sign(_ context.Context, _ string, input []byte) ([]byte, error) {
-	digest := sha256.Sum256(input)
+func (r *rsaToken) Sign(_ context.Context, _ string, input ...[]byte) ([]byte, error) {
+	digest := sha256.Sum256(bytes.Join(input, nil))
 	if r.alg == "PS256" {
 		return rsa.SignPSS(rand.Reader, r.key, crypto.SHA256, digest[:], &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
 	}

@@ -25,7 +25,7 @@ type rated struct {
 
 func (r *rated) Rate() float64 { return r.rate }
 
-func (r *rated) Sign(ctx context.Context, keyID string, input []byte) ([]byte, error) {
+func (r *rated) Sign(ctx context.Context, keyID string, input ...[]byte) ([]byte, error) {
 	r.mu.Lock()
 	r.under++
 	r.most = max(r.most, r.under)
@@ -34,7 +34,7 @@ func (r *rated) Sign(ctx context.Context, keyID string, input []byte) ([]byte, e
 	r.mu.Lock()
 	r.under--
 	r.mu.Unlock()
-	return r.softToken.Sign(ctx, keyID, input)
+	return r.softToken.Sign(ctx, keyID, input...)
 }
 
 // Before a slow token no more claims are under way than keep it busy; before a fast one as

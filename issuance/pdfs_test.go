@@ -201,11 +201,11 @@ type swapToken struct {
 	swapped atomic.Bool
 }
 
-func (s *swapToken) Sign(ctx context.Context, keyID string, input []byte) ([]byte, error) {
+func (s *swapToken) Sign(ctx context.Context, keyID string, input ...[]byte) ([]byte, error) {
 	if s.swapped.CompareAndSwap(false, true) {
 		return nil, hsm.ErrKeyChanged
 	}
-	return s.softToken.Sign(ctx, keyID, input)
+	return s.softToken.Sign(ctx, keyID, input...)
 }
 
 func TestPDFWhileTheCertificateChanges(t *testing.T) {

@@ -1,6 +1,7 @@
 package issuance_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -83,8 +84,8 @@ func check(tb testing.TB, err error) {
 }
 
 // Sign implements jades.Signer.
-func (m mint) Sign(_ context.Context, _ string, input []byte) ([]byte, error) {
-	digest := sha256.Sum256(input)
+func (m mint) Sign(_ context.Context, _ string, input ...[]byte) ([]byte, error) {
+	digest := sha256.Sum256(bytes.Join(input, nil))
 	r, s, err := ecdsa.Sign(rand.Reader, m.key, digest[:])
 	if err != nil {
 		return nil, err

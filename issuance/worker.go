@@ -28,8 +28,9 @@ import (
 type Sealer interface {
 	// Key returns the key that seals now, or hsm.ErrPaused.
 	Key(ctx context.Context) (hsm.Key, error)
-	// Sign signs input with that key, in JWS form, verified in software.
-	Sign(ctx context.Context, keyID string, input []byte) ([]byte, error)
+	// Sign signs the parts of input, one after the other, with that key, in JWS form, verified in
+	// software.
+	Sign(ctx context.Context, keyID string, input ...[]byte) ([]byte, error)
 	// Usable tells whether Key would give one, without touching a token.
 	Usable() bool
 }

@@ -325,7 +325,7 @@ type serialToken struct {
 var _ issuance.Sealer = (*serialToken)(nil)
 
 // Sign implements issuance.Sealer.
-func (s *serialToken) Sign(ctx context.Context, keyID string, input []byte) ([]byte, error) {
+func (s *serialToken) Sign(ctx context.Context, keyID string, input ...[]byte) ([]byte, error) {
 	s.one.Lock()
 	defer s.one.Unlock()
 	s.mu.Lock()
@@ -335,7 +335,7 @@ func (s *serialToken) Sign(ctx context.Context, keyID string, input []byte) ([]b
 	}
 	ends := time.NewTimer(s.takes)
 	s.mu.Unlock()
-	signature, err := s.Pool.Sign(ctx, keyID, input)
+	signature, err := s.Pool.Sign(ctx, keyID, input...)
 	<-ends.C
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -15,3 +15,9 @@ func (f *Forms) Fits(in Input, lang string) bool {
 	_, ok := f.find(in, lang)
 	return ok
 }
+
+// IsImage is open to the tests that compare it with ImageOK.
+var IsImage = isImage
+
+// ImageOK is the rule that Check applies to an image.
+func ImageOK(text string) bool { return literalOK(text, kindImage) }

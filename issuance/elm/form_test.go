@@ -2,6 +2,7 @@ package elm_test
 
 import (
 	"bytes"
+	"encoding/base64"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -203,6 +204,60 @@ func TestFormsCheckAsCheck(t *testing.T) {
 }
 
 // TestFormsAreBounded: forms of many versions do not pile up, and many may ask at once.
+// images are texts around the places where an image is cut to be looked at.
+func images() []string {
+	picture := slices.Concat(tinyPNG, bytes.Repeat([]byte{0, 0x10, 0x83, 0xff, 0x3f}, 2000))
+	list := []string{"", "iVBORw0KGgo", "iVBORw0KGgo=", "iVBORw0KGg==", "iVBORw0KGgp=", "R0lGODlhAQAB"}
+	for _, n := range []int{8, 9, 10, 3071, 3072, 3073, 3074, 3075, 6143, 6144, 6145, 9999} {
+		whole := base64.StdEncoding.EncodeToString(picture[:n])
+		list = append(list, whole, whole+"AAAA", whole+"=", whole[:len(whole)-1], whole[1:])
+		for _, at := range []int{1, 11, 4092, 4094, 4095, 4096, 4097, 8191, 8192, len(whole) - 2, len(whole) - 1} {
+			for _, letter := range []string{"=", "==", "\n", "-", "_", " ", "\x00", "\\", "é", "AA=="} {
+				if at < len(whole) {
+					list = append(list, whole[:at]+letter+whole[at:], whole[:at]+letter+whole[min(at+len(letter), len(whole)):])
+				}
+			}
+		}
+	}
+	return list
+}
+
+// sameImage wants what forms say of an image to be what Check says, but for line ends.
+func sameImage(t *testing.T, text string) {
+	t.Helper()
+	got, want := elm.IsImage([]byte(text)), elm.ImageOK(text)
+	if got != want && (got || !strings.ContainsAny(text, "\r\n")) {
+		t.Errorf("image %.40q of %d letters: %v by the form, %v by the rule", text, len(text), got, want)
+	}
+}
+
+func TestImageOfForms(t *testing.T) {
+	t.Parallel()
+	good := 0
+	for _, text := range images() {
+		sameImage(t, text)
+		if elm.IsImage([]byte(text)) {
+			good++
+		}
+	}
+	if good < 12 || good == len(images()) {
+		t.Errorf("%d of %d are images", good, len(images()))
+	}
+}
+
+// FuzzImage changes one place of a text and compares again.
+func FuzzImage(f *testing.F) {
+	for _, text := range images() {
+		f.Add(text, "=", 4095)
+	}
+	f.Fuzz(func(t *testing.T, text, letter string, at int) {
+		sameImage(t, text)
+		at = min(max(at, 0), len(text))
+		sameImage(t, text[:at]+letter+text[at:])
+		sameImage(t, text[:at]+letter+text[min(at+len(letter), len(text)):])
+	})
+}
+
 func TestFormsAreBounded(t *testing.T) {
 	t.Parallel()
 	var forms elm.Forms

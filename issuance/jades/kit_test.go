@@ -1,6 +1,7 @@
 package jades_test
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -37,13 +38,13 @@ type softKey struct {
 	alg string
 }
 
-func (k softKey) Sign(_ context.Context, _ string, input []byte) ([]byte, error) {
+func (k softKey) Sign(_ context.Context, _ string, input ...[]byte) ([]byte, error) {
 	hash := crypto.SHA256
 	if k.alg == "ES384" {
 		hash = crypto.SHA384
 	}
 	h := hash.New()
-	h.Write(input)
+	h.Write(bytes.Join(input, nil))
 	digest := h.Sum(nil)
 	switch key := k.key.(type) {
 	case *rsa.PrivateKey:

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"math/bits"
 	"slices"
 	"strconv"
 	"unicode/utf16"
@@ -246,14 +247,10 @@ func (s *scanner) skip() (plain bool, err error) {
 // ordinary counts the letters at the beginning that mean themselves, in ASCII. All of a file goes
 // through here, so it looks at eight bytes at once.
 func ordinary(text []byte) int {
-	const ones, tops = 0x0101010101010101, 0x8080808080808080
 	i := 0
 	for ; i+8 <= len(text); i += 8 {
-		x := binary.LittleEndian.Uint64(text[i:])
-		quote, slash := x^('"'*ones), x^('\\'*ones)
-		// A byte of zero borrows from its top bit, and so does one below 0x20.
-		if (x|(x-0x20*ones)|(quote-ones)|(slash-ones))&tops != 0 {
-			break
+		if n := ordinaryOf(binary.LittleEndian.Uint64(text[i:])); n < 8 {
+			return i + n
 		}
 	}
 	for ; i < len(text); i++ {
@@ -262,6 +259,16 @@ func ordinary(text []byte) int {
 		}
 	}
 	return i
+}
+
+// ordinaryOf is ordinary for eight bytes, the first of them lowest.
+func ordinaryOf(eight uint64) int {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	quote, slash := eight^('"'*ones), eight^('\\'*ones)
+	// A byte of zero borrows from its top bit, and so does one below 0x20. What is borrowed
+	// from the next byte can mark that one wrongly, but never the first that is marked.
+	marked := (eight | (eight - 0x20*ones) | (quote - ones) | (slash - ones)) & tops
+	return bits.TrailingZeros64(marked) / 8
 }
 
 // unescape decodes a JSON string with its quotes that skip has walked over.

@@ -27,10 +27,11 @@ var ErrKey = errors.New("key cannot seal")
 // The file is thrown away: a wrong certificate beside a key is an operator's matter.
 var ErrBadSignature = errors.New("signature made does not fit the certificate")
 
-// Signer makes signatures. Sign hashes input as the algorithm of the key wants it and returns
-// the signature in JWS form (PKCS #1 or PSS octets; r||s for ECDSA). Seal calls it once.
+// Signer makes signatures. Sign hashes the parts of input, one after the other, as the algorithm
+// of the key wants it and returns the signature in JWS form (PKCS #1 or PSS octets; r||s for
+// ECDSA). Seal calls it once.
 type Signer interface {
-	Sign(ctx context.Context, keyID string, input []byte) ([]byte, error)
+	Sign(ctx context.Context, keyID string, input ...[]byte) ([]byte, error)
 }
 
 // Voucher is a Signer that verifies each signature before it returns it, as tokens of hsm do.
@@ -83,16 +84,13 @@ func Seal(ctx context.Context, s Signer, key Key, payload []byte, at time.Time) 
 	if err != nil {
 		return nil, err
 	}
-	input := make([]byte, 0, len(header)+1+len(payload))
-	input = append(input, header...)
-	input = append(input, '.')
-	input = append(input, payload...)
-	signature, err := s.Sign(ctx, key.ID, input)
+	input := [][]byte{[]byte(header + "."), payload} // not put together: that copies all of it
+	signature, err := s.Sign(ctx, key.ID, input...)
 	if err != nil {
 		return nil, fmt.Errorf("sign with key %s: %w", key.ID, err)
 	}
 	if v, ok := s.(Voucher); !ok || !v.Vouches(key.ID, key.Chain[0]) {
-		if err := verify(key.Alg, key.Chain[0].PublicKey, signature, input); err != nil {
+		if err := verify(key.Alg, key.Chain[0].PublicKey, signature, input...); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrBadSignature, err)
 		}
 	}
@@ -218,40 +216,49 @@ func readBack(file, payload []byte, key Key) error {
 
 // cutQuoted returns what follows a JSON string that text begins with and that means content.
 func cutQuoted(text, content []byte) (rest []byte, ok bool) {
-	s := scanner{data: text}
-	if s.peek() != '"' {
+	if len(text) == 0 || text[0] != '"' {
 		return nil, false
 	}
-	s.pos++
+	text = text[1:]
 	for {
-		n := ordinary(text[s.pos:])
-		if !bytes.HasPrefix(content, text[s.pos:s.pos+n]) {
+		n := ordinary(text)
+		if !bytes.HasPrefix(content, text[:n]) {
 			return nil, false
 		}
-		content = content[n:]
-		s.pos += n
-		from := s.pos
-		switch c := s.peek(); {
-		case c == '"':
-			return text[s.pos+1:], len(content) == 0
-		case c == '\\':
-			if s.escape() != nil {
+		switch text, content = text[n:], content[n:]; {
+		case len(text) == 0:
+			return nil, false
+		case text[0] == '"':
+			return text[1:], len(content) == 0
+		case text[0] == '\\' && len(text) > 1 && (text[1] == '"' || text[1] == '\\'): // nearly all that is not ordinary
+			if len(content) == 0 || content[0] != text[1] {
 				return nil, false
 			}
-		case c < 0x20: // the end, too
-			return nil, false
+			text, content = text[2:], content[1:]
 		default:
-			_, n := utf8.DecodeRune(text[s.pos:])
-			s.pos += n
-		}
-		letter := text[from:s.pos]
-		if letter[0] == '\\' {
 			var room [8]byte
-			letter = unescaped(room[:0], letter)
+			letter, size := unusual(room[:0], text)
+			if size == 0 || !bytes.HasPrefix(content, letter) {
+				return nil, false
+			}
+			text, content = text[size:], content[len(letter):]
 		}
-		if !bytes.HasPrefix(content, letter) {
-			return nil, false
-		}
-		content = content[len(letter):]
 	}
+}
+
+// unusual decodes the first letter of text, an escape or none of ASCII, into room or where it
+// stands, and says what size it has in text: 0 when it must not stand in a JSON string.
+func unusual(room, text []byte) (letter []byte, size int) {
+	s := scanner{data: text}
+	switch c := s.peek(); {
+	case c == '\\':
+		if s.escape() != nil {
+			return nil, 0
+		}
+		return unescaped(room, text[:s.pos]), s.pos
+	case c < 0x20:
+		return nil, 0
+	}
+	_, size = utf8.DecodeRune(text)
+	return text[:size], size
 }

@@ -219,15 +219,15 @@ func TestSealRefusesKey(t *testing.T) {
 // never fails the test when a signature is asked for.
 type never struct{ tb testing.TB }
 
-func (n never) Sign(context.Context, string, []byte) ([]byte, error) {
+func (n never) Sign(context.Context, string, ...[]byte) ([]byte, error) {
 	n.tb.Error("signer was called")
 	return nil, nil
 }
 
 type signFunc func(ctx context.Context, id string, input []byte) ([]byte, error)
 
-func (f signFunc) Sign(ctx context.Context, id string, input []byte) ([]byte, error) {
-	return f(ctx, id, input)
+func (f signFunc) Sign(ctx context.Context, id string, input ...[]byte) ([]byte, error) {
+	return f(ctx, id, bytes.Join(input, nil))
 }
 
 func TestSealRefusesSignature(t *testing.T) {
@@ -242,7 +242,9 @@ func TestSealRefusesSignature(t *testing.T) {
 		{"signer fails", func(context.Context, string, []byte) ([]byte, error) { return nil, errAway }, errAway},
 		{"nothing", func(context.Context, string, []byte) ([]byte, error) { return nil, nil }, jades.ErrBadSignature},
 		{"zeros", func(context.Context, string, []byte) ([]byte, error) { return make([]byte, 64), nil }, jades.ErrBadSignature},
-		{"another key", softKey{newEC(t, elliptic.P256()), "ES256"}.Sign, jades.ErrBadSignature},
+		{"another key", func(ctx context.Context, id string, input []byte) ([]byte, error) {
+			return softKey{newEC(t, elliptic.P256()), "ES256"}.Sign(ctx, id, input)
+		}, jades.ErrBadSignature},
 		{"other input", func(ctx context.Context, id string, input []byte) ([]byte, error) {
 			return s.soft.Sign(ctx, id, append(bytes.Clone(input), ' '))
 		}, jades.ErrBadSignature},

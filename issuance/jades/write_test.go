@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/sealsmith/sealsmith/issuance/jades"
 )
@@ -28,14 +30,60 @@ func TestQuoted(t *testing.T) {
 		for range dice.IntN(24) {
 			text.WriteString(letters[dice.IntN(len(letters))])
 		}
-		var want bytes.Buffer
-		e := json.NewEncoder(&want)
-		e.SetEscapeHTML(false)
-		must(t, e.Encode(text.String()))
-		if got := jades.AppendQuoted(nil, []byte(text.String())); string(got)+"\n" != want.String() {
-			t.Fatalf("%q is written %s, not %s", text.String(), got, want.Bytes())
-		}
+		sameQuoted(t, text.String())
 	}
+}
+
+// sameQuoted wants text to be written as encoding/json writes it, and to be found again.
+func sameQuoted(t *testing.T, text string) {
+	t.Helper()
+	var want bytes.Buffer
+	e := json.NewEncoder(&want)
+	e.SetEscapeHTML(false)
+	must(t, e.Encode(text))
+	got := jades.AppendQuoted(nil, []byte(text))
+	if string(got)+"\n" != want.String() {
+		t.Fatalf("%q is written %s, not %s", text, got, want.Bytes())
+	}
+	sameCut(t, string(got)+",", text)
+}
+
+// sameCut wants what is said of a string in a file to be what encoding/json says of it, but for
+// half a surrogate pair and bytes that are not UTF-8, which it replaces.
+func sameCut(t *testing.T, file, content string) {
+	t.Helper()
+	var meant string
+	d := json.NewDecoder(strings.NewReader(file))
+	found := strings.HasPrefix(file, `"`) && d.Decode(&meant) == nil && meant == content
+	rest, ok := jades.CutQuoted([]byte(file), []byte(content))
+	if !ok && found && strings.Contains(meant, "\ufffd") {
+		return
+	}
+	if ok != found || ok && string(rest) != file[d.InputOffset():] {
+		t.Fatalf("%s as %q: %v before %q, by encoding/json %v", file, content, ok, rest, found)
+	}
+}
+
+// FuzzQuoted writes any text and finds it again, and finds it in any other file only if it is there.
+func FuzzQuoted(f *testing.F) {
+	for _, text := range []string{content, `"\"`, "\n\t\u2028\x00", "𝄞", strings.Repeat("QUJD", 9)} {
+		f.Add(text, `"`+text+`"`, 3, "\\")
+		f.Add(text, string(jades.AppendQuoted(nil, []byte(text))), 9, `\u0041`)
+	}
+	f.Fuzz(func(t *testing.T, text, file string, at int, letters string) {
+		if !utf8.ValidString(text) {
+			return
+		}
+		sameQuoted(t, text)
+		if !utf8.ValidString(file) || !utf8.ValidString(letters) {
+			return
+		}
+		sameCut(t, file, text)
+		quoted := string(jades.AppendQuoted(nil, []byte(text)))
+		at = min(max(at, 0), len(quoted))
+		sameCut(t, strings.ToValidUTF8(quoted[:at]+letters+quoted[at:], "?"), text)
+		sameCut(t, strings.ToValidUTF8(quoted[:at]+letters+quoted[min(at+len(letters), len(quoted)):], "?"), text)
+	})
 }
 
 // Every byte stops the walk over ordinary letters or does not, wherever it stands.
@@ -52,6 +100,23 @@ func TestOrdinary(t *testing.T) {
 			if got := jades.Ordinary(text); got != want {
 				t.Fatalf("byte %#x at %d: %d ordinary letters, want %d", c, at, got, want)
 			}
+		}
+	}
+}
+
+// Eight bytes are looked at together, and two of them may be more than letters.
+func TestOrdinaryBesideAnother(t *testing.T) {
+	t.Parallel()
+	unusual := func(c byte) bool { return c < 0x20 || c >= 0x80 || c == '"' || c == '\\' }
+	text := bytes.Repeat([]byte{'x'}, 8)
+	for pair := range 1 << 16 {
+		for at := range 7 {
+			text[at], text[at+1] = byte(pair>>8), byte(pair)
+			want := slices.IndexFunc(text, unusual)
+			if got := jades.Ordinary(text); got != want && (want >= 0 || got != len(text)) {
+				t.Fatalf("%q: %d ordinary letters, want %d", text, got, want)
+			}
+			text[at], text[at+1] = 'x', 'x'
 		}
 	}
 }
@@ -107,6 +172,10 @@ func TestCutQuoted(t *testing.T) {
 		{`"ab"`, "abc", false},
 		{`"ab"`, "ax", false},
 		{`"a\n"`, "a\r", false},
+		{`"a\""`, `a\`, false},
+		{`"a\\"`, `a"`, false},
+		{`"a\""`, `a`, false},
+		{`"a\"`, `a"`, false},
 		{`"aé"`, "ae", false},
 		{`"ab`, "ab", false},
 		{`"a\`, "a", false},

@@ -45,14 +45,14 @@ type softKey struct {
 	signed int
 }
 
-func (k *softKey) Sign(_ context.Context, _ string, input []byte) ([]byte, error) {
+func (k *softKey) Sign(_ context.Context, _ string, input ...[]byte) ([]byte, error) {
 	k.signed++
 	hash := crypto.SHA256
 	if k.alg == "ES384" {
 		hash = crypto.SHA384
 	}
 	h := hash.New()
-	h.Write(input)
+	h.Write(bytes.Join(input, nil))
 	digest := h.Sum(nil)
 	switch key := k.key.(type) {
 	case *rsa.PrivateKey:

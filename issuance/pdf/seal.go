@@ -28,10 +28,11 @@ var ErrStamp = errors.New("the PDF got no time-stamp")
 // ErrSealed is returned by Seal for a PDF that has a seal already.
 var ErrSealed = errors.New("the PDF has a seal already")
 
-// Signer makes signatures. Sign hashes input as the algorithm of the key wants it and returns
-// the signature in JWS form (PKCS #1 or PSS octets; r||s for ECDSA). hsm.Token is one.
+// Signer makes signatures. Sign hashes the parts of input, one after the other, as the algorithm
+// of the key wants it and returns the signature in JWS form (PKCS #1 or PSS octets; r||s for
+// ECDSA). hsm.Token is one.
 type Signer interface {
-	Sign(ctx context.Context, keyID string, input []byte) ([]byte, error)
+	Sign(ctx context.Context, keyID string, input ...[]byte) ([]byte, error)
 }
 
 // Stamp returns an RFC 3161 time-stamp token (DER) over the parts of data, one after the

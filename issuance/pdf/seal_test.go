@@ -155,7 +155,9 @@ func TestSealRefuses(t *testing.T) {
 
 type signFunc func(input []byte) ([]byte, error)
 
-func (f signFunc) Sign(_ context.Context, _ string, input []byte) ([]byte, error) { return f(input) }
+func (f signFunc) Sign(_ context.Context, _ string, input ...[]byte) ([]byte, error) {
+	return f(bytes.Join(input, nil))
+}
 
 // TestBadSigner wants nothing to leave that does not verify.
 func TestBadSigner(t *testing.T) {

@@ -1,6 +1,7 @@
 package status_test
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -79,11 +80,11 @@ func certificate(tb testing.TB, template, parent *x509.Certificate, public crypt
 }
 
 // Sign implements jades.Signer.
-func (m *mint) Sign(_ context.Context, _ string, input []byte) ([]byte, error) {
+func (m *mint) Sign(_ context.Context, _ string, input ...[]byte) ([]byte, error) {
 	if m.spoil {
-		input = append([]byte("x"), input...)
+		input = append([][]byte{[]byte("x")}, input...)
 	}
-	digest := sha256.Sum256(input)
+	digest := sha256.Sum256(bytes.Join(input, nil))
 	switch key := m.key.(type) {
 	case *ecdsa.PrivateKey:
 		r, s, err := ecdsa.Sign(rand.Reader, key, digest[:])

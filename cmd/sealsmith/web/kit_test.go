@@ -463,9 +463,9 @@ func (s *seal) Key(context.Context) (hsm.Key, error) {
 func (s *seal) Usable() bool { return !s.away.Load() }
 
 // Sign implements issuance.Sealer.
-func (s *seal) Sign(_ context.Context, _ string, input []byte) ([]byte, error) {
+func (s *seal) Sign(_ context.Context, _ string, input ...[]byte) ([]byte, error) {
 	s.made.Add(1)
-	sum := sha256.Sum256(input)
+	sum := sha256.Sum256(bytes.Join(input, nil))
 	r, sig, err := ecdsa.Sign(rand.Reader, s.key, sum[:])
 	if err != nil {
 		return nil, err
