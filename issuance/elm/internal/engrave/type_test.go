@@ -1,6 +1,7 @@
 package engrave
 
 import (
+	"image"
 	"image/color"
 	"slices"
 	"strings"
@@ -65,19 +66,25 @@ func TestFitting(t *testing.T) {
 	}
 }
 
-// TestRowsDrawAsThePage: a part of a page drawn on its own is the same as in the whole page,
+// TestPartDrawsAsThePage: a part of a page drawn on its own is the same as in the whole page,
 // wherever it is cut.
-func TestRowsDrawAsThePage(t *testing.T) {
+func TestPartDrawsAsThePage(t *testing.T) {
 	t.Parallel()
 	ts := typesetter(t)
-	page := NewCanvas(200, 100, NewPalette(color.RGBA{R: 0x1d, G: 0x4b, B: 0x73, A: 255}))
-	rows := page.Rows(40, 60, nil)
-	for _, c := range []*Canvas{page, rows} {
+	blank := NewCanvas(200, 100, NewPalette(color.RGBA{R: 0x1d, G: 0x4b, B: 0x73, A: 255}))
+	draw := func(c *Canvas) *Canvas {
 		ts.Draw(c, Style{Family: Serif, Size: 44}, -3.3, 58, "Ågår ÿ Ωμέγα", Brand)
 		c.Rect(150, 30, 100, 20, Dark)
+		c.Rect(10, 50, 100, 3, White)
+		return c
 	}
-	if !slices.Equal(rows.Pix, page.Pix[40*200:60*200]) {
-		t.Error("the rows differ from those of the page")
+	page := draw(blank.Part(blank.Bounds(), nil))
+	for _, box := range []image.Rectangle{
+		image.Rect(0, 40, 200, 60), image.Rect(30, 0, 71, 100), image.Rect(17, 33, 18, 66), image.Rect(140, 20, 200, 100), image.Rect(199, 99, 200, 100),
+	} {
+		if got := draw(blank.Part(box, make([]uint8, 3))); !slices.Equal(got.Pix, page.Part(box, nil).Pix) {
+			t.Errorf("%v differs from what the page has there", box)
+		}
 	}
 }
 

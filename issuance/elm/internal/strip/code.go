@@ -32,6 +32,18 @@ func (w *bitWriter) write(v word) {
 	}
 }
 
+// tokens writes a list of tokens; far are the words of the distances.
+func (w *bitWriter) tokens(list []token, c *code, far []word) {
+	for _, t := range list {
+		if t&isMatch == 0 {
+			w.write(c.letters[t])
+			continue
+		}
+		w.write(c.lengths[t.length()])
+		w.write(far[t.which()])
+	}
+}
+
 // align fills the last byte with zeros.
 func (w *bitWriter) align() {
 	for w.have > 0 {
@@ -47,6 +59,24 @@ type word struct {
 	n    uint
 }
 
+// joined returns the same bits in as few words as the writer takes.
+func joined(list []word) []word {
+	var out []word
+	var acc uint64
+	have := uint(0)
+	for _, v := range list {
+		acc |= uint64(v.bits) << have
+		for have += v.n; have >= 32; have -= 32 {
+			out = append(out, word{uint32(acc & 0xffffffff), 32})
+			acc >>= 32
+		}
+	}
+	if have > 0 {
+		out = append(out, word{uint32(acc), have})
+	}
+	return out
+}
+
 // code is a pair of Huffman codes, of letters with lengths, and of distances.
 type code struct {
 	letters [letterCount]word
@@ -59,6 +89,20 @@ type code struct {
 type counts struct {
 	letters [letterCount]int
 	dists   [distCount]int
+}
+
+// add counts the tokens.
+func (c *counts) add(list []token, distances []int) {
+	for _, t := range list {
+		if t&isMatch == 0 {
+			c.letters[t]++
+			continue
+		}
+		symbol, _, _ := lengthSymbol(t.length())
+		c.letters[symbol]++
+		symbol, _, _ = distSymbol(distances[t.which()])
+		c.dists[symbol]++
+	}
 }
 
 // newCode makes the code that is best for what was counted; whatever was not gets a long word.
