@@ -16,6 +16,7 @@
 package engrave
 
 import (
+	"encoding/binary"
 	"image"
 	"image/color"
 	"math"
@@ -146,11 +147,17 @@ func (c *Canvas) Part(box image.Rectangle, buf []uint8) *Canvas {
 func (c *Canvas) Rect(x, y, w, h int, ink Ink) {
 	box := image.Rect(x, y, x+w, y+h).Intersect(c.Bounds()).Sub(image.Pt(c.Left, c.Top))
 	full := c.Palette.over[ink][15][0] // the same over all colours
+	var above []uint8
 	for row := box.Min.Y; row < box.Max.Y; row++ {
 		line := c.Pix[row*c.Width+box.Min.X : row*c.Width+box.Max.X]
-		for i := range line {
-			line[i] = full
+		if above == nil {
+			for i := range line {
+				line[i] = full
+			}
+			above = line
+			continue
 		}
+		copy(line, above)
 	}
 }
 
@@ -165,25 +172,32 @@ var textSteps = [...][16]uint8{
 // Coarsest is the greatest value of Canvas.Coarse.
 const Coarsest = len(textSteps) - 1
 
-// opaque is from which alpha on a pixel of a letter is drawn.
-const opaque = 32
-
-// mask draws an alpha mask of width w whose first pixel lies at x, y.
-func (c *Canvas) mask(alpha []uint8, w, x, y int, ink Ink) {
-	table, steps := &c.Palette.over[ink], &textSteps[c.Coarse]
+// mask draws a mask of width w whose first pixel lies at x, y: how much of each pixel is covered,
+// 0 to 15.
+func (c *Canvas) mask(cover []uint8, w, x, y int, ink Ink) {
 	from, to := max(c.Left-x, 0), min(c.Left+c.Width-x, w)
 	if from >= to {
 		return
 	}
-	for ; len(alpha) >= w; alpha, y = alpha[w:], y+1 {
+	var shades [16]*[16]uint8
+	for i, step := range textSteps[c.Coarse] {
+		shades[i] = &c.Palette.over[ink][step]
+	}
+	for ; len(cover) >= w; cover, y = cover[w:], y+1 {
 		if y < c.Top || y >= c.Top+c.Height {
 			continue
 		}
-		line := c.Pix[(y-c.Top)*c.Width+x+from-c.Left:]
-		for i, a := range alpha[from:to] {
-			if a >= opaque {
-				line[i] = table[steps[a>>4]][line[i]&15]
+		row, line := cover[from:to], c.Pix[(y-c.Top)*c.Width+x+from-c.Left:]
+		for ; len(row) >= 8; row, line = row[8:], line[8:] {
+			if binary.LittleEndian.Uint64(row) == 0 { // most of a letter is empty
+				continue
 			}
+			for i, a := range row[:8] {
+				line[i] = shades[a&15][line[i]&15]
+			}
+		}
+		for i, a := range row {
+			line[i] = shades[a&15][line[i]&15]
 		}
 	}
 }

@@ -100,3 +100,32 @@ func TestPaletteHasContrast(t *testing.T) {
 		}
 	}
 }
+
+// FuzzMask: a mask is drawn pixel by pixel as the palette has it, and nothing beside it.
+func FuzzMask(f *testing.F) {
+	f.Add([]byte{15, 0, 7, 2}, uint8(2), int8(0), int8(0), uint8(0))
+	f.Add(slices.Repeat([]byte{0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 15}, 20), uint8(22), int8(-5), int8(-3), uint8(1))
+	f.Add(slices.Repeat([]byte{9}, 400), uint8(40), int8(12), int8(8), uint8(2))
+	f.Fuzz(func(t *testing.T, cover []byte, w uint8, x, y int8, coarse uint8) {
+		for i := range cover {
+			cover[i] &= 15
+		}
+		width := int(w) + 1
+		c := NewCanvas(40, 12, NewPalette(color.RGBA{R: 0x1d, G: 0x4b, B: 0x73, A: 255}))
+		c.Left, c.Top, c.Coarse = 3, 2, int(coarse)%(Coarsest+1)
+		for i := range c.Pix {
+			c.Pix[i] = uint8(i*i) % 16
+		}
+		want := slices.Clone(c.Pix)
+		for i := range len(cover) / width * width {
+			if at := image.Pt(int(x)+i%width, int(y)+i/width); at.In(c.Bounds()) {
+				p := &want[(at.Y-c.Top)*c.Width+at.X-c.Left]
+				*p = c.Palette.over[Brand][textSteps[c.Coarse][cover[i]]][*p]
+			}
+		}
+		c.mask(cover, width, int(x), int(y), Brand)
+		if !slices.Equal(c.Pix, want) {
+			t.Errorf("%d pixels, %d to a row, at %d,%d differ", len(cover), width, x, y)
+		}
+	})
+}

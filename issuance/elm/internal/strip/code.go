@@ -19,7 +19,7 @@ const (
 type bitWriter struct {
 	out  []byte
 	acc  uint64
-	have uint
+	have uint // bits in acc, less than 32
 }
 
 func (w *bitWriter) write(v word) {
@@ -32,15 +32,42 @@ func (w *bitWriter) write(v word) {
 	}
 }
 
-// tokens writes a list of tokens; far are the words of the distances.
-func (w *bitWriter) tokens(list []token, c *code, far []word) {
-	for _, t := range list {
-		if t&isMatch == 0 {
-			w.write(c.letters[t])
-			continue
+// letters writes bytes as they are.
+func (w *bitWriter) letters(raw []byte, letters *[letterCount]word) {
+	const most, atOnce = 15, 3 // three words of 15 bits fit beside those that make no byte
+	acc, have, at := w.acc, w.have&63, len(w.out)
+	out := slices.Grow(w.out, len(raw)*most/8+16)
+	out = out[:cap(out)]
+	for {
+		binary.LittleEndian.PutUint64(out[at:], acc)
+		at += int(have / 8)
+		acc >>= have &^ 7
+		have &= 7
+		if len(raw) == 0 {
+			break
 		}
-		w.write(c.lengths[t.length()])
-		w.write(far[t.which()])
+		n := min(atOnce, len(raw))
+		for _, c := range raw[:n] {
+			v := &letters[c]
+			acc |= uint64(v.bits) << (have & 63)
+			have += v.n
+		}
+		raw = raw[n:]
+	}
+	w.out, w.acc, w.have = out[:at], acc, have
+}
+
+// tokens writes the bytes of raw as a list of tokens has them; far are the words of the distances.
+func (w *bitWriter) tokens(list []token, raw []byte, c *code, far []word) {
+	for _, t := range list {
+		if t.letters > 0 {
+			w.letters(raw[:t.letters], &c.letters)
+		}
+		if t.length > 0 {
+			w.write(c.lengths[t.length])
+			w.write(far[t.which])
+		}
+		raw = raw[t.letters+t.length:]
 	}
 }
 
@@ -59,22 +86,16 @@ type word struct {
 	n    uint
 }
 
-// joined returns the same bits in as few words as the writer takes.
-func joined(list []word) []word {
+// words returns what was written, in as few words as write takes.
+func (w *bitWriter) words() []word {
 	var out []word
-	var acc uint64
-	have := uint(0)
-	for _, v := range list {
-		acc |= uint64(v.bits) << have
-		for have += v.n; have >= 32; have -= 32 {
-			out = append(out, word{uint32(acc & 0xffffffff), 32})
-			acc >>= 32
-		}
+	for ; len(w.out) >= 4; w.out = w.out[4:] {
+		out = append(out, word{binary.LittleEndian.Uint32(w.out), 32})
 	}
-	if have > 0 {
-		out = append(out, word{uint32(acc), have})
+	for _, b := range w.out {
+		out = append(out, word{uint32(b), 8})
 	}
-	return out
+	return append(out, word{uint32(w.acc & 0xffffffff), w.have})
 }
 
 // code is a pair of Huffman codes, of letters with lengths, and of distances.
@@ -91,17 +112,19 @@ type counts struct {
 	dists   [distCount]int
 }
 
-// add counts the tokens.
-func (c *counts) add(list []token, distances []int) {
+// add counts what the bytes of raw are written as.
+func (c *counts) add(list []token, raw []byte, distances []int) {
 	for _, t := range list {
-		if t&isMatch == 0 {
-			c.letters[t]++
-			continue
+		for _, letter := range raw[:t.letters] {
+			c.letters[letter]++
 		}
-		symbol, _, _ := lengthSymbol(t.length())
-		c.letters[symbol]++
-		symbol, _, _ = distSymbol(distances[t.which()])
-		c.dists[symbol]++
+		raw = raw[t.letters+t.length:]
+		if t.length > 0 {
+			symbol, _, _ := lengthSymbol(t.length)
+			c.letters[symbol]++
+			symbol, _, _ = distSymbol(distances[t.which])
+			c.dists[symbol]++
+		}
 	}
 }
 

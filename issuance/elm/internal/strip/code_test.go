@@ -64,7 +64,7 @@ func TestLengths(t *testing.T) {
 }
 
 // What is written of any bytes, with any code, is read by compress/flate: whether written token by
-// token or joined beforehand.
+// token or kept as words.
 func FuzzDeflate(f *testing.F) {
 	f.Add([]byte("abcabcabcabc"), []byte("abc"), uint16(0))
 	f.Add(bytes.Repeat([]byte{0}, 2000), []byte{}, uint16(3))
@@ -83,11 +83,15 @@ func FuzzDeflate(f *testing.F) {
 		for i := range raw {
 			runs[i] = len(raw) - i
 		}
-		w := bitWriter{}
-		for _, word := range joined(append(slices.Clone(s.code.head), s.words(besides(raw[:middle], from, runs, s.distances))...)) {
-			w.write(word)
+		var before, w bitWriter
+		for _, v := range s.code.head {
+			before.write(v)
 		}
-		w.tokens(tokens(nil, raw, middle, len(raw), s.distances), s.code, s.far)
+		before.tokens(besides(raw[:middle], from, runs, s.distances), raw[from:], s.code, s.far)
+		for _, v := range before.words() {
+			w.write(v)
+		}
+		w.tokens(tokens(nil, raw, middle, len(raw), s.distances), raw[middle:], s.code, s.far)
 		w.write(s.code.letters[endOfBlock])
 		w.write(word{0b001, 3})
 		w.align()
@@ -107,9 +111,9 @@ func TestBesides(t *testing.T) {
 		boxed int // a byte in a box
 		want  []token
 	}{
-		{"all constant", -1, []token{match(21, 0)}},
-		{"the box in the middle of the source", 4, []token{'0', '1', '2', '3', '4', match(16, 0)}},
-		{"the box before the source", 0, []token{'0', match(20, 0)}},
+		{"all constant", -1, []token{{0, 21, 0}, {}}},
+		{"the box in the middle of the source", 4, []token{{5, 16, 0}, {}}},
+		{"the box before the source", 0, []token{{1, 20, 0}, {}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -118,7 +122,7 @@ func TestBesides(t *testing.T) {
 				o.steps = slices.Insert(o.steps, 0, step{from: c.boxed, to: c.boxed + 1})
 			}
 			if got := besides(raw, 11, o.constantRuns(), []int{11}); !slices.Equal(got, c.want) {
-				t.Errorf("got %x, want %x", got, c.want)
+				t.Errorf("got %v, want %v", got, c.want)
 			}
 		})
 	}

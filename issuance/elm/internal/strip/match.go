@@ -5,14 +5,9 @@ import (
 	"math/bits"
 )
 
-// token is a letter, or a match: its length and at which of the distances.
-type token uint32
-
-const isMatch token = 1 << 31
-
-func match(length, which int) token { return isMatch | token(which)<<16 | token(length) } //nolint:gosec // both small
-func (t token) length() int         { return int(t & 0xffff) }
-func (t token) which() int          { return int(t &^ isMatch >> 16) }
+// token is a few letters, written as they are, and behind them a match: its length, none for no
+// match, and at which of the distances.
+type token struct{ letters, length, which int }
 
 // enough is a length from which no longer one is looked for.
 const enough = 96
@@ -24,48 +19,45 @@ const (
 	worthMask = 1<<(8*worth) - 1
 )
 
-// tokens appends what the bytes of raw from one place up to another are written as: each the
-// letter, or the longest match with what stands at one of the distances.
+// tokens appends what the bytes of raw from one place up to another are written as: the longest
+// match with what stands at one of the distances, wherever there is one.
 func tokens(out []token, raw []byte, from, to int, distances []int) []token {
-	for at := from; at < to; {
-		best, which, letters := 0, 0, to-at
-		if at+worth <= to && at+8 <= len(raw) {
-			letters = worth
-			now := binary.LittleEndian.Uint64(raw[at:])
-			for i, d := range distances {
-				if d > at {
-					letters = 1
-					continue
-				}
-				if x := (now ^ binary.LittleEndian.Uint64(raw[at-d:])) & worthMask; x != 0 {
-					letters = min(letters, (bits.Len64(x)+7)/8) // no match begins before the last byte that differs
-					continue
-				}
-				if n := same(raw[at:to], raw[at-d:]); n > best {
-					best, which = n, i
-				}
-				if best >= enough {
-					break
-				}
+	start := from // of the letters before the next match
+	for at := from; at+worth <= to && at+8 <= len(raw); {
+		best, which, letters := 0, 0, worth
+		now := binary.LittleEndian.Uint64(raw[at:])
+		for i, d := range distances {
+			if d > at {
+				letters = 1
+				continue
+			}
+			if x := (now ^ binary.LittleEndian.Uint64(raw[at-d:])) & worthMask; x != 0 {
+				letters = min(letters, (bits.Len64(x)+7)/8) // no match begins before the last byte that differs
+				continue
+			}
+			if n := same(raw[at:to], raw[at-d:]); n > best {
+				best, which = n, i
+			}
+			if best >= enough {
+				break
 			}
 		}
-		if best > 0 {
-			out = appendMatch(out, best, which)
-			at += best
+		if best == 0 {
+			at += letters
 			continue
 		}
-		for _, c := range raw[at : at+letters] {
-			out = append(out, token(c))
-		}
-		at += letters
+		out = appendMatch(out, token{at - start, best, which})
+		at += best
+		start = at
 	}
-	return out
+	return append(out, token{letters: to - start})
 }
 
 // besides is tokens of the bytes of raw from one place to its end, matched only with what is
 // constant: runs says of each byte how many from it on are.
 func besides(raw []byte, from int, runs []int, distances []int) []token {
 	var out []token
+	start := from
 	for at := from; at < len(raw); {
 		best, which := 0, 0
 		for i, d := range distances {
@@ -77,25 +69,25 @@ func besides(raw []byte, from int, runs []int, distances []int) []token {
 			}
 		}
 		if best == 0 {
-			out = append(out, token(raw[at]))
 			at++
 			continue
 		}
-		out = appendMatch(out, best, which)
+		out = appendMatch(out, token{at - start, best, which})
 		at += best
+		start = at
 	}
-	return out
+	return append(out, token{letters: len(raw) - start})
 }
 
-// appendMatch appends a match of any length, in parts that deflate can write.
-func appendMatch(out []token, length, which int) []token {
-	for length > 0 {
-		n := min(length, longest)
-		if rest := length - n; rest > 0 && rest < shortest {
-			n -= shortest
+// appendMatch appends a token with a match of any length, in parts that deflate can write.
+func appendMatch(out []token, t token) []token {
+	for left := t.length; left > 0; left -= t.length {
+		t.length = min(left, longest)
+		if rest := left - t.length; rest > 0 && rest < shortest {
+			t.length -= shortest
 		}
-		out = append(out, match(n, which))
-		length -= n
+		out = append(out, t)
+		t.letters = 0
 	}
 	return out
 }

@@ -36,9 +36,10 @@ type openRows struct {
 	steps []step
 }
 
-// step is one row of a box, bytes from up to to of raw, and before it what stands between the
-// box before and this: the tokens, and the bits in which they are written.
+// step is one row of a box, bytes from up to to of raw, and before it what stands after the box
+// before: the tokens, and the bits in which they are written.
 type step struct {
+	after    int
 	beside   []token
 	bits     []word
 	from, to int
@@ -68,8 +69,9 @@ func (s *Sheet) newOpenRows(rows span, raw []byte, least int) *openRows {
 	runs := o.constantRuns()
 	at := (rows.top - o.first) * n
 	for i := range o.steps {
-		o.steps[i].beside = besides(o.raw[:o.steps[i].from], at, runs, s.distances)
-		at = o.steps[i].to
+		st := &o.steps[i]
+		st.after, st.beside = at, besides(o.raw[:st.from], at, runs, s.distances)
+		at = st.to
 	}
 	return o
 }
@@ -142,7 +144,7 @@ func packRow(raw, old, now, was []byte) change {
 	for len(now) >= 8 {
 		n, w := binary.LittleEndian.Uint64(now), binary.LittleEndian.Uint64(was)
 		if n == w {
-			copy(raw[:4], old)
+			binary.LittleEndian.PutUint32(raw, binary.LittleEndian.Uint32(old))
 		} else {
 			n, w = pairs(n), pairs(w)
 			binary.LittleEndian.PutUint32(raw, squeeze(n))
@@ -193,8 +195,8 @@ func (s *Sheet) Train(fill func(i int, box Box) []byte) error {
 			return err
 		}
 		for _, st := range p.open.steps {
-			seen.add(st.beside, s.distances)
-			seen.add(tokens(nil, raw, st.from, st.to, st.near), s.distances)
+			seen.add(st.beside, raw[st.after:], s.distances)
+			seen.add(tokens(nil, raw, st.from, st.to, st.near), raw[st.from:], s.distances)
 		}
 		seen.letters[endOfBlock]++
 	}
@@ -216,26 +218,16 @@ func (s *Sheet) setCode(c *code) {
 		}
 		for i := range p.open.steps {
 			st := &p.open.steps[i]
-			st.bits = nil
+			var w bitWriter
 			if i == 0 {
-				st.bits = slices.Clone(c.head)
+				for _, v := range c.head {
+					w.write(v)
+				}
 			}
-			st.bits = joined(append(st.bits, s.words(st.beside)...))
+			w.tokens(st.beside, p.open.raw[st.after:], c, s.far)
+			st.bits = w.words()
 		}
 	}
-}
-
-// words is what a list of tokens is written as.
-func (s *Sheet) words(list []token) []word {
-	var out []word
-	for _, t := range list {
-		if t&isMatch == 0 {
-			out = append(out, s.code.letters[t])
-			continue
-		}
-		out = append(out, s.code.lengths[t.length()], s.far[t.which()])
-	}
-	return out
 }
 
 // deflate appends the rows to out, compressed, as one block and an empty one behind it that
@@ -248,7 +240,7 @@ func (s *Sheet) deflate(out []byte, o *openRows, sc *scratch, raw []byte) []byte
 			w.write(word)
 		}
 		sc.tokens = tokens(sc.tokens[:0], raw, st.from, st.to, st.near)
-		w.tokens(sc.tokens, s.code, s.far)
+		w.tokens(sc.tokens, raw[st.from:], s.code, s.far)
 	}
 	w.write(s.code.letters[endOfBlock])
 	w.write(word{0, 3})
