@@ -30,7 +30,7 @@ const (
 // houseBlue is the colour of an organisation that gave none.
 var houseBlue = color.RGBA{R: 0x1d, G: 0x4b, B: 0x73, A: 255}
 
-// maxSheets bounds the pages kept; one takes about a megabyte.
+// maxSheets bounds the pages kept; one takes about two megabytes.
 const maxSheets = 64
 
 // Renderer draws the page of a certificate. What is the same for all learners of a template

@@ -136,7 +136,7 @@ func TestPageIsTheDrawing(t *testing.T) {
 	for _, s := range []string{"W", "j", "fÅ", "ÅÊǺỆ\u0301", "\u0301\u0300Ẅ", strings.Repeat("Wj ", 200)} {
 		learners = append(learners, elm.Learner{FamilyName: s})
 	}
-	for n := 1; n <= 90; n += 4 {
+	for n := 1; n <= 90; n += 8 {
 		learners = append(learners, elm.Learner{GivenName: strings.Repeat("j", n), FamilyName: strings.Repeat("ǺfgQ", n)})
 	}
 	for i, l := range learners {

@@ -141,31 +141,31 @@ func (c change) of(sum uint32) uint32 {
 // there; it returns how the sums differ from old to raw.
 func packRow(raw, old, now, was []byte) change {
 	var c change
-	for len(now) >= 8 {
-		n, w := binary.LittleEndian.Uint64(now), binary.LittleEndian.Uint64(was)
+	copy(raw, old)
+	whole := len(now) &^ 7
+	for x := 0; x < whole; x += 8 {
+		n, w := binary.LittleEndian.Uint64(now[x:x+8]), binary.LittleEndian.Uint64(was[x:x+8])
 		if n == w {
-			binary.LittleEndian.PutUint32(raw, binary.LittleEndian.Uint32(old))
-		} else {
-			n, w = pairs(n), pairs(w)
-			binary.LittleEndian.PutUint32(raw, squeeze(n))
-			// each pair is 16 bits wide; a multiplication sums them up in the highest
-			const bias = 255
-			diff := n + bias*0x0001000100010001 - w
-			low := int(diff*0x0001000100010001>>48) - 4*bias
-			c.low += low
-			c.high += low*len(raw) - (int(diff*0x0000000100020003>>48) - 6*bias)
+			continue
 		}
-		raw, old, now, was = raw[4:], old[4:], now[8:], was[8:]
-	}
-	for i := range raw {
-		b := now[2*i] << 4
-		if 2*i+1 < len(now) {
-			b |= now[2*i+1] & 15
-		}
-		raw[i] = b
-		low := int(b) - int(old[i])
+		n, w = pairs(n), pairs(w)
+		binary.LittleEndian.PutUint32(raw[x/2:], squeeze(n))
+		// each byte is 16 bits wide; a multiplication sums them up in the highest
+		const bias = 255
+		diff := n + bias*0x0001000100010001 - w
+		low := int(diff*0x0001000100010001>>48) - 4*bias
 		c.low += low
-		c.high += low * (len(raw) - i)
+		c.high += low*(len(raw)-x/2) - (int(diff*0x0000000100020003>>48) - 6*bias)
+	}
+	for x := whole; x < len(now); x += 2 {
+		b := now[x] << 4
+		if x+1 < len(now) {
+			b |= now[x+1] & 15
+		}
+		raw[x/2] = b
+		low := int(b) - int(old[x/2])
+		c.low += low
+		c.high += low * (len(raw) - x/2)
 	}
 	return c
 }

@@ -7,7 +7,7 @@
 // on its own, refers to nothing before it. The strips joined, closed by one empty final block,
 // are one valid stream.
 //
-// Rows with a box are written as a simple method has it: a byte as it is, or as a match with
+// Rows with a box are compressed by a simple method: a byte is written as it is, or as a match with
 // what stands one of a few given distances before it, in a Huffman code that was made once for
 // the sheet. That takes a tenth of the time of compress/flate at its fastest, because where to
 // look is known, and makes smaller files, because matches reach over the strips. What stands
