@@ -10,7 +10,7 @@
 // fixed order. Texts carry <, > and & as they are; JSON needs no escape for them.
 //
 // A Renderer draws the page. What is the same for all learners of a template version is
-// drawn and compressed once; the personal strips are drawn and spliced in per learner.
+// drawn and compressed once; the personal boxes are drawn and spliced in per learner.
 //
 // Check is the guard before the seal: it applies the cardinalities and classes of the
 // official shapes, written out by hand, to the finished bytes, and compares them with the

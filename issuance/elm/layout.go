@@ -86,13 +86,17 @@ func (d *drawing) result() {
 	d.line(serif(25), factX(3), 686, factWidth-14, d.w.mark(d.in), engrave.Dark)
 }
 
-// issue sets what every copy has of its own: date, number and QR code.
-func (d *drawing) issue(code *qr.Code) {
+// issue sets what every copy has of its own: date and number.
+func (d *drawing) issue() {
 	d.line(serif(21), left, 1181, 250, d.w.day(d.in.IssuedAt), engrave.Dark)
 	if until := d.in.ValidUntil(); !until.IsZero() {
 		d.line(sans(14), left, 1201, 250, d.w.page.until+" "+d.w.day(until), engrave.Dark)
 	}
 	d.line(serif(21), left, 1248, 250, d.in.Number, engrave.Dark)
+}
+
+// qr draws the QR code of the address of verification.
+func (d *drawing) qr(code *qr.Code) {
 	n := code.Size
 	scale := qrSize / n // at least 2: a code has at most 61 modules
 	size := n * scale

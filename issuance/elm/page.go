@@ -3,6 +3,7 @@ package elm
 import (
 	"encoding/json"
 	"fmt"
+	"image"
 	"image/color"
 	"net/url"
 	"strconv"
@@ -29,7 +30,7 @@ const (
 // houseBlue is the colour of an organisation that gave none.
 var houseBlue = color.RGBA{R: 0x1d, G: 0x4b, B: 0x73, A: 255}
 
-// maxSheets bounds the pages kept; one takes about a megabyte.
+// maxSheets bounds the pages kept; one takes about two megabytes.
 const maxSheets = 64
 
 // Renderer draws the page of a certificate. What is the same for all learners of a template
@@ -57,8 +58,14 @@ type sheet struct {
 // maxQRModules is the size of version 11, the densest code that can be scanned from paper here.
 const maxQRModules = 61
 
-// The rows that differ between learners: the name, the result, and date, number and QR code.
-var openSpans = []strip.Span{{Top: 478, Bottom: 548}, {Top: 664, Bottom: 694}, {Top: 1140, Bottom: 1280}}
+// personalBoxes are where learners differ: the name, the result, date with number, and the QR
+// code. Nothing of theirs is drawn outside.
+var personalBoxes = []strip.Box{
+	{Rectangle: image.Rect(98, 478, 952, 548)},
+	{Rectangle: image.Rect(724, 664, 930, 694), Patterned: true},
+	{Rectangle: image.Rect(112, 1140, 398, 1280)},
+	{Rectangle: image.Rect(764, 1140, 916, 1280)},
+}
 
 // repeats are the periods of the line work: of the pale band, in which waves are shifted by
 // parts of one, and of the frame.
@@ -99,8 +106,8 @@ func (r *Renderer) Page(in Input, lang string) ([]byte, error) {
 	}
 	defer r.bufs.Put(p)
 	d := drawing{t: r.text, w: wordsIn(lang), in: in, lang: lang}
-	png, err := s.strips.Encode(func(i int, rows strip.Span) []byte {
-		d.c = s.canvas.Rows(rows.Top, rows.Bottom, p.bufs[i])
+	png, err := s.strips.Encode(func(i int, box strip.Box) []byte {
+		d.c = s.canvas.Part(box.Rectangle, p.bufs[i])
 		p.bufs[i] = d.c.Pix
 		d.personal(i, code)
 		return d.c.Pix
@@ -111,21 +118,23 @@ func (r *Renderer) Page(in Input, lang string) ([]byte, error) {
 	return png, nil
 }
 
-// personal draws what is the learner's own in an open span.
+// personal draws what is the learner's own in one of the boxes.
 func (d *drawing) personal(i int, code *qr.Code) {
 	switch i {
 	case 0:
 		d.name()
 	case 1:
 		d.result()
+	case 2:
+		d.issue()
 	default:
-		d.issue(code)
+		d.qr(code)
 	}
 }
 
-// personal holds the rows drawn per learner.
+// personal holds the boxes drawn per learner.
 type personal struct {
-	bufs [3][]uint8
+	bufs [4][]uint8
 }
 
 // key names what the constant part shows. Versions and seals never change under their ids;
@@ -188,11 +197,11 @@ func (s *sheet) draw(t *engrave.Typesetter, in Input, lang string) {
 	blank := engrave.NewCanvas(pageWidth, pageHeight, palette)
 	lineWork(blank)
 	for coarse := range engrave.Coarsest + 1 {
-		s.canvas = blank.Rows(0, pageHeight, nil)
+		s.canvas = blank.Part(blank.Bounds(), nil)
 		s.canvas.Coarse = coarse
 		d := drawing{c: s.canvas, t: t, w: wordsIn(lang), in: in, lang: lang}
 		d.constant()
-		s.strips, s.err = strip.NewSheet(pageWidth, pageHeight, perMetre, palette.Colors, s.canvas.Pix, openSpans, repeats...)
+		s.strips, s.err = strip.NewSheet(pageWidth, pageHeight, perMetre, palette.Colors, s.canvas.Pix, personalBoxes, repeats...)
 		if s.err != nil || s.strips.ConstantSize() <= constantBudget {
 			break
 		}
@@ -213,8 +222,8 @@ func (s *sheet) train(t *engrave.Typesetter, in Input, lang string) error {
 		return fmt.Errorf("draw a page to begin with: %w", err)
 	}
 	d := drawing{t: t, w: wordsIn(lang), in: in, lang: lang}
-	return s.strips.Train(func(i int, rows strip.Span) []byte {
-		d.c = s.canvas.Rows(rows.Top, rows.Bottom, nil)
+	return s.strips.Train(func(i int, box strip.Box) []byte {
+		d.c = s.canvas.Part(box.Rectangle, nil)
 		d.personal(i, code)
 		return d.c.Pix
 	})

@@ -126,6 +126,39 @@ func TestPageOfNamesWithoutLetters(t *testing.T) {
 	}
 }
 
+// TestPageIsTheDrawing: every pixel of the file is that of the page drawn in one piece. So nothing
+// personal lies outside the boxes, however long a name is and however far its letters reach.
+func TestPageIsTheDrawing(t *testing.T) {
+	t.Parallel()
+	r, in := renderer(t), input(t, food)
+	in.Version.Content.Validity = 24
+	learners := slices.Clone(names)
+	for _, s := range []string{"W", "j", "fÅ", "ÅÊǺỆ\u0301", "\u0301\u0300Ẅ", strings.Repeat("Wj ", 200)} {
+		learners = append(learners, elm.Learner{FamilyName: s})
+	}
+	for n := 1; n <= 90; n += 8 {
+		learners = append(learners, elm.Learner{GivenName: strings.Repeat("j", n), FamilyName: strings.Repeat("ǺfgQ", n)})
+	}
+	for i, l := range learners {
+		in.Learner = l
+		in.Number = strings.Repeat("W", i)
+		in.Score, in.Maximum = float64(i)*100/3, 1000*float64(i+1)
+		in.VerifyURL = "https://seal.example/" + strings.Repeat("c", 6*i)
+		lang := []string{"en", "nl"}[i%2]
+		want, err := r.Whole(in, lang)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := decoded(t, page(t, r, in, lang)).Pix
+		for p := range want {
+			if got[p] != want[p] {
+				t.Errorf("%s: pixel %d,%d is %d, want %d", l.FullName(), p%1050, p/1050, got[p], want[p])
+				break
+			}
+		}
+	}
+}
+
 func TestPageCarriesTheQRCode(t *testing.T) {
 	t.Parallel()
 	in := input(t, food)

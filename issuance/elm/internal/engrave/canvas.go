@@ -16,6 +16,8 @@
 package engrave
 
 import (
+	"encoding/binary"
+	"image"
 	"image/color"
 	"math"
 )
@@ -107,12 +109,12 @@ func contrastOnPaper(c color.RGBA) float64 {
 	return 1.05 / (.2126*lin(c.R) + .7152*lin(c.G) + .0722*lin(c.B) + .05)
 }
 
-// Canvas is rows Top to Top+Height of a page, one palette index per pixel. Coordinates are
-// those of the page; what lies outside the rows is not drawn.
+// Canvas is a box of a page, of which the first pixel lies at Left, Top: one palette index per
+// pixel. Coordinates are those of the page; what lies outside the box is not drawn.
 type Canvas struct {
-	Width, Height, Top int
-	Pix                []uint8
-	Palette            *Palette
+	Width, Height, Left, Top int
+	Pix                      []uint8
+	Palette                  *Palette
 	// Coarse makes the edges of letters coarser and the file smaller: 0 to Coarsest.
 	Coarse int
 }
@@ -122,19 +124,40 @@ func NewCanvas(width, height int, p *Palette) *Canvas {
 	return &Canvas{Width: width, Height: height, Pix: make([]uint8, width*height), Palette: p}
 }
 
-// Rows returns a canvas of its own with a copy of some rows, drawn into buf when it is large enough.
-func (c *Canvas) Rows(top, bottom int, buf []uint8) *Canvas {
-	from := c.Pix[(top-c.Top)*c.Width : (bottom-c.Top)*c.Width]
-	return &Canvas{Width: c.Width, Height: bottom - top, Top: top, Pix: append(buf[:0], from...), Palette: c.Palette, Coarse: c.Coarse}
+// Bounds is the box.
+func (c *Canvas) Bounds() image.Rectangle {
+	return image.Rect(c.Left, c.Top, c.Left+c.Width, c.Top+c.Height)
+}
+
+// Part returns a canvas of its own with a copy of a box, drawn into buf when it is large
+// enough.
+func (c *Canvas) Part(box image.Rectangle, buf []uint8) *Canvas {
+	buf = buf[:0]
+	for y := box.Min.Y; y < box.Max.Y; y++ {
+		row := c.Pix[(y-c.Top)*c.Width:]
+		buf = append(buf, row[box.Min.X-c.Left:box.Max.X-c.Left]...)
+	}
+	return &Canvas{
+		Width: box.Dx(), Height: box.Dy(), Left: box.Min.X, Top: box.Min.Y,
+		Pix: buf, Palette: c.Palette, Coarse: c.Coarse,
+	}
 }
 
 // Rect fills whole pixels of a rectangle.
 func (c *Canvas) Rect(x, y, w, h int, ink Ink) {
-	for row := max(y-c.Top, 0); row < min(y-c.Top+h, c.Height); row++ {
-		line := c.Pix[row*c.Width : (row+1)*c.Width]
-		for col := max(x, 0); col < min(x+w, c.Width); col++ {
-			line[col] = c.Palette.over[ink][15][line[col]]
+	box := image.Rect(x, y, x+w, y+h).Intersect(c.Bounds()).Sub(image.Pt(c.Left, c.Top))
+	full := c.Palette.over[ink][15][0] // the same over all colours
+	var above []uint8
+	for row := box.Min.Y; row < box.Max.Y; row++ {
+		line := c.Pix[row*c.Width+box.Min.X : row*c.Width+box.Max.X]
+		if above == nil {
+			for i := range line {
+				line[i] = full
+			}
+			above = line
+			continue
 		}
+		copy(line, above)
 	}
 }
 
@@ -149,18 +172,32 @@ var textSteps = [...][16]uint8{
 // Coarsest is the greatest value of Canvas.Coarse.
 const Coarsest = len(textSteps) - 1
 
-// mask draws an alpha mask of width w whose first pixel lies at x, y.
-func (c *Canvas) mask(alpha []uint8, w, x, y int, ink Ink) {
-	table, steps := &c.Palette.over[ink], &textSteps[c.Coarse]
-	for ; len(alpha) >= w && w > 0; alpha, y = alpha[w:], y+1 {
+// mask draws a mask of width w whose first pixel lies at x, y: how much of each pixel is covered,
+// 0 to 15.
+func (c *Canvas) mask(cover []uint8, w, x, y int, ink Ink) {
+	from, to := max(c.Left-x, 0), min(c.Left+c.Width-x, w)
+	if from >= to {
+		return
+	}
+	var shades [16]*[16]uint8
+	for i, step := range textSteps[c.Coarse] {
+		shades[i] = &c.Palette.over[ink][step]
+	}
+	for ; len(cover) >= w; cover, y = cover[w:], y+1 {
 		if y < c.Top || y >= c.Top+c.Height {
 			continue
 		}
-		line := c.Pix[(y-c.Top)*c.Width : (y-c.Top+1)*c.Width]
-		for i, a := range alpha[:w] {
-			if col := x + i; a >= 32 && col >= 0 && col < c.Width {
-				line[col] = table[steps[a>>4]][line[col]&15]
+		row, line := cover[from:to], c.Pix[(y-c.Top)*c.Width+x+from-c.Left:]
+		for ; len(row) >= 8; row, line = row[8:], line[8:] {
+			if binary.LittleEndian.Uint64(row) == 0 { // most of a letter is empty
+				continue
 			}
+			for i, a := range row[:8] {
+				line[i] = shades[a&15][line[i]&15]
+			}
+		}
+		for i, a := range row {
+			line[i] = shades[a&15][line[i]&15]
 		}
 	}
 }

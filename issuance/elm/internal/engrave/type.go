@@ -42,6 +42,7 @@ type Typesetter struct {
 	mu     sync.Mutex
 	buf    sfnt.Buffer
 	glyphs map[glyphKey]*glyph
+	kerns  map[kernKey]fixed.Int26_6
 	raster vector.Rasterizer
 }
 
@@ -58,15 +59,27 @@ type glyphKey struct {
 	phase int
 }
 
+// maxKerns bounds the pairs of letters kept; at about fifty bytes each.
+const maxKerns = 1 << 15
+
+type kernKey struct {
+	font        *sfnt.Font
+	left, right sfnt.GlyphIndex
+	size        fixed.Int26_6
+}
+
 // glyph is a rendered letter: a mask and where it lies from the origin.
 type glyph struct {
-	alpha   []uint8
+	cover   []uint8 // 0 to 15
 	w, x, y int
 }
 
+// faint is below which alpha nothing is drawn.
+const faint = 32
+
 // NewTypesetter parses the fonts.
 func NewTypesetter() (*Typesetter, error) {
-	t := &Typesetter{glyphs: map[glyphKey]*glyph{}}
+	t := &Typesetter{glyphs: map[glyphKey]*glyph{}, kerns: map[kernKey]fixed.Int26_6{}}
 	var parsed [3]*sfnt.Font
 	for i, raw := range [][]byte{sealserif.TTF, goregular.TTF, gobold.TTF} {
 		f, err := sfnt.Parse(raw)
@@ -121,7 +134,7 @@ func (t *Typesetter) Draw(c *Canvas, st Style, x, y float64, s string, ink Ink) 
 		col := math.Floor(x + at)
 		key.phase = int((x + at - col) * phases)
 		g := t.render(key)
-		c.mask(g.alpha, g.w, int(col)+g.x, baseline+g.y, ink)
+		c.mask(g.cover, g.w, int(col)+g.x, baseline+g.y, ink)
 	})
 }
 
@@ -139,9 +152,7 @@ func (t *Typesetter) set(st Style, s string, each func(key glyphKey, at float64)
 			continue
 		}
 		if fn == last {
-			if k, err := fn.Kern(&t.buf, lastI, index, ppem, font.HintingNone); err == nil {
-				at += float64(k) / 64
-			}
+			at += float64(t.kern(kernKey{font: fn, left: lastI, right: index, size: ppem})) / 64
 		}
 		if each != nil {
 			each(glyphKey{font: fn, index: index, size: ppem}, at)
@@ -152,6 +163,22 @@ func (t *Typesetter) set(st Style, s string, each func(key glyphKey, at float64)
 		last, lastI = fn, index
 	}
 	return at
+}
+
+// kern returns by how much a pair of letters is set wider, from the store or the font.
+func (t *Typesetter) kern(key kernKey) fixed.Int26_6 {
+	if k, ok := t.kerns[key]; ok {
+		return k
+	}
+	if len(t.kerns) >= maxKerns {
+		clear(t.kerns)
+	}
+	k, err := key.font.Kern(&t.buf, key.left, key.right, key.size, font.HintingNone)
+	if err != nil {
+		k = 0 // the font has no kerning
+	}
+	t.kerns[key] = k
+	return k
 }
 
 // render returns a letter from the store or makes it.
@@ -175,7 +202,13 @@ func (t *Typesetter) render(key glyphKey) *glyph {
 	t.outline(segments, w, h, shift-float32(g.x), float32(-g.y))
 	mask := image.NewAlpha(image.Rect(0, 0, w, h))
 	t.raster.Draw(mask, mask.Bounds(), image.Opaque, image.Point{})
-	g.alpha, g.w = mask.Pix, w
+	g.cover, g.w = mask.Pix, w
+	for i, a := range g.cover {
+		g.cover[i] = a >> 4
+		if a < faint {
+			g.cover[i] = 0
+		}
+	}
 	return g
 }
 

@@ -1,6 +1,7 @@
 package engrave
 
 import (
+	"image"
 	"image/color"
 	"slices"
 	"strings"
@@ -65,19 +66,25 @@ func TestFitting(t *testing.T) {
 	}
 }
 
-// TestRowsDrawAsThePage: a part of a page drawn on its own is the same as in the whole page,
+// TestPartDrawsAsThePage: a part of a page drawn on its own is the same as in the whole page,
 // wherever it is cut.
-func TestRowsDrawAsThePage(t *testing.T) {
+func TestPartDrawsAsThePage(t *testing.T) {
 	t.Parallel()
 	ts := typesetter(t)
-	page := NewCanvas(200, 100, NewPalette(color.RGBA{R: 0x1d, G: 0x4b, B: 0x73, A: 255}))
-	rows := page.Rows(40, 60, nil)
-	for _, c := range []*Canvas{page, rows} {
+	blank := NewCanvas(200, 100, NewPalette(color.RGBA{R: 0x1d, G: 0x4b, B: 0x73, A: 255}))
+	draw := func(c *Canvas) *Canvas {
 		ts.Draw(c, Style{Family: Serif, Size: 44}, -3.3, 58, "Ågår ÿ Ωμέγα", Brand)
 		c.Rect(150, 30, 100, 20, Dark)
+		c.Rect(10, 50, 100, 3, White)
+		return c
 	}
-	if !slices.Equal(rows.Pix, page.Pix[40*200:60*200]) {
-		t.Error("the rows differ from those of the page")
+	page := draw(blank.Part(blank.Bounds(), nil))
+	for _, box := range []image.Rectangle{
+		image.Rect(0, 40, 200, 60), image.Rect(30, 0, 71, 100), image.Rect(17, 33, 18, 66), image.Rect(140, 20, 200, 100), image.Rect(199, 99, 200, 100),
+	} {
+		if got := draw(blank.Part(box, make([]uint8, 3))); !slices.Equal(got.Pix, page.Part(box, nil).Pix) {
+			t.Errorf("%v differs from what the page has there", box)
+		}
 	}
 }
 
@@ -92,4 +99,33 @@ func TestPaletteHasContrast(t *testing.T) {
 			t.Errorf("brand %v became %v with a contrast of %.2f", c, full, contrastOnPaper(full))
 		}
 	}
+}
+
+// FuzzMask: a mask is drawn pixel by pixel as the palette has it, and nothing beside it.
+func FuzzMask(f *testing.F) {
+	f.Add([]byte{15, 0, 7, 2}, uint8(2), int8(0), int8(0), uint8(0))
+	f.Add(slices.Repeat([]byte{0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 15}, 20), uint8(22), int8(-5), int8(-3), uint8(1))
+	f.Add(slices.Repeat([]byte{9}, 400), uint8(40), int8(12), int8(8), uint8(2))
+	f.Fuzz(func(t *testing.T, cover []byte, w uint8, x, y int8, coarse uint8) {
+		for i := range cover {
+			cover[i] &= 15
+		}
+		width := int(w) + 1
+		c := NewCanvas(40, 12, NewPalette(color.RGBA{R: 0x1d, G: 0x4b, B: 0x73, A: 255}))
+		c.Left, c.Top, c.Coarse = 3, 2, int(coarse)%(Coarsest+1)
+		for i := range c.Pix {
+			c.Pix[i] = uint8(i*i) % 16
+		}
+		want := slices.Clone(c.Pix)
+		for i := range len(cover) / width * width {
+			if at := image.Pt(int(x)+i%width, int(y)+i/width); at.In(c.Bounds()) {
+				p := &want[(at.Y-c.Top)*c.Width+at.X-c.Left]
+				*p = c.Palette.over[Brand][textSteps[c.Coarse][cover[i]]][*p]
+			}
+		}
+		c.mask(cover, width, int(x), int(y), Brand)
+		if !slices.Equal(c.Pix, want) {
+			t.Errorf("%d pixels, %d to a row, at %d,%d differ", len(cover), width, x, y)
+		}
+	})
 }

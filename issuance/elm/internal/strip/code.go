@@ -19,7 +19,7 @@ const (
 type bitWriter struct {
 	out  []byte
 	acc  uint64
-	have uint
+	have uint // bits in acc, less than 32
 }
 
 func (w *bitWriter) write(v word) {
@@ -29,6 +29,45 @@ func (w *bitWriter) write(v word) {
 		w.out = binary.LittleEndian.AppendUint32(w.out, uint32(w.acc&0xffffffff))
 		w.acc >>= 32
 		w.have -= 32
+	}
+}
+
+// letters writes bytes as they are.
+func (w *bitWriter) letters(raw []byte, letters *[letterCount]word) {
+	const most, atOnce = 15, 3 // three words of 15 bits fit beside those that make no byte
+	acc, have, at := w.acc, w.have&63, len(w.out)
+	out := slices.Grow(w.out, len(raw)*most/8+16)
+	out = out[:cap(out)]
+	for {
+		binary.LittleEndian.PutUint64(out[at:], acc)
+		at += int(have / 8)
+		acc >>= have &^ 7
+		have &= 7
+		if len(raw) == 0 {
+			break
+		}
+		n := min(atOnce, len(raw))
+		for _, c := range raw[:n] {
+			v := &letters[c]
+			acc |= uint64(v.bits) << (have & 63)
+			have += v.n
+		}
+		raw = raw[n:]
+	}
+	w.out, w.acc, w.have = out[:at], acc, have
+}
+
+// tokens writes the bytes of raw as a list of tokens has them; far are the words of the distances.
+func (w *bitWriter) tokens(list []token, raw []byte, c *code, far []word) {
+	for _, t := range list {
+		if t.letters > 0 {
+			w.letters(raw[:t.letters], &c.letters)
+		}
+		if t.length > 0 {
+			w.write(c.lengths[t.length])
+			w.write(far[t.which])
+		}
+		raw = raw[t.letters+t.length:]
 	}
 }
 
@@ -47,6 +86,18 @@ type word struct {
 	n    uint
 }
 
+// words returns what was written, in as few words as write takes.
+func (w *bitWriter) words() []word {
+	var out []word
+	for ; len(w.out) >= 4; w.out = w.out[4:] {
+		out = append(out, word{binary.LittleEndian.Uint32(w.out), 32})
+	}
+	for _, b := range w.out {
+		out = append(out, word{uint32(b), 8})
+	}
+	return append(out, word{uint32(w.acc & 0xffffffff), w.have})
+}
+
 // code is a pair of Huffman codes, of letters with lengths, and of distances.
 type code struct {
 	letters [letterCount]word
@@ -59,6 +110,22 @@ type code struct {
 type counts struct {
 	letters [letterCount]int
 	dists   [distCount]int
+}
+
+// add counts what the bytes of raw are written as.
+func (c *counts) add(list []token, raw []byte, distances []int) {
+	for _, t := range list {
+		for _, letter := range raw[:t.letters] {
+			c.letters[letter]++
+		}
+		raw = raw[t.letters+t.length:]
+		if t.length > 0 {
+			symbol, _, _ := lengthSymbol(t.length)
+			c.letters[symbol]++
+			symbol, _, _ = distSymbol(distances[t.which])
+			c.dists[symbol]++
+		}
+	}
 }
 
 // newCode makes the code that is best for what was counted; whatever was not gets a long word.

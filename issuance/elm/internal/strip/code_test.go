@@ -63,7 +63,8 @@ func TestLengths(t *testing.T) {
 	}
 }
 
-// What is written of any rows, with any code, is read by compress/flate.
+// What is written of any bytes, with any code, is read by compress/flate: whether written token by
+// token or kept as words.
 func FuzzDeflate(f *testing.F) {
 	f.Add([]byte("abcabcabcabc"), []byte("abc"), uint16(0))
 	f.Add(bytes.Repeat([]byte{0}, 2000), []byte{}, uint16(3))
@@ -77,21 +78,52 @@ func FuzzDeflate(f *testing.F) {
 			c.dists[int(b)%distCount] += 7
 		}
 		s.setCode(newCode(c))
-		out := s.deflate(nil, tokens(nil, raw, from, s.distances))
-		got, err := io.ReadAll(flate.NewReaderDict(bytes.NewReader(append(out, 1, 0, 0, 0xff, 0xff)), raw[:from]))
+		middle := (from + len(raw)) / 2
+		runs := make([]int, len(raw)+1)
+		for i := range raw {
+			runs[i] = len(raw) - i
+		}
+		var before, w bitWriter
+		for _, v := range s.code.head {
+			before.write(v)
+		}
+		before.tokens(besides(raw[:middle], from, runs, s.distances), raw[from:], s.code, s.far)
+		for _, v := range before.words() {
+			w.write(v)
+		}
+		w.tokens(tokens(nil, raw, middle, len(raw), s.distances), raw[middle:], s.code, s.far)
+		w.write(s.code.letters[endOfBlock])
+		w.write(word{0b001, 3})
+		w.align()
+		got, err := io.ReadAll(flate.NewReaderDict(bytes.NewReader(append(w.out, 0, 0, 0xff, 0xff)), raw[:from]))
 		if err != nil || !bytes.Equal(got, raw[from:]) {
 			t.Errorf("%d bytes after %d: %v", len(raw)-from, from, err)
 		}
 	})
 }
 
-func TestTrainRefusesWrongFill(t *testing.T) {
+// Beside the boxes nothing is matched with what is drawn anew.
+func TestBesides(t *testing.T) {
 	t.Parallel()
-	sheet, err := NewSheet(4, 4, 5000, greys(2), make([]byte, 16), []Span{{1, 3}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := sheet.Train(func(int, Span) []byte { return make([]byte, 7) }); err == nil {
-		t.Error("a fill of another size was taken")
+	raw := []byte("0123456789-0123456789-0123456789")
+	for _, c := range []struct {
+		name  string
+		boxed int // a byte in a box
+		want  []token
+	}{
+		{"all constant", -1, []token{{0, 21, 0}, {}}},
+		{"the box in the middle of the source", 4, []token{{5, 16, 0}, {}}},
+		{"the box before the source", 0, []token{{1, 20, 0}, {}}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			o := &openRows{raw: raw, steps: []step{{from: len(raw), to: len(raw)}}}
+			if c.boxed >= 0 {
+				o.steps = slices.Insert(o.steps, 0, step{from: c.boxed, to: c.boxed + 1})
+			}
+			if got := besides(raw, 11, o.constantRuns(), []int{11}); !slices.Equal(got, c.want) {
+				t.Errorf("got %v, want %v", got, c.want)
+			}
+		})
 	}
 }

@@ -4,178 +4,199 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
-	"math/bits"
+	"slices"
 )
 
 // reach is how far back a match may be (RFC 1951, 3.2.5).
 const reach = 32 << 10
 
-// openPart is a span that is drawn for every image.
-type openPart struct {
-	rows  Span
-	pix   []byte   // of the sheet, one index per pixel
-	above int      // packed bytes above the span that a match may reach
-	raw   []byte   // those bytes, then the rows of the sheet, packed
-	sums  [][2]int // of each of its rows, see rowSum
-}
+// span is a range of rows, from top up to but without bottom.
+type span struct{ top, bottom int }
 
-// rowSum is what Adler-32 needs of a row: the sum of its bytes, and the sum of them each
-// multiplied by its distance from the end.
-func rowSum(row []byte) (sum [2]int) {
-	for i, c := range row {
-		sum[0] += int(c)
-		sum[1] += (len(row) - i) * int(c)
-	}
-	return sum
-}
-
-func newOpenPart(rows Span, pix []byte, width int) *openPart {
-	n := stride(width)
-	first := max(rows.Top-reach/n, 0)
-	o := &openPart{
-		rows: rows, pix: pix[rows.Top*width : rows.Bottom*width],
-		above: (rows.Top - first) * n, raw: pack(nil, pix[first*width:rows.Bottom*width], width),
-	}
-	for at := o.above; at < len(o.raw); at += n {
-		o.sums = append(o.sums, rowSum(o.raw[at:at+n]))
-	}
-	return o
-}
-
-// draw packs pix over raw, a copy of o.raw, where it differs from the sheet, and returns the
-// Adler-32 of everything up to the end of the span.
-func (o *openPart) draw(pix, raw []byte, width int, sum uint32) uint32 {
-	const mod = 65521
-	low, high, n := int(sum&0xffff), int(sum>>16), stride(width)
-	for y := range o.rows.Bottom - o.rows.Top {
-		now, was, row := o.sums[y], o.pix[y*width:(y+1)*width], raw[o.above+y*n+1:o.above+(y+1)*n]
-		if drawn := pix[y*width : (y+1)*width]; !bytes.Equal(drawn, was) {
-			from, to := differ(drawn, was)
-			from &^= 1 // whole bytes
-			for x := from; x < to; x += 2 {
-				c := drawn[x] << 4
-				if x+1 < width {
-					c |= drawn[x+1] & 15
-				}
-				delta := int(c) - int(row[x/2])
-				now[0] += delta
-				now[1] += (len(row) - x/2) * delta
-				row[x/2] = c
-			}
-		}
-		high = (high + n*low + now[1]) % mod
-		low = (low + now[0]) % mod
-	}
-	return uint32(high)<<16 | uint32(low) //nolint:gosec // both below 65521
-}
-
-// clean makes raw a copy of o.raw again.
-func (o *openPart) clean(raw []byte) { copy(raw[o.above:], o.raw[o.above:]) }
-
-// differ returns from where up to where two rows of one length, which are not equal, are not
-// the same.
-func differ(a, b []byte) (from, to int) {
-	from, to = same(a, b), len(a)
-	for to-from > 8 && binary.LittleEndian.Uint64(a[to-8:]) == binary.LittleEndian.Uint64(b[to-8:]) {
-		to -= 8
-	}
-	for a[to-1] == b[to-1] {
-		to--
-	}
-	return from, to
-}
-
-// token is a letter, or a match: its length and at which of the distances.
-type token uint32
-
-const isMatch token = 1 << 31
-
-func match(length, which int) token { return isMatch | token(which)<<16 | token(length) } //nolint:gosec // both small
-func (t token) length() int         { return int(t & 0xffff) }
-func (t token) which() int          { return int(t &^ isMatch >> 16) }
-
-// tokens appends what the bytes of raw from above on are written as: each the letter, or the
-// longest match with what stands at one of the distances.
-func tokens(out []token, raw []byte, above int, distances []int) []token {
-	for at := above; at < len(raw); {
-		best, which := 0, 0
-		if at+8 <= len(raw) {
-			now := binary.LittleEndian.Uint64(raw[at:])
-			for i, d := range distances {
-				if d > at || (now^binary.LittleEndian.Uint64(raw[at-d:]))&worthMask != 0 {
-					continue
-				}
-				if n := same(raw[at:], raw[at-d:]); n > best {
-					best, which = n, i
-				}
-				if best >= enough {
-					break
-				}
-			}
-		}
-		if best == 0 {
-			out = append(out, token(raw[at]))
-			at++
+// openSpans returns the rows that have boxes, in order.
+func openSpans(boxes []Box) []span {
+	boxes = slices.Clone(boxes)
+	slices.SortFunc(boxes, func(a, b Box) int { return a.Min.Y - b.Min.Y })
+	var out []span
+	for _, b := range boxes {
+		if n := len(out); n > 0 && b.Min.Y < out[n-1].bottom {
+			out[n-1].bottom = max(out[n-1].bottom, b.Max.Y)
 			continue
 		}
-		at += best
-		for best > 0 {
-			n := min(best, longest)
-			if rest := best - n; rest > 0 && rest < shortest {
-				n -= shortest
-			}
-			out = append(out, match(n, which))
-			best -= n
-		}
+		out = append(out, span{b.Min.Y, b.Max.Y})
 	}
 	return out
 }
 
-// enough is a length from which no longer one is looked for.
-const enough = 96
-
-// worth is the length from which a match is shorter than its letters, as it takes some twenty
-// bits; worthMask are so many bytes.
-const (
-	worth     = 6
-	worthMask = 1<<(8*worth) - 1
-)
-
-// same counts the bytes at the beginning that are the same in both; b is the longer.
-func same(a, b []byte) int {
-	n := 0
-	for len(a)-n >= 8 {
-		if x := binary.LittleEndian.Uint64(a[n:]) ^ binary.LittleEndian.Uint64(b[n:]); x != 0 {
-			return n + bits.TrailingZeros64(x)/8
-		}
-		n += 8
-	}
-	for n < len(a) && a[n] == b[n] {
-		n++
-	}
-	return n
+// openRows is a span of rows with boxes in them.
+type openRows struct {
+	boxes []int  // of the sheet
+	first int    // row with which raw begins
+	raw   []byte // packed rows of the sheet: those above that a match may reach, then the span
+	steps []step
 }
 
-// Train draws the open spans once, as the images to come will look, and makes the code from
-// it in which they are written. Without it they are larger. It must not be called after Encode.
-func (s *Sheet) Train(fill func(i int, rows Span) []byte) error {
-	var seen counts
-	for i, o := range s.open {
-		pix := fill(i, o.rows)
-		if len(pix) != len(o.pix) {
-			return fmt.Errorf("%w: open span %d", ErrSize, i)
+// step is one row of a box, bytes from up to to of raw, and before it what stands after the box
+// before: the tokens, and the bits in which they are written.
+type step struct {
+	after    int
+	beside   []token
+	bits     []word
+	from, to int
+	near     []int // distances at which matches are looked for in the box
+}
+
+// newOpenRows prepares the rows. No match reaches above least, which is drawn anew each time.
+func (s *Sheet) newOpenRows(rows span, raw []byte, least int) *openRows {
+	n := stride(s.width)
+	o := &openRows{first: max(rows.top-reach/n, least)}
+	o.raw = bytes.Clone(raw[o.first*n : rows.bottom*n])
+	for i, b := range s.boxes {
+		near := s.distances[:2]
+		if b.Patterned {
+			near = s.distances
 		}
-		raw := bytes.Clone(o.raw)
-		o.draw(pix, raw, s.width, 1)
-		for _, t := range tokens(nil, raw, o.above, s.distances) {
-			if t&isMatch == 0 {
-				seen.letters[t]++
+		if b.Min.Y < rows.bottom && b.Max.Y > rows.top {
+			o.boxes = append(o.boxes, i)
+			for y := b.Min.Y; y < b.Max.Y; y++ {
+				at := (y-o.first)*n + 1
+				o.steps = append(o.steps, step{from: at + b.Min.X/2, to: at + (b.Max.X+1)/2, near: near})
+			}
+		}
+	}
+	slices.SortFunc(o.steps, func(a, b step) int { return a.from - b.from })
+	o.steps = append(o.steps, step{from: len(o.raw), to: len(o.raw)})
+	runs := o.constantRuns()
+	at := (rows.top - o.first) * n
+	for i := range o.steps {
+		st := &o.steps[i]
+		st.after, st.beside = at, besides(o.raw[:st.from], at, runs, s.distances)
+		at = st.to
+	}
+	return o
+}
+
+// constantRuns returns for each byte of raw how many from it on are in no box.
+func (o *openRows) constantRuns() []int {
+	runs := make([]int, len(o.raw)+1)
+	i := len(o.steps) - 1
+	for at := len(o.raw) - 1; at >= 0; at-- {
+		for i > 0 && at < o.steps[i].from {
+			i--
+		}
+		if at < o.steps[i].from || at >= o.steps[i].to {
+			runs[at] = runs[at+1] + 1
+		}
+	}
+	return runs
+}
+
+// draw packs what fill draws in the boxes over raw, which is a copy of o.raw but for what was
+// drawn in the boxes before, and returns what that changes.
+func (s *Sheet) draw(o *openRows, raw []byte, fill func(i int, box Box) []byte) (change, error) {
+	var all change
+	n := stride(s.width)
+	for _, i := range o.boxes {
+		b := s.boxes[i]
+		drawn, w := fill(i, b), b.Dx()
+		if len(drawn) != w*b.Dy() {
+			return change{}, fmt.Errorf("%w: open box %d", ErrSize, i)
+		}
+		for y := b.Min.Y; y < b.Max.Y; y++ {
+			now, was := drawn[:w], s.pix[y*s.width+b.Min.X:y*s.width+b.Max.X]
+			drawn = drawn[w:]
+			at := (y-o.first)*n + 1 + b.Min.X/2
+			to := at + (w+1)/2
+			if bytes.Equal(now, was) {
+				copy(raw[at:to], o.raw[at:to])
 				continue
 			}
-			symbol, _, _ := lengthSymbol(t.length())
-			seen.letters[symbol]++
-			symbol, _, _ = distSymbol(s.distances[t.which()])
-			seen.dists[symbol]++
+			c := packRow(raw[at:to], o.raw[at:to], now, was)
+			// so far counted from the end of the row of the box
+			c.high += c.low * ((s.height-o.first)*n - to)
+			all.add(c)
+		}
+	}
+	return all, nil
+}
+
+// change is by how much the two sums of Adler-32 differ (RFC 1950, 8.2): of the bytes, and of
+// the bytes each multiplied by its place, counted from the end.
+type change struct{ low, high int }
+
+func (c *change) add(d change) {
+	c.low += d.low
+	c.high += d.high
+}
+
+// of returns the sum of the changed bytes from that of the bytes before.
+func (c change) of(sum uint32) uint32 {
+	const mod = 65521
+	low := (int(sum&0xffff) + c.low) % mod
+	high := (int(sum>>16) + c.high) % mod
+	return uint32((high+mod)%mod)<<16 | uint32((low+mod)%mod)
+}
+
+// packRow packs the pixels now over raw. old and was are the bytes and pixels of the sheet
+// there; it returns how the sums differ from old to raw.
+func packRow(raw, old, now, was []byte) change {
+	var c change
+	copy(raw, old)
+	whole := len(now) &^ 7
+	for x := 0; x < whole; x += 8 {
+		n, w := binary.LittleEndian.Uint64(now[x:x+8]), binary.LittleEndian.Uint64(was[x:x+8])
+		if n == w {
+			continue
+		}
+		n, w = pairs(n), pairs(w)
+		binary.LittleEndian.PutUint32(raw[x/2:], squeeze(n))
+		// each byte is 16 bits wide; a multiplication sums them up in the highest
+		const bias = 255
+		diff := n + bias*0x0001000100010001 - w
+		low := int(diff*0x0001000100010001>>48) - 4*bias
+		c.low += low
+		c.high += low*(len(raw)-x/2) - (int(diff*0x0000000100020003>>48) - 6*bias)
+	}
+	for x := whole; x < len(now); x += 2 {
+		b := now[x] << 4
+		if x+1 < len(now) {
+			b |= now[x+1] & 15
+		}
+		raw[x/2] = b
+		low := int(b) - int(old[x/2])
+		c.low += low
+		c.high += low * (len(raw) - x/2)
+	}
+	return c
+}
+
+// pairs joins eight pixels to four bytes, each in 16 bits.
+func pairs(pix uint64) uint64 {
+	pix &= 0x0f0f0f0f0f0f0f0f
+	return (pix<<4 | pix>>8) & 0x00ff00ff00ff00ff
+}
+
+// squeeze takes the four bytes of pairs together.
+func squeeze(p uint64) uint32 {
+	p = (p | p>>8) & 0x0000ffff0000ffff
+	return uint32((p | p>>16) & 0xffffffff)
+}
+
+// Train draws the open boxes once, as the images to come will look, and makes the code from
+// it in which they are written. Without it they are larger. It must not be called after Encode.
+func (s *Sheet) Train(fill func(i int, box Box) []byte) error {
+	var seen counts
+	for _, p := range s.parts {
+		if p.open == nil {
+			continue
+		}
+		raw := bytes.Clone(p.open.raw)
+		if _, err := s.draw(p.open, raw, fill); err != nil {
+			return err
+		}
+		for _, st := range p.open.steps {
+			seen.add(st.beside, raw[st.after:], s.distances)
+			seen.add(tokens(nil, raw, st.from, st.to, st.near), raw[st.from:], s.distances)
 		}
 		seen.letters[endOfBlock]++
 	}
@@ -183,6 +204,7 @@ func (s *Sheet) Train(fill func(i int, rows Span) []byte) error {
 	return nil
 }
 
+// setCode makes c the code of the sheet and writes in it what stands beside the boxes.
 func (s *Sheet) setCode(c *code) {
 	s.code, s.far = c, nil
 	for _, d := range s.distances {
@@ -190,25 +212,37 @@ func (s *Sheet) setCode(c *code) {
 		w := c.dists[symbol]
 		s.far = append(s.far, word{w.bits | extra<<w.n, w.n + width})
 	}
-}
-
-// deflate appends the span to out, compressed, as one block and an empty one behind it that ends
-// on a byte boundary.
-func (s *Sheet) deflate(out []byte, list []token) []byte {
-	w := bitWriter{out: out}
-	for _, word := range s.code.head {
-		w.write(word)
-	}
-	letters, lengths := &s.code.letters, &s.code.lengths
-	for _, t := range list {
-		if t&isMatch == 0 {
-			w.write(letters[t])
+	for _, p := range s.parts {
+		if p.open == nil {
 			continue
 		}
-		w.write(lengths[t.length()])
-		w.write(s.far[t.which()])
+		for i := range p.open.steps {
+			st := &p.open.steps[i]
+			var w bitWriter
+			if i == 0 {
+				for _, v := range c.head {
+					w.write(v)
+				}
+			}
+			w.tokens(st.beside, p.open.raw[st.after:], c, s.far)
+			st.bits = w.words()
+		}
 	}
-	w.write(letters[endOfBlock])
+}
+
+// deflate appends the rows to out, compressed, as one block and an empty one behind it that
+// ends on a byte boundary.
+func (s *Sheet) deflate(out []byte, o *openRows, sc *scratch, raw []byte) []byte {
+	w := bitWriter{out: out}
+	for i := range o.steps {
+		st := &o.steps[i]
+		for _, word := range st.bits {
+			w.write(word)
+		}
+		sc.tokens = tokens(sc.tokens[:0], raw, st.from, st.to, st.near)
+		w.tokens(sc.tokens, raw[st.from:], s.code, s.far)
+	}
+	w.write(s.code.letters[endOfBlock])
 	w.write(word{0, 3})
 	w.align()
 	return append(w.out, 0, 0, 0xff, 0xff)

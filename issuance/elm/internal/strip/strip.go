@@ -1,16 +1,21 @@
-// Package strip writes PNG images of which most rows never change. A Sheet keeps the rows
-// that do not change already compressed; Encode compresses only the open spans and splices
-// all strips into one image.
+// Package strip writes PNG images of which most never changes. A Sheet keeps compressed what
+// does not change; Encode compresses only what is drawn in a few open boxes and splices all
+// into one image.
 //
-// The open spans are compressed by a simple method: a byte is written as it is, or as a match
-// with what stands one of a few given distances before it, in a Huffman code that was made
-// once for the sheet. That takes a tenth of the time of compress/flate at its fastest, because
-// where to look is known, and makes smaller files, because matches reach over the strips.
+// Rows without a box are compressed once by compress/flate. It works because a deflate stream
+// (RFC 1951) may be cut after any sync flush: the strip ends on a byte boundary and, compressed
+// on its own, refers to nothing before it. The strips joined, closed by one empty final block,
+// are one valid stream.
 //
-// It works because a deflate stream (RFC 1951) may be cut after any sync flush: the strip
-// ends on a byte boundary. A constant strip, compressed on its own, refers to nothing before it; an
-// open one only to rows above it. The strips joined, closed by one empty final block, are one valid stream; its Adler-32
-// (RFC 1950) is combined from those of the strips without reading their bytes again.
+// Rows with a box are compressed by a simple method: a byte is written as it is, or as a match with
+// what stands one of a few given distances before it, in a Huffman code that was made once for
+// the sheet. That takes a tenth of the time of compress/flate at its fastest, because where to
+// look is known, and makes smaller files, because matches reach over the strips. What stands
+// beside the boxes, matched only with what never changes either, is kept as the bits it is
+// written in.
+//
+// The Adler-32 of the stream (RFC 1950) is that of the sheet, corrected by the bytes that are
+// not the sheet's.
 //
 // Images have at most 16 colours, two pixels to a byte, no filter and no interlacing
 // (W3C PNG, third edition). The package deliberately knows nothing of what is drawn. It
@@ -25,81 +30,111 @@ import (
 	"fmt"
 	"hash/adler32"
 	"hash/crc32"
+	"image"
 	"image/color"
 	"sync"
 )
 
-// openBytes is about what the open spans of a page take, compressed.
-const openBytes = 24 << 10
-
 const signature = "\x89PNG\r\n\x1a\n"
 
-// ErrSize is returned when pixels, spans and the size of the image do not fit.
+// ErrSize is returned when pixels, boxes and the size of the image do not fit.
 var ErrSize = errors.New("pixels do not fit the size of the image")
-
-// Span is a range of rows, from Top up to but without Bottom.
-type Span struct{ Top, Bottom int }
 
 // Repeat is a distance in the picture. Columns are taken by twos, as they share bytes.
 type Repeat struct{ Columns, Rows int }
 
-// part is a run of rows: compressed, or open.
+// Box is a part of the image that is drawn for every file. Patterned is one on whose ground
+// the repeats of the sheet are seen.
+type Box struct {
+	image.Rectangle
+	Patterned bool
+}
+
+// part is a run of rows: compressed, or with boxes in it.
 type part struct {
-	rows     Span
-	open     bool
 	deflated []byte
-	sum      uint32 // Adler-32 of the raw bytes
+	open     *openRows
 }
 
-// Sheet is an image with open spans. It does not change and may be used by many goroutines.
+// Sheet is an image with open boxes. It does not change and may be used by many goroutines.
 type Sheet struct {
-	width     int
-	header    []byte // signature and all chunks before IDAT
-	parts     []part
-	open      []*openPart
-	distances []int  // at which matches are looked for
-	far       []word // for each of them
-	code      *code
-	scratch   sync.Pool // of *scratch
+	width, height int
+	pix           []byte // one index per pixel
+	boxes         []Box
+	header        []byte // signature and all chunks before IDAT
+	parts         []part
+	sum           uint32 // Adler-32 of the packed rows
+	distances     []int  // at which matches are looked for
+	far           []word // for each of them
+	code          *code
+	scratch       sync.Pool // of *scratch
 }
 
-// NewSheet compresses the rows of pix outside the open spans. pix holds one palette index
-// per pixel, row by row; perMetre is the resolution written into the file. Spans must be
-// in order and must not touch each other. repeats say after what distance something in an open
-// span is often the same, beside the byte and the two rows before.
-func NewSheet(width, height, perMetre int, palette []color.RGBA, pix []byte, open []Span, repeats ...Repeat) (*Sheet, error) {
+// NewSheet compresses what is outside the open boxes. pix holds one palette index per pixel,
+// row by row, and must not change afterwards; perMetre is the resolution written into the file.
+// Boxes must not overlap and must begin and end at an even column, or end with the image.
+// repeats say after what distance something beside the boxes is often the same, besides the
+// byte and the two rows before.
+func NewSheet(width, height, perMetre int, palette []color.RGBA, pix []byte, boxes []Box, repeats ...Repeat) (*Sheet, error) {
 	if width <= 0 || height <= 0 || len(pix) != width*height || len(palette) == 0 || len(palette) > 16 {
 		return nil, fmt.Errorf("%w: %d pixels, %d colours for %d x %d", ErrSize, len(pix), len(palette), width, height)
 	}
-	s := &Sheet{width: width, header: header(width, height, perMetre, palette), distances: []int{1, stride(width), 2 * stride(width)}}
+	if err := fit(boxes, width, height); err != nil {
+		return nil, err
+	}
+	n, raw := stride(width), pack(pix, width)
+	s := &Sheet{
+		width: width, height: height, pix: pix, boxes: boxes, sum: adler32.Checksum(raw),
+		header: header(width, height, perMetre, palette), distances: []int{1, n, 2 * n},
+	}
 	for _, r := range repeats {
-		if d := r.Rows*stride(width) + r.Columns/2; d > 0 && d <= reach {
+		if d := r.Rows*n + r.Columns/2; d > 0 && d <= reach {
 			s.distances = append(s.distances, d)
 		}
 	}
 	row := 0
-	for _, span := range open {
-		if span.Top < row || span.Bottom <= span.Top || span.Bottom > height {
-			return nil, fmt.Errorf("%w: open rows %d to %d", ErrSize, span.Top, span.Bottom)
-		}
-		if err := s.constant(Span{row, span.Top}, pix); err != nil {
+	for _, rows := range openSpans(boxes) {
+		if err := s.constant(raw[row*n : rows.top*n]); err != nil {
 			return nil, err
 		}
-		s.parts = append(s.parts, part{rows: span, open: true})
-		s.open = append(s.open, newOpenPart(span, pix, width))
-		row = span.Bottom
+		s.parts = append(s.parts, part{open: s.newOpenRows(rows, raw, row)})
+		row = rows.bottom
 	}
-	if err := s.constant(Span{row, height}, pix); err != nil {
+	if err := s.constant(raw[row*n:]); err != nil {
 		return nil, err
 	}
-	return s, s.Train(func(i int, _ Span) []byte { return s.open[i].pix })
+	return s, s.Train(s.asDrawn)
 }
 
-func (s *Sheet) constant(rows Span, pix []byte) error {
-	if rows.Top == rows.Bottom {
+// asDrawn fills a box with what the sheet has there.
+func (s *Sheet) asDrawn(_ int, box Box) []byte {
+	var out []byte
+	for y := box.Min.Y; y < box.Max.Y; y++ {
+		out = append(out, s.pix[y*s.width+box.Min.X:y*s.width+box.Max.X]...)
+	}
+	return out
+}
+
+// fit says whether the boxes are as NewSheet wants them.
+func fit(boxes []Box, width, height int) error {
+	for i, b := range boxes {
+		if b.Empty() || !b.In(image.Rect(0, 0, width, height)) || b.Min.X%2 != 0 || b.Max.X%2 != 0 && b.Max.X != width {
+			return fmt.Errorf("%w: open box %v", ErrSize, b)
+		}
+		for _, other := range boxes[:i] {
+			if b.Overlaps(other.Rectangle) {
+				return fmt.Errorf("%w: open boxes %v and %v overlap", ErrSize, other, b)
+			}
+		}
+	}
+	return nil
+}
+
+// constant adds rows without boxes.
+func (s *Sheet) constant(raw []byte) error {
+	if len(raw) == 0 {
 		return nil
 	}
-	raw := pack(nil, pix[rows.Top*s.width:rows.Bottom*s.width], s.width)
 	var out bytes.Buffer
 	w, err := flate.NewWriter(&out, flate.BestCompression)
 	if err != nil {
@@ -108,7 +143,7 @@ func (s *Sheet) constant(rows Span, pix []byte) error {
 	if err := flush(w, raw); err != nil {
 		return err
 	}
-	s.parts = append(s.parts, part{rows: rows, deflated: out.Bytes(), sum: adler32.Checksum(raw)})
+	s.parts = append(s.parts, part{deflated: out.Bytes()})
 	return nil
 }
 
@@ -123,52 +158,56 @@ func flush(w *flate.Writer, raw []byte) error {
 	return nil
 }
 
-// scratch is what one Encode needs: the open spans with the rows above them.
+// scratch is what one Encode needs: the packed rows of each part, and the file.
 type scratch struct {
 	raw    [][]byte
 	tokens []token
+	file   []byte
 }
 
-// Encode returns the PNG file. For every open span, in order, fill returns its pixels, one
+func (s *Sheet) newScratch() *scratch {
+	sc := &scratch{raw: make([][]byte, len(s.parts))}
+	for i, p := range s.parts {
+		if p.open != nil {
+			sc.raw[i] = bytes.Clone(p.open.raw)
+		}
+	}
+	return sc
+}
+
+// Encode returns the PNG file. For every open box, by its index, fill returns its pixels, one
 // palette index per pixel.
-func (s *Sheet) Encode(fill func(i int, rows Span) []byte) ([]byte, error) {
+func (s *Sheet) Encode(fill func(i int, box Box) []byte) ([]byte, error) {
 	sc, ok := s.scratch.Get().(*scratch)
 	if !ok {
-		sc = &scratch{}
-		for _, o := range s.open {
-			sc.raw = append(sc.raw, bytes.Clone(o.raw))
-		}
+		sc = s.newScratch()
 	}
 	defer s.scratch.Put(sc)
-	out := make([]byte, 0, s.ConstantSize()+openBytes)
-	out = append(out, s.header...)
+	out := append(sc.file[:0], s.header...)
 	start := len(out)
 	out = append(out, "\x00\x00\x00\x00IDAT\x78\x01"...) // zlib: deflate, 32 KiB window, no dictionary
-	sum, i := uint32(1), 0
-	for _, p := range s.parts {
-		if !p.open {
+	var all change
+	for i, p := range s.parts {
+		if p.open == nil {
 			out = append(out, p.deflated...)
-			sum = combine(sum, p.sum, (p.rows.Bottom-p.rows.Top)*stride(s.width))
 			continue
 		}
-		o, raw, pix := s.open[i], sc.raw[i], fill(i, p.rows)
-		if len(pix) != len(o.pix) {
-			return nil, fmt.Errorf("%w: open span %d", ErrSize, i)
+		c, err := s.draw(p.open, sc.raw[i], fill)
+		if err != nil {
+			return nil, err
 		}
-		sum = o.draw(pix, raw, s.width, sum)
-		sc.tokens = tokens(sc.tokens[:0], raw, o.above, s.distances)
-		out = s.deflate(out, sc.tokens)
-		o.clean(raw)
-		i++
+		all.add(c)
+		out = s.deflate(out, p.open, sc, sc.raw[i])
 	}
 	out = append(out, "\x01\x00\x00\xff\xff"...) // empty stored block, final
-	out = binary.BigEndian.AppendUint32(out, sum)
+	out = binary.BigEndian.AppendUint32(out, all.of(s.sum))
 	binary.BigEndian.PutUint32(out[start:], uint32(len(out)-start-8)) //nolint:gosec // far below 4 GiB
 	out = binary.BigEndian.AppendUint32(out, crc32.ChecksumIEEE(out[start+4:]))
-	return append(out, chunk("IEND", nil)...), nil
+	sc.file = append(out, iend...)
+	return bytes.Clone(sc.file), nil
 }
 
-// ConstantSize is the number of bytes that every file of the sheet has in common.
+// ConstantSize is the number of bytes that the rows without boxes take in every file.
 func (s *Sheet) ConstantSize() int {
 	n := len(s.header)
 	for _, p := range s.parts {
@@ -180,8 +219,9 @@ func (s *Sheet) ConstantSize() int {
 // stride is the length of a raw row: the filter byte and two pixels to a byte.
 func stride(width int) int { return 1 + (width+1)/2 }
 
-// pack appends the raw rows of pix to dst.
-func pack(dst, pix []byte, width int) []byte {
+// pack returns the raw rows of pix.
+func pack(pix []byte, width int) []byte {
+	dst := make([]byte, 0, len(pix)/width*stride(width))
 	for ; len(pix) >= width; pix = pix[width:] {
 		row := pix[:width]
 		dst = append(dst, 0) // filter type none
@@ -194,16 +234,6 @@ func pack(dst, pix []byte, width int) []byte {
 		}
 	}
 	return dst
-}
-
-// combine returns the Adler-32 of two byte strings joined, from their own and the length of
-// the second.
-func combine(a, b uint32, lengthB int) uint32 {
-	const mod = 65521
-	n := uint32(lengthB % mod) //nolint:gosec // below 65521
-	low := (a&0xffff + b&0xffff + mod - 1) % mod
-	high := (n*(a&0xffff)%mod + a>>16 + b>>16 + mod - n) % mod
-	return high<<16 | low
 }
 
 func header(width, height, perMetre int, palette []color.RGBA) []byte {
@@ -221,6 +251,9 @@ func header(width, height, perMetre int, palette []color.RGBA) []byte {
 	out = append(out, chunk("PLTE", plte)...)
 	return append(out, chunk("pHYs", append(phys, 1))...)
 }
+
+// iend is the last chunk of every file.
+const iend = "\x00\x00\x00\x00IEND\xaeB`\x82"
 
 func chunk(kind string, data []byte) []byte {
 	out := binary.BigEndian.AppendUint32(nil, uint32(len(data))) //nolint:gosec // a few bytes
