@@ -23,6 +23,7 @@ var IsImage = isImage
 
 // ImageOK is the rule that Check applies to an image.
 func ImageOK(text string) bool { return literalOK(text, kindImage) }
+
 // Whole draws a page onto one canvas, with nothing kept and no box around what is personal, and
 // returns its palette indices.
 func (r *Renderer) Whole(in Input, lang string) ([]byte, error) {
