@@ -54,7 +54,11 @@ func (c reconcileCommand) reconcile(ctx context.Context, desk *issuance.Desk, ow
 	seen := map[string]bool{}
 	books := []sealbook.Book{own}
 	for _, path := range c.Books {
-		books = append(books, sealbook.Book{Path: path})
+		book := sealbook.Book{Path: path}
+		if err := book.Check(); err != nil {
+			return result, err
+		}
+		books = append(books, book)
 	}
 	for _, book := range books {
 		err := book.Each(func(n sealbook.Note) error {

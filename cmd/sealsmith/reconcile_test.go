@@ -125,6 +125,12 @@ func TestRestoredBackup(t *testing.T) {
 		t.Errorf("reconcile --dry-run: %s", said)
 	}
 	r.wants(t, 0, "credentials")
+	other := filepath.Join(t.TempDir(), "sealsmith.log")
+	must(t, os.WriteFile(other, []byte("{\"msg\":\"sealsmith serves\"}\n"), 0o600))
+	if code, said, trouble := sealsmith(t, r.settings, "reconcile", other); code != 1 || !strings.Contains(trouble, "seal book") || strings.Contains(said, "goes on") {
+		t.Errorf("reconcile with another file: exit %d, %s%s", code, said, trouble)
+	}
+	r.wants(t, 0, "credentials")
 	if said := succeed(t, r.settings, "reconcile"); !strings.Contains(said, "1 were brought back") || !strings.Contains(said, "Sealing goes on.") {
 		t.Errorf("reconcile: %s", said)
 	}
