@@ -78,7 +78,7 @@ func TestQueue(t *testing.T) {
 		t.Error(err)
 	}
 	succeed(t, r.settings, "queue", "resume", "--everything")
-	if _, err := r.journey.open(t.Context(), "Queued: sealing is paused, nothing is lost", "The reason: an administrator of the organisation has paused it (The dates are wrong)."); err != nil {
+	if _, err := r.journey.open(t.Context(), "Queued: sealing is paused, nothing is lost", "The reason: the operator of this server has paused it (The dates are wrong)."); err != nil {
 		t.Error(err)
 	}
 	if out := succeed(t, r.settings, "queue", "drop", id); !strings.Contains(out, "1 claims were dropped") {

@@ -104,7 +104,7 @@ func goOn(ctx context.Context, desk *issuance.Desk) error {
 		return err
 	}
 	for _, p := range all {
-		if p.OrganisationID == "" && p.BatchID == "" && p.By == "worker" {
+		if p.OrganisationID == "" && p.BatchID == "" && p.By == issuance.WorkerPaused {
 			return desk.Resume(ctx, "", "", "operator")
 		}
 	}

@@ -78,7 +78,7 @@ func (r *rig) claimAgain(t *testing.T) {
 	t.Helper()
 	r.step(t, r.journey.canClaim)
 	must(t, r.journey.browser.submit(t.Context(), "Claim my micro-credential", nil))
-	if _, err := r.journey.expect("put back to an earlier state"); err != nil {
+	if _, err := r.journey.expect("this server has stopped it by itself (The database was put back to an earlier state."); err != nil {
 		t.Error(err)
 	}
 	r.wants(t, 1, "claims where state = 'queued' and attempts = 0")

@@ -40,6 +40,8 @@ type batchPage struct {
 	Mine         bool   // may cancel
 	Live, Eta    string // the page follows its progress
 	Paused       string // why, in words
+	Held         string // what else than this page holds it: "organisation" or "everybody"; empty: nothing
+	Resumable    bool   // it is paused by itself
 	Trouble      string // of the last page of rows
 	Need         float64
 }
@@ -129,15 +131,15 @@ func (s *Web) batchPage(ctx context.Context, v *visit, b batch.Batch) (batchPage
 	}
 	page := batchPage{
 		ID: b.ID, Name: b.Title, Title: words(version.Content.Title), Course: a.ContextTitle, Kind: b.Kind, Stage: at.stage, Award: b.Award,
-		File: b.FileName, SHA256: b.FileSHA256, Digest: b.Digest, By: inviter(v, b.CreatedBy), Made: b.CreatedAt, At: v.path(""), StartsAt: b.StartsAt,
+		File: b.FileName, SHA256: b.FileSHA256, Digest: b.Digest, By: who(v, b.CreatedBy), Made: b.CreatedAt, At: v.path(""), StartsAt: b.StartsAt,
 		Later: b.StartsAt.After(s.deps.Now()), Counts: at.counts, Groups: groups(at.counts), Admin: v.launch.IsAdmin(),
 		Mine: v.launch.IsAdmin() || b.CreatedBy == v.actor(), Eta: at.eta, Trouble: b.LastError, Need: a.MinPercent,
 	}
 	if at.paused != nil {
-		page.Paused = pausedBy(v, *at.paused)
+		page.Paused, page.Held, page.Resumable = pausedBy(v, *at.paused), at.held, at.own
 	}
 	if b.ConfirmedBy != "" {
-		page.Confirmed = inviter(v, b.ConfirmedBy)
+		page.Confirmed = who(v, b.ConfirmedBy)
 	}
 	if page.Stage == "running" || page.Stage == "sealing" {
 		page.Live = v.path("batches/"+b.ID) + "/state?shown=" + page.Stage
@@ -201,6 +203,29 @@ type batchStanding struct {
 	stage, eta string
 	counts     batch.Counts
 	paused     *issuance.Pause
+	held       string // as on the page
+	own        bool   // one of its own is among the pauses
+}
+
+// pause keeps the widest of the pauses that hold a batch: as long as that one stands, ending a
+// narrower one changes nothing.
+func (at *batchStanding) pause(all []issuance.Pause, batchID string) {
+	for i, p := range all {
+		if p.BatchID != "" && p.BatchID != batchID {
+			continue
+		}
+		if at.paused == nil {
+			at.paused = &all[i]
+		}
+		at.own = at.own || p.BatchID != ""
+	}
+	switch {
+	case at.paused == nil || at.paused.BatchID != "":
+	case at.paused.OrganisationID != "":
+		at.held = "organisation"
+	default:
+		at.held = "everybody"
+	}
 }
 
 func (s *Web) batchAt(ctx context.Context, v *visit, b batch.Batch) (batchStanding, error) {
@@ -213,8 +238,8 @@ func (s *Web) batchAt(ctx context.Context, v *visit, b batch.Batch) (batchStandi
 		return batchStanding{}, err
 	}
 	at := batchStanding{counts: n}
-	if i := slices.IndexFunc(pauses, func(p issuance.Pause) bool { return p.BatchID == "" || p.BatchID == b.ID }); i >= 0 && b.State != batch.Draft {
-		at.paused = &pauses[i]
+	if b.State != batch.Draft {
+		at.pause(pauses, b.ID)
 	}
 	at.stage = stage(b, n, s.deps.Now(), at.paused != nil)
 	at.eta = "a moment"

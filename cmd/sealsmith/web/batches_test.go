@@ -194,6 +194,33 @@ func TestAwardToMany(t *testing.T) {
 	says(t, holder.get("learn"), "It is yours.", "Saved by you")
 }
 
+// What pauses all is not ended on the page of a batch: the page says where it is.
+func TestPauseAroundABatch(t *testing.T) {
+	t.Parallel()
+	f := newFaculty(t)
+	page := f.drafted(t, f.admin, f.admin.post("award", url.Values{"title": {"All"}}))
+	f.confirm(t, page)
+	pause := func(p issuance.Pause) {
+		t.Helper()
+		p.By = issuance.Operator
+		must(t, f.desk.Pause(t.Context(), p))
+	}
+	const goOn, ends = "Let it go on", "End the pause of this batch"
+	pause(issuance.Pause{OrganisationID: f.org, Words: "the token is exchanged"})
+	got := f.admin.get(page)
+	says(t, got, "Paused by the operator", "The token is exchanged.", "All of your organisation is paused", "the seal room ends that.")
+	if body := got.Body.String(); strings.Contains(body, goOn) || strings.Contains(body, ends) {
+		t.Error("the page has a button that cannot help")
+	}
+	want(t, f.admin.post(page+"/pause", nil), http.StatusSeeOther)
+	says(t, f.admin.get(page), "The token is exchanged.", ends)
+	pause(issuance.Pause{})
+	says(t, f.admin.get(page), "All of this server is paused; its operator ends that.", ends)
+	must(t, f.desk.Resume(t.Context(), "", "", issuance.Operator))
+	must(t, f.desk.Resume(t.Context(), f.org, "", issuance.Operator))
+	says(t, f.admin.get(page), "Paused by you", goOn)
+}
+
 func TestPauseABatch(t *testing.T) {
 	t.Parallel()
 	f := newFaculty(t)

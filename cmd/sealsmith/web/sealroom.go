@@ -71,7 +71,7 @@ func (s *Web) sealRoom(ctx context.Context, v *visit) (sealRoom, error) {
 }
 
 func pausedBy(v *visit, p issuance.Pause) string {
-	words := "Paused by " + inviter(v, p.By) + " on " + moment(p.At) + "."
+	words := "Paused by " + who(v, p.By) + " on " + moment(p.At) + "."
 	if p.Words != "" {
 		words += " Everybody who waits reads: " + sentence(p.Words)
 	}
