@@ -107,7 +107,13 @@ func (r *rig) bulk(t *testing.T, replace map[string]string) {
 		command{"credentials revoke --reason wrong_content --from $LIST --expect 3", 1, `3 were expected, there are 2 now`},
 		command{"credentials revoke --reason wrong_content --attachment $ACTIVITY --dry-run", 0, `(?s)sealed .*, in force: would be revoked.*Nothing was done: 3 would be revoked. To do it, put --expect 3`},
 		command{"credentials revoke --reason wrong_content --attachment $ACTIVITY --sealed-until 2020-01-01T00:00:00Z --expect 3", 1, `there are 0 now`},
-		command{"credentials revoke --reason wrong_content --attachment none --dry-run", 0, `0 would be revoked`},
+		command{"credentials revoke --reason wrong_content --attachment none --dry-run", 0, `^Nothing was done, and nothing would be: no credential .* fits.*\n$`},
+		command{"credentials list --limit 2", 0, `These are the newest 2; --limit shows more.\n$`},
+		command{"credentials show $FEW", 0, `(?s)\nactivity +[0-9a-f-]{36}\n.*template version +[0-9a-f-]{36}\n`},
+		command{"credentials revoke --reason wrong_content --sealed-from 2020-01-01 --sealed-until 2021-01-01 --dry-run", 0, `^Nothing was done`},
+		command{"credentials revoke --reason wrong_content --sealed-from 2021-01-01 --sealed-until 2020-01-01 --dry-run", 2, `has to be later`},
+		command{"credentials revoke --reason wrong_content --sealed-from yesterday --dry-run", 2, `--sealed-from`},
+		command{"credentials revoke --reason wrong_content --from /dev/null --dry-run", 1, `the list names no credential`},
 		command{"credentials revoke --reason wrong_content --from /nowhere --expect 1", 1, `open the list`},
 		command{"credentials revoke $FEW --reason wrong_content --from $LIST", exitUsage, `ids stand alone`})
 	code, out, trouble := sealsmith(t, r.settings, "credentials", "revoke", "--reason", "wrong_content", "--from", list, "--expect", "2", "--by", "Anna")
