@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/sealsmith/sealsmith/issuance"
@@ -127,7 +126,7 @@ func (c credentialsShowCommand) Run(ctx context.Context, s *Settings, out stream
 	return s.withDesk(ctx, c.Organisation, func(desk *issuance.Desk, o templates.Organisation) error {
 		now, err := desk.Find(ctx, o.ID, c.ID)
 		if err != nil {
-			return fmt.Errorf("credential %s: %w", c.ID, err)
+			return about("credential", c.ID, "credentials list", err)
 		}
 		shown := shownCredential{sealedCredential: describeStanding(now), Activity: now.AttachmentID, Version: now.VersionID, Link: public.JoinPath("c", now.Link).String(), Withdrawals: []history{}, ReplacedBy: now.ReplacedBy.CredentialID, Replaces: now.Replaces.CredentialID}
 		credential, err := desk.CredentialByID(ctx, o.ID, now.CredentialID)

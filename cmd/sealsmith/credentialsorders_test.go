@@ -83,7 +83,8 @@ func TestOrders(t *testing.T) {
 		command{"credentials revoke $ID --reason misconduct --by Anna", 0, `Order ([0-9a-f-]{36}) over 1 waits`},
 		command{"credentials orders decline $WORD --by Ben", 0, "Declined"},
 		command{"credentials revoke $ID --reason misconduct --by Anna", 0, `Order ([0-9a-f-]{36}) over 1 waits`},
-		command{"credentials orders confirm nonsense --by Ben", 1, "order nonsense"})
+		command{"credentials orders confirm nonsense --by Ben", 1, "order nonsense: there is none in this organisation \\(sealsmith credentials orders list\\)"},
+		command{"corrections show nonsense", 1, "correction nonsense: there is none in this organisation \\(sealsmith corrections list --state all\\)"})
 	r.wantStanding(t, id, "suspended", "not-valid")
 	types(t, r.settings, replace,
 		command{"credentials orders confirm $WORD --by Ben", 0, "1 revoked, 0 already revoked, 0 failed"},

@@ -157,7 +157,7 @@ func findAll(ctx context.Context, desk *issuance.Desk, organisationID string, na
 			err = now.May(issuance.ActRevoke)
 		}
 		if err != nil {
-			errs = append(errs, fmt.Errorf("credential %s: %w", name, err))
+			errs = append(errs, about("credential", name, "credentials list", err))
 			continue
 		}
 		ids = append(ids, now.CredentialID)

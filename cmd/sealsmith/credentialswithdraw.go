@@ -78,7 +78,7 @@ func (w *withdrawing) run(ctx context.Context, s *Settings, out streams) error {
 				continue
 			}
 			if err != nil {
-				errs = append(errs, fmt.Errorf("credential %s: %w", name, err))
+				errs = append(errs, about("credential", name, "credentials list", err))
 				continue
 			}
 			done++

@@ -158,7 +158,7 @@ func (c queueShowCommand) Run(ctx context.Context, s *Settings, out streams) err
 	return s.withDesk(ctx, c.Organisation, func(desk *issuance.Desk, o templates.Organisation) error {
 		claim, err := desk.Claim(ctx, o.ID, c.ID)
 		if err != nil {
-			return fmt.Errorf("claim %s: %w", c.ID, err)
+			return about("claim", c.ID, "queue list", err)
 		}
 		q := describeClaim(claim)
 		if c.JSON {
@@ -208,7 +208,7 @@ func (c queueRetryCommand) Run(ctx context.Context, s *Settings, out streams) er
 			case errors.Is(err, issuance.ErrState):
 				errs = append(errs, fmt.Errorf("claim %s has not failed", id))
 			case err != nil:
-				errs = append(errs, fmt.Errorf("claim %s: %w", id, err))
+				errs = append(errs, about("claim", id, "queue list", err))
 			default:
 				done++
 			}

@@ -55,7 +55,7 @@ func TestQueue(t *testing.T) {
 	}{
 		{1, "say what to retry", []string{"queue", "retry"}},
 		{1, "claim nobody", []string{"queue", "retry", "nobody"}},
-		{1, "claim nobody", []string{"queue", "show", "nobody"}},
+		{1, "claim nobody: there is none in this organisation (sealsmith queue list)", []string{"queue", "show", "nobody"}},
 		{2, "--state", []string{"queue", "list", "--state", "sealed"}},
 		{1, "claim nobody", []string{"queue", "drop", "nobody"}},
 		{1, "not paused", []string{"queue", "resume"}},

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/sealsmith/sealsmith/issuance"
@@ -23,7 +22,7 @@ func (c queueDropCommand) Run(ctx context.Context, s *Settings, out streams) err
 		var errs []error
 		for _, id := range c.IDs {
 			if err := desk.Drop(ctx, o.ID, id, operator); err != nil {
-				errs = append(errs, fmt.Errorf("claim %s: %w", id, err))
+				errs = append(errs, about("claim", id, "queue list", err))
 			}
 		}
 		out.printf("%d claims were dropped; their learners can claim again.\n", len(c.IDs)-len(errs))
