@@ -39,6 +39,7 @@ type batchPage struct {
 	Admin        bool   // may confirm, pause and go on
 	Mine         bool   // may cancel
 	Live, Eta    string // the page follows its progress
+	Sealing      sealingNotice
 	Paused       string // why, in words
 	Held         string // what else than this page holds it: "organisation" or "everybody"; empty: nothing
 	Resumable    bool   // it is paused by itself
@@ -143,6 +144,9 @@ func (s *Web) batchPage(ctx context.Context, v *visit, b batch.Batch) (batchPage
 	}
 	if page.Stage == "running" || page.Stage == "sealing" {
 		page.Live = v.path("batches/"+b.ID) + "/state?shown=" + page.Stage
+		if page.Sealing, err = s.sealingNotice(ctx, v.organisation); err != nil {
+			return page, err
+		}
 	}
 	if page.Admin {
 		if page.Tabs, err = s.tabs(ctx, v, "batches"); err != nil {
@@ -242,11 +246,19 @@ func (s *Web) batchAt(ctx context.Context, v *visit, b batch.Batch) (batchStandi
 		at.pause(pauses, b.ID)
 	}
 	at.stage = stage(b, n, s.deps.Now(), at.paused != nil)
-	at.eta = "a moment"
+	at.eta = "in a moment"
 	if left := n.Waiting + n.ToDo; left > 0 && b.Award {
-		at.eta = eta(left, s.deps.Sealing(v.organisation.Slug))
+		at.eta = untilAll(left, s.deps.Sealing(v.organisation.Slug))
 	}
 	return at, nil
+}
+
+// untilAll says when the last of many is sealed, after "is done".
+func untilAll(left int, sealing SealingStatus) string {
+	if sealing.Paused {
+		return "as soon as sealing goes on"
+	}
+	return "in " + untilSealed(left, sealing.Rate)
 }
 
 // batchState answers one server-sent event, as state does for a claim.

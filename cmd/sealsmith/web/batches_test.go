@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sealsmith/sealsmith/cmd/sealsmith/web"
 	"github.com/sealsmith/sealsmith/issuance"
 	"github.com/sealsmith/sealsmith/issuance/batch"
 	"github.com/sealsmith/sealsmith/lti"
@@ -219,6 +220,19 @@ func TestPauseAroundABatch(t *testing.T) {
 	must(t, f.desk.Resume(t.Context(), "", "", issuance.Operator))
 	must(t, f.desk.Resume(t.Context(), f.org, "", issuance.Operator))
 	says(t, f.admin.get(page), "Paused by you", goOn)
+}
+
+// While the token is away a batch says so, and when it goes on.
+func TestBatchWithoutToken(t *testing.T) {
+	t.Parallel()
+	f := newFaculty(t)
+	page := f.drafted(t, f.admin, f.admin.post("award", url.Values{"title": {"All"}}))
+	f.confirm(t, page)
+	says(t, f.admin.get(page), "What is left is done in less than a minute.")
+	f.change(func(w *world) {
+		w.sealing = web.SealingStatus{Paused: true, Reason: "the seal token cannot be used at the moment"}
+	})
+	says(t, f.admin.get(page), "Sealing is paused: the seal token cannot be used at the moment.", "What is left is done as soon as sealing goes on.")
 }
 
 func TestPauseABatch(t *testing.T) {
