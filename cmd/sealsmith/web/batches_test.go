@@ -222,6 +222,16 @@ func TestPauseAroundABatch(t *testing.T) {
 	says(t, f.admin.get(page), "Paused by you", goOn)
 }
 
+// A row that cannot be used has no score, and none is made up for it.
+func TestLeftOutWithoutScore(t *testing.T) {
+	t.Parallel()
+	f := newFaculty(t)
+	page := f.drafted(t, f.teacher, f.teacher.file("learner id;score\nlearner-1;85\nlearner-1;45\n", map[string]string{"title": "Twice"}))
+	got := f.teacher.get(page)
+	says(t, got, "Noor van den Berg2–Stands in the file twice")
+	silent(t, got, "<div>0 %</div>")
+}
+
 // While the token is away a batch says so, and when it goes on.
 func TestBatchWithoutToken(t *testing.T) {
 	t.Parallel()
