@@ -135,9 +135,11 @@ func TestRestoredBackup(t *testing.T) {
 		t.Errorf("reconcile: %s", said)
 	}
 	r.sameAgain(t, before)
-	if said := succeed(t, r.settings, "reconcile"); !strings.Contains(said, "1 credentials of the seal books are in the database") {
+	succeed(t, r.settings, "queue", "pause", "The token is exchanged.")
+	if said := succeed(t, r.settings, "reconcile"); !strings.Contains(said, "1 credentials of the seal books are in the database") || !strings.Contains(said, "but for what somebody has paused") {
 		t.Errorf("reconcile once more: %s", said)
 	}
+	r.wants(t, 1, "pauses")
 }
 
 // TestRestoredBackupWithoutClaim: the backup is so old that the claim is not in it. The grade is
