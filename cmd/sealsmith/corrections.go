@@ -110,7 +110,7 @@ func showCorrection(x issuance.Correction, c issuance.Claim, now issuance.Standi
 		shown.Successor = now.ReplacedBy.CredentialID
 	}
 	if x.State == issuance.CorrectionConfirmed {
-		shown.Why = c.LastError
+		shown.Why = c.Cause()
 	}
 	return shown
 }

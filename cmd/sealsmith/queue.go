@@ -57,7 +57,7 @@ func describeClaim(c issuance.Claim) queuedClaim {
 	if !c.ConsentAt.Valid { // awarded by a batch
 		since = c.CreatedAt
 	}
-	q := queuedClaim{ID: c.ID, State: string(c.State), Since: since.UTC(), Attempts: c.Attempts, Why: c.LastError}
+	q := queuedClaim{ID: c.ID, State: string(c.State), Since: since.UTC(), Attempts: c.Attempts, Why: c.Cause()}
 	if c.State == issuance.Queued {
 		q.NextTry = c.NotBefore.UTC()
 	}

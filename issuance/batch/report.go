@@ -194,7 +194,7 @@ func (s *Store) rows(ctx context.Context, rest string, args ...any) ([]Row, erro
 	}
 	for i := range all {
 		r := &all[i]
-		r.Stands = standing(r.Outcome, r.State)
+		r.Stands, r.Trouble = standing(r.Outcome, r.State), issuance.Cause(r.Trouble)
 		if r.Maximum > 0 {
 			r.Percent = 100 * r.Score / r.Maximum
 		}

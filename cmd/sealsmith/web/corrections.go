@@ -180,7 +180,7 @@ func (s *Web) correctionPage(ctx context.Context, v *visit, id string) (correcti
 		page.Second = v.organisation.SecondPerson || version.Content.SecondPerson
 	}
 	if x.State == issuance.CorrectionConfirmed && c.State == issuance.Failed {
-		page.Failed, page.Trouble = true, c.LastError
+		page.Failed, page.Trouble = true, c.Cause()
 	}
 	if x.DecidedAt.Valid {
 		page.DecidedBy, page.Decided = who(v, x.DecidedBy), x.DecidedAt.Time

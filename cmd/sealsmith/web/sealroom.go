@@ -65,7 +65,7 @@ func (s *Web) sealRoom(ctx context.Context, v *visit) (sealRoom, error) {
 		room.ETA = ""
 	}
 	for _, c := range failed {
-		room.Stopped = append(room.Stopped, stoppedClaim{ID: c.ID, Why: c.LastError, Since: c.UpdatedAt, Attempts: c.Attempts})
+		room.Stopped = append(room.Stopped, stoppedClaim{ID: c.ID, Why: c.Cause(), Since: c.UpdatedAt, Attempts: c.Attempts})
 	}
 	return room, nil
 }
