@@ -428,7 +428,7 @@ func TestCredentialsEnd(t *testing.T) {
 	want(t, holder.post("renew", nil), http.StatusSeeOther)
 	want(t, holder.post("renew", nil), http.StatusConflict)
 	renewal := f.drafted(t, f.teacher, f.teacher.post("ending", nil))
-	says(t, f.admin.get(renewal), "Renewal of 20 November 2026", "Joost Müller", "Valid until 20 November 2026.")
+	says(t, f.admin.get(renewal), "Renewal of 20 November 2026", "Joost Müller", "The present one ends on 20 November 2026.", "Renew for these 4?", "Each new credential takes the place of the one before.", "Renew 4")
 	f.confirm(t, renewal)
 	f.work(t)
 	f.seal(t)
