@@ -58,7 +58,7 @@ func TestOrders(t *testing.T) {
 	replace := map[string]string{"ID": id, "PAGE": r.url + "/c/" + link, "ACTIVITY": attachment}
 
 	succeed(t, r.settings, "organisations", "revoking", "polder", "--people", "2", "--by", "Anna")
-	if code, _, trouble := sealsmith(t, r.settings, "credentials", "revoke", id, "--reason", "misconduct"); code != 1 || !strings.Contains(trouble, "it must be known who each of them is") {
+	if code, _, trouble := sealsmith(t, r.settings, "credentials", "revoke", id, "--reason", "misconduct"); code != 1 || !strings.Contains(trouble, "give your name: --by NAME") {
 		t.Errorf("nobody: exit %d, %s", code, trouble)
 	}
 	types(t, r.settings, replace,

@@ -84,7 +84,7 @@ func (c *credentialsRevokeCommand) Run(ctx context.Context, s *Settings, out str
 		}
 		order, err := desk.AskRevoke(ctx, issuance.Ask{Selection: selection, Reason: w.Reason, Words: w.Words, By: by, Expect: c.Expect})
 		if err != nil {
-			return err
+			return byName(err)
 		}
 		if order.State == issuance.OrderAsked {
 			sayWaiting(order, out)
@@ -163,6 +163,14 @@ func findAll(ctx context.Context, desk *issuance.Desk, organisationID string, na
 		ids = append(ids, now.CredentialID)
 	}
 	return ids, errors.Join(errs...)
+}
+
+// byName says how a name is given where one is missing.
+func byName(err error) error {
+	if errors.Is(err, issuance.ErrNobody) {
+		return fmt.Errorf("%w: --by NAME", err)
+	}
+	return err
 }
 
 const mostOperatorName = 60

@@ -84,7 +84,7 @@ func (w *withdrawing) run(ctx context.Context, s *Settings, out streams) error {
 			done++
 		}
 		if err := w.ask(ctx, desk, order, out); err != nil {
-			errs = append(errs, err)
+			errs = append(errs, byName(err))
 		}
 		if why := w.why(); why != "" {
 			out.printf("Everybody who checks reads: %s\n", why)
