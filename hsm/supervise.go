@@ -40,10 +40,11 @@ type supervisor struct {
 	t       *Token
 	module  *cryptoki.Module
 	anchor  *anchor
-	suspect int // device errors in a row, on fresh sessions too
-	absent  int // rounds in a row without the token
-	losses  int // connections lost in a row, each soon after it was made
-	resets  int // resets in a row
+	suspect int  // device errors in a row, on fresh sessions too
+	absent  int  // rounds in a row without the token or its key
+	found   bool // the key was there once
+	losses  int  // connections lost in a row, each soon after it was made
+	resets  int  // resets in a row
 	owed    *attemptEnd
 }
 
@@ -95,7 +96,7 @@ func (s *supervisor) round(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.suspect, s.absent = 0, 0
+	s.suspect, s.absent, s.found = 0, 0, true
 	return s.serve(ctx, key)
 }
 
@@ -324,6 +325,9 @@ func (s *supervisor) react(err error) time.Duration {
 			return 0 // it was given while this round ran
 		}
 		s.t.become(end.state, end.reason)
+		if end.state == StateKeyMissing && s.found {
+			s.lookAnew()
+		}
 		return poll
 	}
 	if refused, ok := errors.AsType[*contextLoginError](err); ok {
@@ -364,12 +368,22 @@ func (s *supervisor) gone() time.Duration {
 		pause = max(pause, wait(s.losses-1))
 	}
 	s.drop()
-	s.absent++
 	s.t.become(StateAbsent, "the token is not there; plug it in, or check token= and serial= of its URI")
-	if s.absent%absentRounds == 0 && s.module.Unused() {
+	s.lookAnew()
+	return pause
+}
+
+// lookAnew has a driver that nobody else uses forget what it knows, now and then: SoftHSM does not
+// see again objects that were gone for a while.
+func (s *supervisor) lookAnew() {
+	s.absent++
+	if s.absent%absentRounds != 0 {
+		return
+	}
+	s.drop()
+	if s.module.Unused() {
 		_ = s.module.Reset(s.module.Epoch(), s.t.cfg.SignTimeout) // the next round says how it stands
 	}
-	return pause
 }
 
 // reset finalises and initialises the module, unless a session hangs in it: finalising

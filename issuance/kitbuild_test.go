@@ -258,6 +258,27 @@ func TestKitIsRefused(t *testing.T) {
 	}
 }
 
+// TestKitTooEarly: what was sealed or withdrawn after the signatures is told, so that nobody takes such
+// a kit for the last one.
+func TestKitTooEarly(t *testing.T) {
+	t.Parallel()
+	o := newOfficeOnSQLite(t)
+	_, first := o.held(t, "noor")
+	o.clock.add(7 * time.Minute)
+	o.signs(t)
+	o.clock.add(2 * time.Hour)
+	o.signs(t)
+	o.held(t, "ana")
+	_, err := o.desk.Revoke(t.Context(), issuance.Withdrawal{OrganisationID: o.org.ID, CredentialID: first.ID, Reason: issuance.ReasonInError, By: "admin"})
+	check(t, err)
+	made, err := o.kits().Build(t.Context(), filepath.Join(t.TempDir(), "kit"))
+	check(t, err)
+	told := strings.Join(made.Warnings, "\n")
+	if len(made.Warnings) != 2 || !strings.Contains(told, "1 of the credentials of status list") || !strings.Contains(told, "does not tell of the last withdrawals yet") {
+		t.Errorf("%+v", made)
+	}
+}
+
 // TestKitWithoutToken: what was never signed is not in it, and it says so.
 func TestKitWithoutToken(t *testing.T) {
 	t.Parallel()

@@ -15,6 +15,9 @@ import (
 // put back to an earlier state, or is another one.
 var ErrRestored = errors.New("the database is older than what was sealed: a backup was restored, or it is another database; nothing is sealed until `sealsmith reconcile` was run")
 
+// WorkerPaused is who has paused when a worker did: before a restored database is sealed from.
+const WorkerPaused = "worker"
+
 // restoredWords are shown to everybody who waits.
 const restoredWords = "The database was put back to an earlier state. Before sealing goes on, an operator brings it in line with what was sealed since."
 
@@ -51,7 +54,7 @@ func (w *Worker) current(ctx context.Context) error {
 	if !w.older.Swap(old) && old {
 		w.Logger.ErrorContext(ctx, "sealing stops", "err", err)
 		now := sqldb.UTC(w.Now())
-		stop := Pause{Words: restoredWords, By: "worker"}
+		stop := Pause{Words: restoredWords, By: WorkerPaused}
 		if err := w.DB.InTx(ctx, func(tx *sqldb.Tx) error { return stop.store(ctx, tx, now) }); err != nil {
 			w.Logger.ErrorContext(ctx, "other workers could not be stopped", "err", err)
 		}

@@ -3,11 +3,22 @@ package issuance
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/sealsmith/sealsmith/migrations/sqldb"
 )
+
+// steps are those of the program that stand before the cause in an error of a worker. The log has
+// them; a person who has to do something about the cause is kept from it by them.
+var steps = regexp.MustCompile(`^(?:(?:seal|build|draw the page|ask for the key|sign with key [0-9a-f]+|sealing is paused): )+`)
+
+// Cause says in words for people why an attempt came to nothing, out of what a worker has kept.
+func Cause(kept string) string { return steps.ReplaceAllString(kept, "") }
+
+// Cause says in words for people why the last attempt came to nothing; empty: there was none.
+func (c Claim) Cause() string { return Cause(c.LastError) }
 
 // InQueue lists claims of an organisation that are not sealed yet though their learners have
 // confirmed them, in the order in which they are tried: for operators. states are Queued,

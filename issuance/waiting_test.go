@@ -105,3 +105,18 @@ func TestRenewalTrouble(t *testing.T) {
 		}
 	})
 }
+
+// People read the cause, the log has the steps on the way to it.
+func TestCause(t *testing.T) {
+	t.Parallel()
+	for kept, want := range map[string]string{
+		"": "",
+		"seal: sign with key 7b22943e: sealing is paused: the token holds no private key": "the token holds no private key",
+		"build: draw the page: the title is too long: shorten it":                         "the title is too long: shorten it",
+		"store the credential: seal: x":                                                   "store the credential: seal: x",
+	} {
+		if got := (issuance.Claim{LastError: kept}).Cause(); got != want {
+			t.Errorf("%q: %q, want %q", kept, got, want)
+		}
+	}
+}

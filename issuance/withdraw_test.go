@@ -449,3 +449,21 @@ func TestClaimedSinceKnowsWithdrawals(t *testing.T) {
 		withdrawn(other.ID)
 	})
 }
+
+// What a person wrote is a sentence among others, whether they ended it or not.
+func TestBecause(t *testing.T) {
+	t.Parallel()
+	for words, want := range map[string]string{
+		"":                       "It was awarded in error.",
+		"The course was another": "It was awarded in error. The course was another.",
+		"Really?":                "It was awarded in error. Really?",
+		"Siehe Anhang 7":         "It was awarded in error. Siehe Anhang 7.",
+	} {
+		if got := (issuance.Standing{Reason: issuance.ReasonInError, Words: words}).Because(); got != want {
+			t.Errorf("%q: %q", words, got)
+		}
+	}
+	if got := (issuance.Standing{}).Because(); got != "" {
+		t.Errorf("no reason: %q", got)
+	}
+}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -92,7 +94,14 @@ func (s Standing) May(act Act) error {
 
 // Because says in sentences why the credential stands as it does: the words of the reason, and
 // those of whoever withdrew it. It is empty when no reason is known.
-func (s Standing) Because() string { return strings.TrimSpace(s.Reason.Words() + " " + s.Words) }
+func (s Standing) Because() string {
+	words := s.Words
+	// Pages go on after it with sentences of their own.
+	if last, _ := utf8.DecodeLastRuneInString(words); unicode.IsLetter(last) || unicode.IsDigit(last) {
+		words += "."
+	}
+	return strings.TrimSpace(s.Reason.Words() + " " + words)
+}
 
 type standingRow struct {
 	ID             string       `db:"id"`

@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"github.com/sealsmith/sealsmith/issuance"
+	"github.com/sealsmith/sealsmith/issuance/batch"
 	"github.com/sealsmith/sealsmith/templates"
 )
 
@@ -41,6 +42,11 @@ func (a *app) adminQueue(mux *http.ServeMux) {
 			return 1, a.desk.Drop(ctx, organisationID, q.Claim, operator)
 		},
 		"pause": func(ctx context.Context, organisationID string, q queueOrder) (int, error) {
+			if q.Batch != "" {
+				if _, err := a.batches.Batch(ctx, organisationID, q.Batch); err != nil {
+					return 0, err
+				}
+			}
 			return 1, a.desk.Pause(ctx, issuance.Pause{OrganisationID: organisationID, BatchID: q.Batch, Words: q.Words, By: operator})
 		},
 		"resume": func(ctx context.Context, organisationID string, q queueOrder) (int, error) {
@@ -133,7 +139,7 @@ func (a *app) organisationBySlug(ctx context.Context, slug string) (templates.Or
 
 func adminStatus(err error) int {
 	switch {
-	case errors.Is(err, issuance.ErrNotFound):
+	case errors.Is(err, issuance.ErrNotFound), errors.Is(err, batch.ErrNotFound):
 		return http.StatusNotFound
 	case errors.Is(err, issuance.ErrState):
 		return http.StatusConflict

@@ -49,6 +49,7 @@ func TestAdminQueue(t *testing.T) {
 		{"retry", `{` + whose + `,"claim":"nobody"}`, 404, "state = 'queued'"},
 		{"pause", `{` + whose + `,"words":"Wrong dates"}`, 200, "exists (select 1 from pauses where words = 'Wrong dates')"},
 		{"pause", `{` + whose + `,"words":"` + strings.Repeat("x", 501) + `"}`, 400, "exists (select 1 from pauses where words = 'Wrong dates')"},
+		{"pause", `{` + whose + `,"batch":"nobody"}`, 404, "not exists (select 1 from pauses where batch_id <> '')"},
 		{"resume", `{` + whose + `}`, 200, "not exists (select 1 from pauses)"},
 		{"resume", `{` + whose + `}`, 409, "not exists (select 1 from pauses)"},
 		{"drop", `{` + whose + `,"claim":"` + id + `"}`, 200, "state = 'open'"},

@@ -260,7 +260,7 @@ func (c artefactsEraseCommand) Run(ctx context.Context, s *Settings, out streams
 	return s.withDesk(ctx, c.Organisation, func(desk *issuance.Desk, o templates.Organisation) error {
 		now, err := desk.Find(ctx, o.ID, c.ID)
 		if err != nil {
-			return fmt.Errorf("credential %s: %w", c.ID, err)
+			return about("credential", c.ID, "credentials list", err)
 		}
 		if !c.Yes {
 			out.printf("The sealed file and the PDF of credential %s, sealed %s, would be gone for good, here and for everybody who asks this server; files that its holder has stay valid.\nTo erase them add --yes.\n",
@@ -269,7 +269,7 @@ func (c artefactsEraseCommand) Run(ctx context.Context, s *Settings, out streams
 		}
 		return s.withArtefacts(ctx, out, func(a *issuance.Artefacts) error {
 			if err := a.Erase(ctx, o.ID, now.CredentialID, "operator"); err != nil {
-				return fmt.Errorf("credential %s: %w", c.ID, err)
+				return about("credential", c.ID, "credentials list", err)
 			}
 			out.printf("The files of credential %s are erased. Objects in the object store are deleted within minutes by sealsmith serve and worker; backups keep them as long as backups are kept.\n", now.CredentialID)
 			return nil

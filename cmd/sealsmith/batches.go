@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/sealsmith/sealsmith/grading"
@@ -54,6 +55,7 @@ type shownBatch struct {
 	Made       time.Time      `json:"made"`
 	By         string         `json:"by"`
 	Confirmed  string         `json:"confirmed_by,omitempty"`
+	Pauses     []queuePause   `json:"pauses,omitempty"` // that hold it; the first has to end first
 	StartsAt   time.Time      `json:"starts_at"`
 	File       string         `json:"file,omitempty"`
 	FileSHA256 string         `json:"file_sha256,omitempty"`
@@ -79,6 +81,9 @@ func (b workbench) describe(ctx context.Context, one batch.Batch) (shownBatch, e
 		StartsAt: one.StartsAt.UTC(), File: one.FileName, FileSHA256: one.FileSHA256, Digest: one.Digest,
 		Rows: n.Rows, ToDo: n.ToDo, Waiting: n.Waiting, Sealed: n.Sealed, Stopped: n.Stopped, Imported: n.Kept, Left: n.Left, Why: map[string]int{}, Trouble: one.LastError,
 	}
+	if out.Pauses, err = b.pauses(ctx, one, n); err != nil {
+		return shownBatch{}, err
+	}
 	for o, many := range n.By {
 		switch o {
 		case batch.ToDo, batch.Awarded, batch.Imported, batch.Completed:
@@ -87,6 +92,18 @@ func (b workbench) describe(ctx context.Context, one batch.Batch) (shownBatch, e
 		}
 	}
 	return out, nil
+}
+
+// pauses are those that hold a batch which has work left.
+func (b workbench) pauses(ctx context.Context, one batch.Batch, n batch.Counts) ([]queuePause, error) {
+	if one.State == batch.Draft || n.Over() && one.State != batch.Running {
+		return nil, nil
+	}
+	all, err := b.desk.Pauses(ctx, one.OrganisationID)
+	if err != nil {
+		return nil, err
+	}
+	return describePauses(slices.DeleteFunc(all, func(p issuance.Pause) bool { return p.BatchID != "" && p.BatchID != one.ID })), nil
 }
 
 func (b workbench) show(ctx context.Context, out streams, one batch.Batch, asJSON bool) error {
@@ -101,6 +118,9 @@ func (b workbench) show(ctx context.Context, out streams, one batch.Batch, asJSO
 	t.row("title", shown.Title)
 	t.row("kind", string(shown.Kind))
 	t.row("state", string(shown.State))
+	for _, p := range shown.Pauses {
+		t.row("paused", fmt.Sprintf("for %s since %s by %s. %s", p.For, p.Since.Format(time.RFC3339), p.By, p.Words))
+	}
 	t.row("activity", shown.Activity)
 	t.row("made", shown.Made.Format(time.RFC3339)+" by "+shown.By)
 	if shown.Confirmed != "" {

@@ -32,6 +32,8 @@ func TestBatches(t *testing.T) {
 	r := newRigBy(t, nil, users...)
 	results := filepath.Join(r.dir, "results.csv")
 	must(t, os.WriteFile(results, []byte(file), 0o600))
+	nobody := filepath.Join(r.dir, "nobody.csv")
+	must(t, os.WriteFile(nobody, []byte("e-mail;score\nnobody@polder.example;20\n"), 0o600))
 	r.serve(t)
 	r.untilReady(t, "ready")
 	r.claimable(t)
@@ -60,6 +62,13 @@ func TestBatches(t *testing.T) {
 	succeed(t, r.settings, "batches", "pause", b.ID, "the board looks at it")
 	succeed(t, r.settings, "batches", "confirm", b.ID, b.Digest)
 	r.wants(t, 0, "evidence where source = 'csv-file'")
+	if out := succeed(t, r.settings, "batches", "show", b.ID); !strings.Contains(out, "for the batch "+b.ID+" since") || !strings.Contains(out, "by operator. the board looks at it") {
+		t.Errorf("show while it is paused: %s", out)
+	}
+	empty := succeed(t, r.settings, "batches", "import", "--activity", activity, "--title", "Nobody", nobody)
+	if !strings.Contains(empty, "Nothing would be done. Why, row by row: sealsmith batches report") || strings.Contains(empty, "confirm") {
+		t.Errorf("a dry run of nothing: %s", empty)
+	}
 	succeed(t, r.settings, "batches", "resume", b.ID)
 
 	eventually(t, func() string {
@@ -137,7 +146,8 @@ func (r *rig) refusedBatches(t *testing.T, activity, id string) {
 		{2, "missing flags: --activity", []string{"award", "--title", "x"}},
 		{1, "activity nothing", []string{"award", "--activity", "nothing", "--title", "x"}},
 		{1, "the title of a batch has 1 to 120 letters", []string{"award", "--activity", activity, "--title", " "}},
-		{1, "write a day as 2026-12-04", []string{"award", "--activity", activity, "--title", "x", "--not-before", "soon"}},
+		{1, "a day from today on, written as 2026-12-04", []string{"award", "--activity", activity, "--title", "x", "--not-before", "soon"}},
+		{1, "a day from today on", []string{"award", "--activity", activity, "--title", "x", "--not-before", "2020-01-01"}},
 		{1, "CSV UTF-8", []string{"import", "--activity", activity, "--title", "x", workbook}},
 		{1, "no such file", []string{"import", "--activity", activity, "--title", "x", "/nonexistent/results.csv"}},
 		{1, "this is not what was shown", []string{"confirm", id, strings.Repeat("0", 64)}},

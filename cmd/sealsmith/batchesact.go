@@ -32,6 +32,8 @@ type draftFlags struct {
 	JSON         bool   `name:"json" help:"Print JSON."`
 }
 
+var errNotBefore = errors.New("--not-before takes a day from today on, written as 2026-12-04")
+
 func (f draftFlags) order(ctx context.Context, b workbench) (batch.Order, error) {
 	a, err := b.grading.Attachment(ctx, b.org.ID, f.Activity)
 	if err != nil {
@@ -41,8 +43,9 @@ func (f draftFlags) order(ctx context.Context, b workbench) (batch.Order, error)
 	if f.NotBefore == "" {
 		return o, nil
 	}
-	if o.StartsAt, err = time.Parse(time.DateOnly, f.NotBefore); err != nil {
-		return o, fmt.Errorf("--not-before: write a day as 2026-12-04: %w", err)
+	o.StartsAt, err = time.Parse(time.DateOnly, f.NotBefore)
+	if err != nil || o.StartsAt.Before(time.Now().UTC().Truncate(24*time.Hour)) {
+		return o, errNotBefore
 	}
 	return o, nil
 }
@@ -56,9 +59,22 @@ func (f draftFlags) shown(ctx context.Context, b workbench, draft batch.Batch, o
 		_, err := b.batches.Cancel(ctx, draft.OrganisationID, draft.ID, operator)
 		return err
 	}
-	if !f.JSON {
-		out.printf("\nNothing is done yet. Look at all rows: sealsmith batches report %s\nThen: sealsmith batches confirm %s %s\n", draft.ID, draft.ID, draft.Digest)
+	if f.JSON {
+		return nil
 	}
+	n, err := b.batches.Counts(ctx, draft.OrganisationID, draft.ID)
+	if err != nil {
+		return err
+	}
+	of := ""
+	if f.Organisation != "" {
+		of = " --organisation " + f.Organisation
+	}
+	if n.ToDo == 0 {
+		out.printf("\nNothing would be done. Why, row by row: sealsmith batches report %s%s\n", draft.ID, of)
+		return nil
+	}
+	out.printf("\nNothing is done yet. Look at all rows: sealsmith batches report %s%s\nThen: sealsmith batches confirm %s %s%s\n", draft.ID, of, draft.ID, draft.Digest, of)
 	return nil
 }
 

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/sealsmith/sealsmith/issuance"
@@ -111,7 +110,7 @@ func showCorrection(x issuance.Correction, c issuance.Claim, now issuance.Standi
 		shown.Successor = now.ReplacedBy.CredentialID
 	}
 	if x.State == issuance.CorrectionConfirmed {
-		shown.Why = c.LastError
+		shown.Why = c.Cause()
 	}
 	return shown
 }
@@ -121,7 +120,7 @@ func (c correctionsShowCommand) Run(ctx context.Context, s *Settings, out stream
 	return s.withDesk(ctx, c.Organisation, func(desk *issuance.Desk, o templates.Organisation) error {
 		x, err := desk.Correction(ctx, o.ID, c.ID)
 		if err != nil {
-			return fmt.Errorf("correction %s: %w", c.ID, err)
+			return about("correction", c.ID, "corrections list --state all", err)
 		}
 		claim, err := desk.Claim(ctx, o.ID, x.ClaimID)
 		if err != nil {
@@ -244,7 +243,7 @@ func (r ruling) run(ctx context.Context, s *Settings, rule func(*issuance.Desk, 
 			return err
 		}
 		if err != nil {
-			return fmt.Errorf("correction %s: %w", r.order.CorrectionID, err)
+			return about("correction", r.order.CorrectionID, "corrections list --state all", err)
 		}
 		tell(x)
 		return nil

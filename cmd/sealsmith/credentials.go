@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/sealsmith/sealsmith/issuance"
@@ -77,7 +76,13 @@ func (c credentialsListCommand) Run(ctx context.Context, s *Settings, out stream
 		for _, k := range all {
 			t.row(k.ID, k.Sealed.Format("2006-01-02 15:04"), say(k.Standing), k.Since.Format("2006-01-02 15:04"), say(k.Reason))
 		}
-		return t.Flush()
+		if err := t.Flush(); err != nil {
+			return err
+		}
+		if len(all) == c.Limit {
+			out.printf("These are the newest %d; --limit shows more.\n", c.Limit)
+		}
+		return nil
 	})
 }
 
@@ -94,6 +99,8 @@ type shownCredential struct {
 	Number      string    `json:"number,omitempty"`
 	Title       string    `json:"title,omitempty"`
 	Learner     string    `json:"learner,omitempty"`
+	Activity    string    `json:"activity"` // id, for revoke --attachment
+	Version     string    `json:"version"`  // id, for revoke --template-version
 	Link        string    `json:"link"`
 	ReplacedBy  string    `json:"replaced_by,omitempty"` // id of the corrected one that took its place
 	Replaces    string    `json:"replaces,omitempty"`    // id of the one whose place it took
@@ -119,9 +126,9 @@ func (c credentialsShowCommand) Run(ctx context.Context, s *Settings, out stream
 	return s.withDesk(ctx, c.Organisation, func(desk *issuance.Desk, o templates.Organisation) error {
 		now, err := desk.Find(ctx, o.ID, c.ID)
 		if err != nil {
-			return fmt.Errorf("credential %s: %w", c.ID, err)
+			return about("credential", c.ID, "credentials list", err)
 		}
-		shown := shownCredential{sealedCredential: describeStanding(now), Link: public.JoinPath("c", now.Link).String(), Withdrawals: []history{}, ReplacedBy: now.ReplacedBy.CredentialID, Replaces: now.Replaces.CredentialID}
+		shown := shownCredential{sealedCredential: describeStanding(now), Activity: now.AttachmentID, Version: now.VersionID, Link: public.JoinPath("c", now.Link).String(), Withdrawals: []history{}, ReplacedBy: now.ReplacedBy.CredentialID, Replaces: now.Replaces.CredentialID}
 		credential, err := desk.CredentialByID(ctx, o.ID, now.CredentialID)
 		if err != nil {
 			return err
@@ -158,6 +165,8 @@ func (k shownCredential) print(out streams) error {
 	t.row("title", k.Title)
 	t.row("learner", k.Learner)
 	t.row("claim", k.Claim)
+	t.row("activity", k.Activity)
+	t.row("template version", k.Version)
 	if k.Standing == "" {
 		t.row("standing", "not sealed yet")
 		return t.Flush()

@@ -116,7 +116,7 @@ func (c ordersShowCommand) Run(ctx context.Context, s *Settings, out streams) er
 	return s.withDesk(ctx, c.Organisation, func(desk *issuance.Desk, o templates.Organisation) error {
 		order, err := desk.Order(ctx, o.ID, c.ID)
 		if err != nil {
-			return fmt.Errorf("order %s: %w", c.ID, err)
+			return about("order", c.ID, "credentials orders list", err)
 		}
 		items, err := desk.OrderItems(ctx, o.ID, c.ID, c.Limit)
 		if err != nil {
@@ -169,7 +169,7 @@ func (c ordersConfirmCommand) Run(ctx context.Context, s *Settings, out streams)
 	return decideOrder(ctx, s, c.Organisation, c.By, func(desk *issuance.Desk, organisationID, by string) error {
 		order, err := desk.ConfirmOrder(ctx, organisationID, c.ID, by)
 		if err != nil {
-			return fmt.Errorf("order %s: %w", c.ID, err)
+			return about("order", c.ID, "credentials orders list", err)
 		}
 		return carryOut(ctx, desk, order, out)
 	})
@@ -185,7 +185,7 @@ type ordersDeclineCommand struct {
 func (c ordersDeclineCommand) Run(ctx context.Context, s *Settings, out streams) error {
 	return decideOrder(ctx, s, c.Organisation, c.By, func(desk *issuance.Desk, organisationID, by string) error {
 		if _, err := desk.DeclineOrder(ctx, organisationID, c.ID, by); err != nil {
-			return fmt.Errorf("order %s: %w", c.ID, err)
+			return about("order", c.ID, "credentials orders list", err)
 		}
 		out.printf("Declined. Nothing was revoked.\n")
 		return nil
@@ -202,7 +202,7 @@ type ordersWithdrawCommand struct {
 func (c ordersWithdrawCommand) Run(ctx context.Context, s *Settings, out streams) error {
 	return decideOrder(ctx, s, c.Organisation, c.By, func(desk *issuance.Desk, organisationID, by string) error {
 		if _, err := desk.WithdrawOrder(ctx, organisationID, c.ID, by); err != nil {
-			return fmt.Errorf("order %s: %w", c.ID, err)
+			return about("order", c.ID, "credentials orders list", err)
 		}
 		out.printf("Taken back. Nothing was revoked.\n")
 		return nil
@@ -219,7 +219,7 @@ func (c ordersRunCommand) Run(ctx context.Context, s *Settings, out streams) err
 	return s.withDesk(ctx, c.Organisation, func(desk *issuance.Desk, o templates.Organisation) error {
 		order, err := desk.Order(ctx, o.ID, c.ID)
 		if err != nil {
-			return fmt.Errorf("order %s: %w", c.ID, err)
+			return about("order", c.ID, "credentials orders list", err)
 		}
 		if order.State != issuance.OrderConfirmed {
 			return fmt.Errorf("order %s %s, so there is nothing to go on with", order.ID, stand(order))

@@ -58,7 +58,7 @@ func TestOrders(t *testing.T) {
 	replace := map[string]string{"ID": id, "PAGE": r.url + "/c/" + link, "ACTIVITY": attachment}
 
 	succeed(t, r.settings, "organisations", "revoking", "polder", "--people", "2", "--by", "Anna")
-	if code, _, trouble := sealsmith(t, r.settings, "credentials", "revoke", id, "--reason", "misconduct"); code != 1 || !strings.Contains(trouble, "it must be known who each of them is") {
+	if code, _, trouble := sealsmith(t, r.settings, "credentials", "revoke", id, "--reason", "misconduct"); code != 1 || !strings.Contains(trouble, "give your name: --by NAME") {
 		t.Errorf("nobody: exit %d, %s", code, trouble)
 	}
 	types(t, r.settings, replace,
@@ -83,7 +83,8 @@ func TestOrders(t *testing.T) {
 		command{"credentials revoke $ID --reason misconduct --by Anna", 0, `Order ([0-9a-f-]{36}) over 1 waits`},
 		command{"credentials orders decline $WORD --by Ben", 0, "Declined"},
 		command{"credentials revoke $ID --reason misconduct --by Anna", 0, `Order ([0-9a-f-]{36}) over 1 waits`},
-		command{"credentials orders confirm nonsense --by Ben", 1, "order nonsense"})
+		command{"credentials orders confirm nonsense --by Ben", 1, "order nonsense: there is none in this organisation \\(sealsmith credentials orders list\\)"},
+		command{"corrections show nonsense", 1, "correction nonsense: there is none in this organisation \\(sealsmith corrections list --state all\\)"})
 	r.wantStanding(t, id, "suspended", "not-valid")
 	types(t, r.settings, replace,
 		command{"credentials orders confirm $WORD --by Ben", 0, "1 revoked, 0 already revoked, 0 failed"},
@@ -107,7 +108,13 @@ func (r *rig) bulk(t *testing.T, replace map[string]string) {
 		command{"credentials revoke --reason wrong_content --from $LIST --expect 3", 1, `3 were expected, there are 2 now`},
 		command{"credentials revoke --reason wrong_content --attachment $ACTIVITY --dry-run", 0, `(?s)sealed .*, in force: would be revoked.*Nothing was done: 3 would be revoked. To do it, put --expect 3`},
 		command{"credentials revoke --reason wrong_content --attachment $ACTIVITY --sealed-until 2020-01-01T00:00:00Z --expect 3", 1, `there are 0 now`},
-		command{"credentials revoke --reason wrong_content --attachment none --dry-run", 0, `0 would be revoked`},
+		command{"credentials revoke --reason wrong_content --attachment none --dry-run", 0, `^Nothing was done, and nothing would be: no credential .* fits.*\n$`},
+		command{"credentials list --limit 2", 0, `These are the newest 2; --limit shows more.\n$`},
+		command{"credentials show $FEW", 0, `(?s)\nactivity +[0-9a-f-]{36}\n.*template version +[0-9a-f-]{36}\n`},
+		command{"credentials revoke --reason wrong_content --sealed-from 2020-01-01 --sealed-until 2021-01-01 --dry-run", 0, `^Nothing was done`},
+		command{"credentials revoke --reason wrong_content --sealed-from 2021-01-01 --sealed-until 2020-01-01 --dry-run", 2, `has to be later`},
+		command{"credentials revoke --reason wrong_content --sealed-from yesterday --dry-run", 2, `--sealed-from`},
+		command{"credentials revoke --reason wrong_content --from /dev/null --dry-run", 1, `the list names no credential`},
 		command{"credentials revoke --reason wrong_content --from /nowhere --expect 1", 1, `open the list`},
 		command{"credentials revoke $FEW --reason wrong_content --from $LIST", exitUsage, `ids stand alone`})
 	code, out, trouble := sealsmith(t, r.settings, "credentials", "revoke", "--reason", "wrong_content", "--from", list, "--expect", "2", "--by", "Anna")

@@ -17,18 +17,18 @@ import (
 )
 
 type credentialsRevokeCommand struct {
-	Organisation    string    `help:"Slug; not needed while there is one organisation."`
-	Reason          string    `help:"Why, as a code that everybody is told: ${enum}." enum:"awarded_in_error,wrong_person,wrong_content,misconduct,holder_request,other" required:""`
-	Because         string    `help:"More words, for everybody who checks the credential and for its holder: name nobody. Needed with the reason other."`
-	By              string    `help:"Your name, for the audit trail. Needed where revoking takes two people."`
-	DryRun          bool      `help:"Say what would be done, and do nothing."`
-	From            string    `help:"File with an id or the address of a public page on each line; - reads them from standard input."`
-	Attachment      string    `help:"Id of an activity: all its credentials that were not withdrawn."`
-	TemplateVersion string    `help:"Id of a template version: all its credentials that were not withdrawn."`
-	SealedFrom      time.Time `help:"Only what was sealed at this time or later (RFC 3339)."`
-	SealedUntil     time.Time `help:"Only what was sealed before this time (RFC 3339)."`
-	Expect          int       `help:"How many are revoked, as --dry-run has said; nothing is done when there are more or fewer."`
-	IDs             []string  `arg:"" optional:"" name:"id" help:"Ids of credentials, or addresses of their public pages."`
+	Organisation    string   `help:"Slug; not needed while there is one organisation."`
+	Reason          string   `help:"Why, as a code that everybody is told: ${enum}." enum:"awarded_in_error,wrong_person,wrong_content,misconduct,holder_request,other" required:""`
+	Because         string   `help:"More words, for everybody who checks the credential and for its holder: name nobody. Needed with the reason other."`
+	By              string   `help:"Your name, for the audit trail. Needed where revoking takes two people."`
+	DryRun          bool     `help:"Say what would be done, and do nothing."`
+	From            string   `help:"File with an id or the address of a public page on each line; - reads them from standard input."`
+	Attachment      string   `help:"Id of an activity: all its credentials that were not withdrawn."`
+	TemplateVersion string   `help:"Id of a template version: all its credentials that were not withdrawn."`
+	SealedFrom      moment   `help:"Only what was sealed at this date or time, or later." placeholder:"DATE"`
+	SealedUntil     moment   `help:"Only what was sealed before this date or time." placeholder:"DATE"`
+	Expect          int      `help:"How many are revoked, as --dry-run has said; nothing is done when there are more or fewer."`
+	IDs             []string `arg:"" optional:"" name:"id" help:"Ids of credentials, or addresses of their public pages."`
 }
 
 // Validate refuses a command that names nothing, or in two ways.
@@ -38,6 +38,8 @@ func (c *credentialsRevokeCommand) Validate() error {
 		return errors.New("say which credentials are meant: by their ids, by --from, or by --attachment, --template-version, --sealed-from, --sealed-until")
 	case len(c.IDs) > 0 && many:
 		return errors.New("ids stand alone; put them into a file for --from to choose among them")
+	case !c.SealedFrom.IsZero() && !c.SealedUntil.IsZero() && !c.SealedUntil.After(c.SealedFrom.Time):
+		return errors.New("--sealed-until has to be later than --sealed-from")
 	}
 	return nil
 }
@@ -56,12 +58,15 @@ func (c *credentialsRevokeCommand) Run(ctx context.Context, s *Settings, out str
 		return err
 	}
 	return s.withDesk(ctx, c.Organisation, func(desk *issuance.Desk, o templates.Organisation) error {
-		selection := issuance.Selection{OrganisationID: o.ID, AttachmentID: c.Attachment, VersionID: c.TemplateVersion, SealedFrom: c.SealedFrom, SealedUntil: c.SealedUntil}
+		selection := issuance.Selection{OrganisationID: o.ID, AttachmentID: c.Attachment, VersionID: c.TemplateVersion, SealedFrom: c.SealedFrom.Time, SealedUntil: c.SealedUntil.Time}
 		var unknown error
 		if c.From != "" {
 			names, err := readNames(c.From)
 			if err != nil {
 				return err
+			}
+			if len(names) == 0 {
+				return errors.New("the list names no credential: it takes an id or an address on each line")
 			}
 			if selection.IDs, unknown = findAll(ctx, desk, o.ID, names); len(selection.IDs) == 0 {
 				return errors.Join(errors.New("none of the credentials on the list can be revoked"), unknown)
@@ -79,7 +84,7 @@ func (c *credentialsRevokeCommand) Run(ctx context.Context, s *Settings, out str
 		}
 		order, err := desk.AskRevoke(ctx, issuance.Ask{Selection: selection, Reason: w.Reason, Words: w.Words, By: by, Expect: c.Expect})
 		if err != nil {
-			return err
+			return byName(err)
 		}
 		if order.State == issuance.OrderAsked {
 			sayWaiting(order, out)
@@ -95,6 +100,10 @@ func (c *credentialsRevokeCommand) dry(ctx context.Context, desk *issuance.Desk,
 	p, err := desk.Preview(ctx, selection, all)
 	if err != nil {
 		return err
+	}
+	if p.Total == 0 {
+		out.printf("Nothing was done, and nothing would be: no credential that is in force or suspended fits. sealsmith credentials show ID names the activity and the template version of one that you mean.\n")
+		return nil
 	}
 	for _, one := range p.Sample {
 		out.printf("%s, sealed %s, %s: would be revoked.\n", one.CredentialID, one.SealedAt.Format(time.DateOnly), say(one.InForce))
@@ -148,12 +157,20 @@ func findAll(ctx context.Context, desk *issuance.Desk, organisationID string, na
 			err = now.May(issuance.ActRevoke)
 		}
 		if err != nil {
-			errs = append(errs, fmt.Errorf("credential %s: %w", name, err))
+			errs = append(errs, about("credential", name, "credentials list", err))
 			continue
 		}
 		ids = append(ids, now.CredentialID)
 	}
 	return ids, errors.Join(errs...)
+}
+
+// byName says how a name is given where one is missing.
+func byName(err error) error {
+	if errors.Is(err, issuance.ErrNobody) {
+		return fmt.Errorf("%w: --by NAME", err)
+	}
+	return err
 }
 
 const mostOperatorName = 60

@@ -78,13 +78,13 @@ func (w *withdrawing) run(ctx context.Context, s *Settings, out streams) error {
 				continue
 			}
 			if err != nil {
-				errs = append(errs, fmt.Errorf("credential %s: %w", name, err))
+				errs = append(errs, about("credential", name, "credentials list", err))
 				continue
 			}
 			done++
 		}
 		if err := w.ask(ctx, desk, order, out); err != nil {
-			errs = append(errs, err)
+			errs = append(errs, byName(err))
 		}
 		if why := w.why(); why != "" {
 			out.printf("Everybody who checks reads: %s\n", why)

@@ -11,6 +11,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/sealsmith/sealsmith/issuance"
 	"github.com/sealsmith/sealsmith/migrations/sqldb"
 	"github.com/sealsmith/sealsmith/templates"
 	"github.com/sealsmith/sealsmith/templates/starter"
@@ -254,6 +255,14 @@ func (s *Settings) withOrganisation(ctx context.Context, slug string, do func(*s
 			return fmt.Errorf("there is no organisation %q (sealsmith organisations list)", slug)
 		}
 	})
+}
+
+// about says which of many an error is about, and of one that is not there who lists those that are.
+func about(what, id, list string, err error) error {
+	if errors.Is(err, issuance.ErrNotFound) {
+		return fmt.Errorf("%s %s: there is none in this organisation (sealsmith %s)", what, id, list)
+	}
+	return fmt.Errorf("%s %s: %w", what, id, err)
 }
 
 // table aligns columns for people.

@@ -102,7 +102,7 @@ func (a *app) stamps() []web.StampStatus {
 	}
 	var all []web.StampStatus
 	for _, h := range a.proofs.stamps.Health() {
-		s := web.StampStatus{Name: h.Host, OK: true, Words: "not asked since the server was started"}
+		s := web.StampStatus{Name: h.Host, OK: true, Unasked: h.LastSuccess.IsZero() && h.LastFailure.IsZero(), Words: "not asked since the server was started"}
 		switch {
 		case h.LastFailure.After(h.LastSuccess):
 			s.OK, s.Words = false, h.LastError+"; asked last "+h.LastFailure.UTC().Format("2 January 2006 15:04:05 UTC")

@@ -57,7 +57,7 @@ func describeClaim(c issuance.Claim) queuedClaim {
 	if !c.ConsentAt.Valid { // awarded by a batch
 		since = c.CreatedAt
 	}
-	q := queuedClaim{ID: c.ID, State: string(c.State), Since: since.UTC(), Attempts: c.Attempts, Why: c.LastError}
+	q := queuedClaim{ID: c.ID, State: string(c.State), Since: since.UTC(), Attempts: c.Attempts, Why: c.Cause()}
 	if c.State == issuance.Queued {
 		q.NextTry = c.NotBefore.UTC()
 	}
@@ -94,25 +94,34 @@ func (c queueListCommand) Run(ctx context.Context, s *Settings, out streams) err
 		if err != nil {
 			return err
 		}
+		load, err := desk.LoadOf(ctx, o.ID)
+		if err != nil {
+			return err
+		}
 		if c.JSON {
 			return out.printJSON(struct {
+				Waiting       int           `json:"waiting"` // those being sealed too
+				Sealing       int           `json:"sealing"`
+				Failed        int           `json:"failed"`
 				Claims        []queuedClaim `json:"claims"`
 				Pauses        []queuePause  `json:"pauses"`
 				ProofsWaiting int           `json:"proofs_waiting"`
 				ProofsTrouble string        `json:"proofs_trouble,omitempty"`
-			}{all, describePauses(pauses), proofs.Waiting, proofs.LastError})
+			}{load.Waiting, load.Sealing, load.Failed, all, describePauses(pauses), proofs.Waiting, proofs.LastError})
 		}
 		for _, p := range describePauses(pauses) {
 			out.printf("Sealing is paused for %s since %s by %s. %s\n", p.For, p.Since.Format("2006-01-02 15:04"), p.By, p.Words)
 		}
-		return c.print(out, all, proofs)
+		return c.print(out, all, load, proofs)
 	})
 }
 
-func (c queueListCommand) print(out streams, all []queuedClaim, proofs issuance.ProofLoad) error {
-	if len(all) == 0 {
+// print never lets a part of the queue pass for all of it.
+func (c queueListCommand) print(out streams, all []queuedClaim, load issuance.Load, proofs issuance.ProofLoad) error {
+	if load.Waiting+load.Failed == 0 {
 		out.printf("Nothing waits for the seal.\n")
-	} else {
+	}
+	if len(all) > 0 {
 		t := newTable(out.out, "CLAIM", "STATE", "SINCE", "ATTEMPTS", "WHY")
 		for _, q := range all {
 			t.row(q.ID, q.State, q.Since.Format("2006-01-02 15:04"), fmt.Sprint(q.Attempts), q.Why)
@@ -120,6 +129,13 @@ func (c queueListCommand) print(out streams, all []queuedClaim, proofs issuance.
 		if err := t.Flush(); err != nil {
 			return err
 		}
+	}
+	if load.Waiting+load.Failed > 0 {
+		out.printf("%d wait for the seal, %d of those are being sealed, %d have stopped; %d are shown.", load.Waiting, load.Sealing, load.Failed, len(all))
+		if len(all) < load.Waiting+load.Failed {
+			out.printf(" --state and --limit show others.")
+		}
+		out.printf("\n")
 	}
 	if proofs.Waiting > 0 || proofs.LastError != "" {
 		out.printf("%d sealed credentials wait for proofs", proofs.Waiting)
@@ -142,7 +158,7 @@ func (c queueShowCommand) Run(ctx context.Context, s *Settings, out streams) err
 	return s.withDesk(ctx, c.Organisation, func(desk *issuance.Desk, o templates.Organisation) error {
 		claim, err := desk.Claim(ctx, o.ID, c.ID)
 		if err != nil {
-			return fmt.Errorf("claim %s: %w", c.ID, err)
+			return about("claim", c.ID, "queue list", err)
 		}
 		q := describeClaim(claim)
 		if c.JSON {
@@ -192,7 +208,7 @@ func (c queueRetryCommand) Run(ctx context.Context, s *Settings, out streams) er
 			case errors.Is(err, issuance.ErrState):
 				errs = append(errs, fmt.Errorf("claim %s has not failed", id))
 			case err != nil:
-				errs = append(errs, fmt.Errorf("claim %s: %w", id, err))
+				errs = append(errs, about("claim", id, "queue list", err))
 			default:
 				done++
 			}

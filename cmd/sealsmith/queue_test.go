@@ -36,6 +36,12 @@ func TestQueue(t *testing.T) {
 	if got := list("--state", "queued"); len(got) != 0 {
 		t.Errorf("queued: %+v", got)
 	}
+	for _, args := range [][]string{{"--state", "queued"}, {"--limit", "0"}} {
+		out := succeed(t, r.settings, append([]string{"queue", "list"}, args...)...)
+		if want := "0 wait for the seal, 0 of those are being sealed, 1 have stopped; 0 are shown. --state and --limit show others."; !strings.Contains(out, want) || strings.Contains(out, "Nothing") {
+			t.Errorf("%v: %s", args, out)
+		}
+	}
 	if out := succeed(t, r.settings, "queue", "show", id); !strings.Contains(out, "failed") || !strings.Contains(out, "the page image is too large") {
 		t.Errorf("show: %s", out)
 	}
@@ -49,10 +55,11 @@ func TestQueue(t *testing.T) {
 	}{
 		{1, "say what to retry", []string{"queue", "retry"}},
 		{1, "claim nobody", []string{"queue", "retry", "nobody"}},
-		{1, "claim nobody", []string{"queue", "show", "nobody"}},
+		{1, "claim nobody: there is none in this organisation (sealsmith queue list)", []string{"queue", "show", "nobody"}},
 		{2, "--state", []string{"queue", "list", "--state", "sealed"}},
 		{1, "claim nobody", []string{"queue", "drop", "nobody"}},
 		{1, "not paused", []string{"queue", "resume"}},
+		{1, "batch nobody: there is no such batch", []string{"queue", "pause", "--batch", "nobody"}},
 		{1, "not both", []string{"queue", "pause", "--everything", "--batch", "b"}},
 		{1, "may have 500 letters", []string{"queue", "pause", strings.Repeat("x", 501)}},
 	} {
@@ -63,7 +70,10 @@ func TestQueue(t *testing.T) {
 	if out := succeed(t, r.settings, "queue", "retry", "--failed", "--proofs"); !strings.Contains(out, "1 claims are in the queue again.") || !strings.Contains(out, "0 sealed credentials") {
 		t.Errorf("retry: %s", out)
 	}
-	succeed(t, r.settings, "queue", "pause", "The dates are wrong.")
+	if out := succeed(t, r.settings, "queue", "pause", "The dates are wrong.", "--organisation", "polder"); !strings.Contains(out, "sealsmith queue resume --organisation polder") ||
+		!strings.Contains(out, "sealsmith queue list --state sealing --organisation polder") {
+		t.Errorf("pause: %s", out)
+	}
 	succeed(t, r.settings, "queue", "pause", "--everything")
 	out := succeed(t, r.settings, "queue", "list")
 	for _, want := range []string{"paused for everybody", "paused for the organisation", "The dates are wrong.", "by operator"} {
@@ -78,7 +88,7 @@ func TestQueue(t *testing.T) {
 		t.Error(err)
 	}
 	succeed(t, r.settings, "queue", "resume", "--everything")
-	if _, err := r.journey.open(t.Context(), "Queued: sealing is paused, nothing is lost", "The reason: an administrator of the organisation has paused it (The dates are wrong)."); err != nil {
+	if _, err := r.journey.open(t.Context(), "Queued: sealing is paused, nothing is lost", "The reason: the operator of this server has paused it (The dates are wrong)."); err != nil {
 		t.Error(err)
 	}
 	if out := succeed(t, r.settings, "queue", "drop", id); !strings.Contains(out, "1 claims were dropped") {

@@ -3,10 +3,10 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/sealsmith/sealsmith/issuance"
+	"github.com/sealsmith/sealsmith/issuance/batch"
 	"github.com/sealsmith/sealsmith/migrations/sqldb"
 	"github.com/sealsmith/sealsmith/templates"
 )
@@ -22,7 +22,7 @@ func (c queueDropCommand) Run(ctx context.Context, s *Settings, out streams) err
 		var errs []error
 		for _, id := range c.IDs {
 			if err := desk.Drop(ctx, o.ID, id, operator); err != nil {
-				errs = append(errs, fmt.Errorf("claim %s: %w", id, err))
+				errs = append(errs, about("claim", id, "queue list", err))
 			}
 		}
 		out.printf("%d claims were dropped; their learners can claim again.\n", len(c.IDs)-len(errs))
@@ -47,7 +47,25 @@ func (c queueLine) do(ctx context.Context, s *Settings, do func(desk *issuance.D
 	if c.Everything {
 		return s.withDatabase(ctx, func(db *sqldb.DB) error { return do(newSweptDesk(db), "") })
 	}
+	if c.Batch != "" {
+		return oneBatch{Organisation: c.Organisation, ID: c.Batch}.do(ctx, s, func(b workbench, one batch.Batch) error { return do(b.desk, one.OrganisationID) })
+	}
 	return s.withDesk(ctx, c.Organisation, func(desk *issuance.Desk, o templates.Organisation) error { return do(desk, o.ID) })
+}
+
+// flags are those with which another command means the same line.
+func (c queueLine) flags() string {
+	var out string
+	if c.Organisation != "" {
+		out += " --organisation " + c.Organisation
+	}
+	if c.Batch != "" {
+		out += " --batch " + c.Batch
+	}
+	if c.Everything {
+		out += " --everything"
+	}
+	return out
 }
 
 type queuePauseCommand struct {
@@ -62,7 +80,10 @@ func (c queuePauseCommand) Run(ctx context.Context, s *Settings, out streams) er
 		if err := desk.Pause(ctx, issuance.Pause{OrganisationID: organisationID, BatchID: c.Batch, Words: c.Words, By: operator}); err != nil {
 			return err
 		}
-		out.printf("Nothing more is sealed from now on; what has begun is finished. `sealsmith queue list --state sealing` is empty then.\n")
+		out.printf("Nothing more is sealed from now on; what has begun is finished. It goes on after: sealsmith queue resume%s\n", c.flags())
+		if c.Batch == "" && !c.Everything {
+			out.printf("Before the token is taken out, wait until nothing is being sealed: sealsmith queue list --state sealing%s\n", c.flags())
+		}
 		return nil
 	})
 }

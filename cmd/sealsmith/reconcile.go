@@ -27,6 +27,7 @@ type reconciled struct {
 
 	NoCorrection []string `json:"no_correction,omitempty"` // ids of credentials
 	GoesOn       bool     `json:"goes_on"`
+	Paused       bool     `json:"paused"` // by a person, which goes on
 }
 
 // Run brings back what can be, and ends the pause when nothing is left or the operator says so.
@@ -54,7 +55,11 @@ func (c reconcileCommand) reconcile(ctx context.Context, desk *issuance.Desk, ow
 	seen := map[string]bool{}
 	books := []sealbook.Book{own}
 	for _, path := range c.Books {
-		books = append(books, sealbook.Book{Path: path})
+		book := sealbook.Book{Path: path}
+		if err := book.Check(); err != nil {
+			return result, err
+		}
+		books = append(books, book)
 	}
 	for _, book := range books {
 		err := book.Each(func(n sealbook.Note) error {
@@ -90,21 +95,27 @@ func (c reconcileCommand) reconcile(ctx context.Context, desk *issuance.Desk, ow
 		}
 	}
 	result.GoesOn = true
-	return result, goOn(ctx, desk)
+	var err error
+	result.Paused, err = goOn(ctx, desk)
+	return result, err
 }
 
-// goOn ends the pause that a worker has begun. One that a person has begun stays.
-func goOn(ctx context.Context, desk *issuance.Desk) error {
+// goOn ends the pause that a worker has begun. Those that people have begun stay.
+func goOn(ctx context.Context, desk *issuance.Desk) (others bool, err error) {
 	all, err := desk.Pauses(ctx, "")
 	if err != nil {
-		return err
+		return false, err
 	}
 	for _, p := range all {
-		if p.OrganisationID == "" && p.BatchID == "" && p.By == "worker" {
-			return desk.Resume(ctx, "", "", "operator")
+		if p.OrganisationID != "" || p.BatchID != "" || p.By != issuance.WorkerPaused {
+			others = true
+			continue
+		}
+		if err := desk.Resume(ctx, "", "", operator); err != nil {
+			return others, err
 		}
 	}
-	return nil
+	return others, nil
 }
 
 func (c reconcileCommand) print(out streams, r reconciled) {
@@ -127,6 +138,8 @@ func (c reconcileCommand) print(out streams, r reconciled) {
 	list(r.NoCorrection, "are corrected ones, and the correction of the name is not in the database. Confirm it again, then run this again:")
 	list(r.Other, "were sealed again under another id before this was noticed. Both files verify; withdraw one with sealsmith credentials revoke:")
 	switch {
+	case r.GoesOn && r.Paused:
+		out.printf("Sealing goes on, but for what somebody has paused: sealsmith queue list says what.\n")
 	case r.GoesOn:
 		out.printf("Sealing goes on.\n")
 	case !c.DryRun:

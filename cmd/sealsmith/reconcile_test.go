@@ -77,7 +77,7 @@ func (r *rig) claimAgain(t *testing.T) {
 	t.Helper()
 	r.step(t, r.journey.canClaim)
 	must(t, r.journey.browser.submit(t.Context(), "Claim my micro-credential", nil))
-	if _, err := r.journey.expect("put back to an earlier state"); err != nil {
+	if _, err := r.journey.expect("this server has stopped it by itself (The database was put back to an earlier state."); err != nil {
 		t.Error(err)
 	}
 	r.wants(t, 1, "claims where state = 'queued' and attempts = 0")
@@ -126,13 +126,21 @@ func TestRestoredBackup(t *testing.T) {
 		t.Errorf("reconcile --dry-run: %s", said)
 	}
 	r.wants(t, 0, "credentials")
+	other := filepath.Join(t.TempDir(), "sealsmith.log")
+	must(t, os.WriteFile(other, []byte("{\"msg\":\"sealsmith serves\"}\n"), 0o600))
+	if code, said, trouble := sealsmith(t, r.settings, "reconcile", other); code != 1 || !strings.Contains(trouble, "seal book") || strings.Contains(said, "goes on") {
+		t.Errorf("reconcile with another file: exit %d, %s%s", code, said, trouble)
+	}
+	r.wants(t, 0, "credentials")
 	if said := succeed(t, r.settings, "reconcile"); !strings.Contains(said, "1 were brought back") || !strings.Contains(said, "Sealing goes on.") {
 		t.Errorf("reconcile: %s", said)
 	}
 	r.sameAgain(t, before)
-	if said := succeed(t, r.settings, "reconcile"); !strings.Contains(said, "1 credentials of the seal books are in the database") {
+	succeed(t, r.settings, "queue", "pause", "The token is exchanged.")
+	if said := succeed(t, r.settings, "reconcile"); !strings.Contains(said, "1 credentials of the seal books are in the database") || !strings.Contains(said, "but for what somebody has paused") {
 		t.Errorf("reconcile once more: %s", said)
 	}
+	r.wants(t, 1, "pauses")
 }
 
 // TestRestoredBackupWithoutClaim: the backup is so old that the claim is not in it. The grade is

@@ -137,7 +137,7 @@ func (s *Store) DraftRenewal(ctx context.Context, o Order) (Batch, error) {
 	}
 	rows := make([]row, 0, len(ending))
 	for i, e := range ending {
-		r := row{Number: i + 1, Learner: e.Learner, Given: e.GivenName, Family: e.FamilyName, Words: "Valid until " + e.ValidUntil.UTC().Format("2 January 2006") + "."}
+		r := row{Number: i + 1, Learner: e.Learner, Given: e.GivenName, Family: e.FamilyName, Words: "The present one ends on " + e.ValidUntil.UTC().Format("2 January 2006") + "."}
 		if !e.Renewable() {
 			r.Outcome = OldResult
 		}

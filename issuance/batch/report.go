@@ -120,7 +120,7 @@ type Row struct {
 	Family  string         `db:"family_name"` // until the row is done, then that of the claim
 	Percent float64        `db:"-"`           // of an import, before it is done
 	Score   float64        `db:"score"`
-	Maximum float64        `db:"maximum"`
+	Maximum float64        `db:"maximum"` // 0: no score can be told
 	Outcome Outcome        `db:"outcome"`
 	Words   string         `db:"words"`
 	ClaimID string         `db:"claim_id"`
@@ -186,7 +186,7 @@ func (s *Store) rows(ctx context.Context, rest string, args ...any) ([]Row, erro
 	var all []Row
 	err := s.db.Select(ctx, &all, `select r.number, r.learner, r.shown, case when r.claim_id = '' or r.outcome <> 'awarded' then r.given_name else coalesce(c.given_name, '') end as given_name,
 		case when r.claim_id = '' or r.outcome <> 'awarded' then r.family_name else coalesce(c.family_name, '') end as family_name,
-		coalesce(r.score, 0) as score, r.maximum, r.outcome, r.words, r.claim_id, `+stateNow+` as state, coalesce(c.last_error, '') as last_error
+		coalesce(r.score, 0) as score, case when r.score is null then 0 else r.maximum end as maximum, r.outcome, r.words, r.claim_id, `+stateNow+` as state, coalesce(c.last_error, '') as last_error
 		from batch_rows r left join claims c on c.id = r.claim_id and c.organisation_id = r.organisation_id
 		where r.organisation_id = ? and r.batch_id = ?`+rest, args...)
 	if err != nil {
@@ -194,7 +194,7 @@ func (s *Store) rows(ctx context.Context, rest string, args ...any) ([]Row, erro
 	}
 	for i := range all {
 		r := &all[i]
-		r.Stands = standing(r.Outcome, r.State)
+		r.Stands, r.Trouble = standing(r.Outcome, r.State), issuance.Cause(r.Trouble)
 		if r.Maximum > 0 {
 			r.Percent = 100 * r.Score / r.Maximum
 		}

@@ -259,12 +259,24 @@ func (k *making) list(ctx context.Context, organisationID string, l issuance.Sta
 	if chain != nil {
 		chains = append(chains, chain)
 	}
+	k.late(l, out, chain != nil)
 	if out.SignedAt.After(k.manifest.AsOf) {
 		k.manifest.AsOf = out.SignedAt
 	}
 	k.result.Lists++
 	k.result.Entries += out.Credential
 	return out, chains, nil
+}
+
+// late warns of what was done after list and index were signed: who builds the last kit of a server
+// has to wait for it.
+func (k *making) late(l issuance.StatusList, out *List, indexed bool) {
+	if young := l.Given - out.Credential; indexed && young > 0 {
+		k.warn("%d of the credentials of status list %s are not in its index yet: it learns of new ones within two hours; build the kit again then", young, l.ID)
+	}
+	if l.Behind > 0 {
+		k.warn("status list %s does not tell of the last withdrawals yet: it is signed within seconds while a server or a worker runs with its token; build the kit again then", l.ID)
+	}
 }
 
 // index adds the signed index of a list with its shards, made anew from the rows. When they do not

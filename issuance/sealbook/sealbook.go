@@ -157,6 +157,24 @@ func (b Book) Each(do func(Note) error) error {
 	return nil
 }
 
+// errNoBook says that a file is something else than a seal book.
+var errNoBook = errors.New("the file holds no note of a credential: name the seal book of a machine with workers, seals.log in its folder")
+
+// Check fails when the file holds no note, which is so of no book: the first note makes
+// the file. Who names another file for a book must not read that nothing is missing.
+func (b Book) Check() error {
+	notes := 0
+	for _, path := range []string{b.older(), b.Path} {
+		if err := read(path, func(Note) { notes++ }); err != nil {
+			return err
+		}
+	}
+	if notes == 0 {
+		return fmt.Errorf("%s: %w", b.Path, errNoBook)
+	}
+	return nil
+}
+
 func read(path string, do func(Note)) error {
 	f, err := os.Open(path) //nolint:gosec // G304: the file that the settings name
 	if errors.Is(err, os.ErrNotExist) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -170,5 +171,21 @@ func TestNoFolder(t *testing.T) {
 	b := sealbook.Book{Path: filepath.Join(t.TempDir(), "gone", "seals.log")}
 	if b.Add(note("1")) == nil {
 		t.Error("a note was written into a folder that is not there")
+	}
+}
+
+// A file that is no book must not pass for one in which nothing is missing.
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	b := book(t)
+	for _, content := range []string{"", "not a note\n", `{"link":1,"actor":"operator"}` + "\n"} {
+		check(t, os.WriteFile(b.Path, []byte(content), 0o600))
+		if err := b.Check(); err == nil || !strings.Contains(err.Error(), "name the seal book") {
+			t.Errorf("%q: %v", content, err)
+		}
+	}
+	check(t, b.Add(sealbook.Note{At: noted, Reconciled: true}))
+	if err := b.Check(); err != nil {
+		t.Errorf("a book that is settled: %v", err)
 	}
 }

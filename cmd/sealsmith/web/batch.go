@@ -39,7 +39,10 @@ type batchPage struct {
 	Admin        bool   // may confirm, pause and go on
 	Mine         bool   // may cancel
 	Live, Eta    string // the page follows its progress
+	Sealing      sealingNotice
 	Paused       string // why, in words
+	Held         string // what else than this page holds it: "organisation" or "everybody"; empty: nothing
+	Resumable    bool   // it is paused by itself
 	Trouble      string // of the last page of rows
 	Need         float64
 }
@@ -129,18 +132,21 @@ func (s *Web) batchPage(ctx context.Context, v *visit, b batch.Batch) (batchPage
 	}
 	page := batchPage{
 		ID: b.ID, Name: b.Title, Title: words(version.Content.Title), Course: a.ContextTitle, Kind: b.Kind, Stage: at.stage, Award: b.Award,
-		File: b.FileName, SHA256: b.FileSHA256, Digest: b.Digest, By: inviter(v, b.CreatedBy), Made: b.CreatedAt, At: v.path(""), StartsAt: b.StartsAt,
+		File: b.FileName, SHA256: b.FileSHA256, Digest: b.Digest, By: who(v, b.CreatedBy), Made: b.CreatedAt, At: v.path(""), StartsAt: b.StartsAt,
 		Later: b.StartsAt.After(s.deps.Now()), Counts: at.counts, Groups: groups(at.counts), Admin: v.launch.IsAdmin(),
 		Mine: v.launch.IsAdmin() || b.CreatedBy == v.actor(), Eta: at.eta, Trouble: b.LastError, Need: a.MinPercent,
 	}
 	if at.paused != nil {
-		page.Paused = pausedBy(v, *at.paused)
+		page.Paused, page.Held, page.Resumable = pausedBy(v, *at.paused), at.held, at.own
 	}
 	if b.ConfirmedBy != "" {
-		page.Confirmed = inviter(v, b.ConfirmedBy)
+		page.Confirmed = who(v, b.ConfirmedBy)
 	}
 	if page.Stage == "running" || page.Stage == "sealing" {
 		page.Live = v.path("batches/"+b.ID) + "/state?shown=" + page.Stage
+		if page.Sealing, err = s.sealingNotice(ctx, v.organisation); err != nil {
+			return page, err
+		}
 	}
 	if page.Admin {
 		if page.Tabs, err = s.tabs(ctx, v, "batches"); err != nil {
@@ -201,6 +207,29 @@ type batchStanding struct {
 	stage, eta string
 	counts     batch.Counts
 	paused     *issuance.Pause
+	held       string // as on the page
+	own        bool   // one of its own is among the pauses
+}
+
+// pause keeps the widest of the pauses that hold a batch: as long as that one stands, ending a
+// narrower one changes nothing.
+func (at *batchStanding) pause(all []issuance.Pause, batchID string) {
+	for i, p := range all {
+		if p.BatchID != "" && p.BatchID != batchID {
+			continue
+		}
+		if at.paused == nil {
+			at.paused = &all[i]
+		}
+		at.own = at.own || p.BatchID != ""
+	}
+	switch {
+	case at.paused == nil || at.paused.BatchID != "":
+	case at.paused.OrganisationID != "":
+		at.held = "organisation"
+	default:
+		at.held = "everybody"
+	}
 }
 
 func (s *Web) batchAt(ctx context.Context, v *visit, b batch.Batch) (batchStanding, error) {
@@ -213,15 +242,23 @@ func (s *Web) batchAt(ctx context.Context, v *visit, b batch.Batch) (batchStandi
 		return batchStanding{}, err
 	}
 	at := batchStanding{counts: n}
-	if i := slices.IndexFunc(pauses, func(p issuance.Pause) bool { return p.BatchID == "" || p.BatchID == b.ID }); i >= 0 && b.State != batch.Draft {
-		at.paused = &pauses[i]
+	if b.State != batch.Draft {
+		at.pause(pauses, b.ID)
 	}
 	at.stage = stage(b, n, s.deps.Now(), at.paused != nil)
-	at.eta = "a moment"
+	at.eta = "in a moment"
 	if left := n.Waiting + n.ToDo; left > 0 && b.Award {
-		at.eta = eta(left, s.deps.Sealing(v.organisation.Slug))
+		at.eta = untilAll(left, s.deps.Sealing(v.organisation.Slug))
 	}
 	return at, nil
+}
+
+// untilAll says when the last of many is sealed, after "is done".
+func untilAll(left int, sealing SealingStatus) string {
+	if sealing.Paused {
+		return "as soon as sealing goes on"
+	}
+	return "in " + untilSealed(left, sealing.Rate)
 }
 
 // batchState answers one server-sent event, as state does for a claim.

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sealsmith/sealsmith/cmd/sealsmith/web"
 	"github.com/sealsmith/sealsmith/issuance"
 	"github.com/sealsmith/sealsmith/issuance/batch"
 	"github.com/sealsmith/sealsmith/lti"
@@ -192,6 +193,56 @@ func TestAwardToMany(t *testing.T) {
 	says(t, f.teacher.get("class"), "Awarded to many at once, not saved by the learner yet.")
 	want(t, holder.get("credential.jsonld"), http.StatusOK)
 	says(t, holder.get("learn"), "It is yours.", "Saved by you")
+}
+
+// What pauses all is not ended on the page of a batch: the page says where it is.
+func TestPauseAroundABatch(t *testing.T) {
+	t.Parallel()
+	f := newFaculty(t)
+	page := f.drafted(t, f.admin, f.admin.post("award", url.Values{"title": {"All"}}))
+	f.confirm(t, page)
+	pause := func(p issuance.Pause) {
+		t.Helper()
+		p.By = issuance.Operator
+		must(t, f.desk.Pause(t.Context(), p))
+	}
+	const goOn, ends = "Let it go on", "End the pause of this batch"
+	pause(issuance.Pause{OrganisationID: f.org, Words: "the token is exchanged"})
+	got := f.admin.get(page)
+	says(t, got, "Paused by the operator", "The token is exchanged.", "All of your organisation is paused", "the seal room ends that.")
+	if body := got.Body.String(); strings.Contains(body, goOn) || strings.Contains(body, ends) {
+		t.Error("the page has a button that cannot help")
+	}
+	want(t, f.admin.post(page+"/pause", nil), http.StatusSeeOther)
+	says(t, f.admin.get(page), "The token is exchanged.", ends)
+	pause(issuance.Pause{})
+	says(t, f.admin.get(page), "All of this server is paused; its operator ends that.", ends)
+	must(t, f.desk.Resume(t.Context(), "", "", issuance.Operator))
+	must(t, f.desk.Resume(t.Context(), f.org, "", issuance.Operator))
+	says(t, f.admin.get(page), "Paused by you", goOn)
+}
+
+// A row that cannot be used has no score, and none is made up for it.
+func TestLeftOutWithoutScore(t *testing.T) {
+	t.Parallel()
+	f := newFaculty(t)
+	page := f.drafted(t, f.teacher, f.teacher.file("learner id;score\nlearner-1;85\nlearner-1;45\n", map[string]string{"title": "Twice"}))
+	got := f.teacher.get(page)
+	says(t, got, "Noor van den Berg2–Stands in the file twice")
+	silent(t, got, "<div>0 %</div>")
+}
+
+// While the token is away a batch says so, and when it goes on.
+func TestBatchWithoutToken(t *testing.T) {
+	t.Parallel()
+	f := newFaculty(t)
+	page := f.drafted(t, f.admin, f.admin.post("award", url.Values{"title": {"All"}}))
+	f.confirm(t, page)
+	says(t, f.admin.get(page), "What is left is done in less than a minute.")
+	f.change(func(w *world) {
+		w.sealing = web.SealingStatus{Paused: true, Reason: "the seal token cannot be used at the moment"}
+	})
+	says(t, f.admin.get(page), "Sealing is paused: the seal token cannot be used at the moment.", "What is left is done as soon as sealing goes on.")
 }
 
 func TestPauseABatch(t *testing.T) {
@@ -377,7 +428,7 @@ func TestCredentialsEnd(t *testing.T) {
 	want(t, holder.post("renew", nil), http.StatusSeeOther)
 	want(t, holder.post("renew", nil), http.StatusConflict)
 	renewal := f.drafted(t, f.teacher, f.teacher.post("ending", nil))
-	says(t, f.admin.get(renewal), "Renewal of 20 November 2026", "Joost Müller", "Valid until 20 November 2026.")
+	says(t, f.admin.get(renewal), "Renewal of 20 November 2026", "Joost Müller", "The present one ends on 20 November 2026.", "Renew for these 4?", "Each new credential takes the place of the one before.", "Renew 4")
 	f.confirm(t, renewal)
 	f.work(t)
 	f.seal(t)

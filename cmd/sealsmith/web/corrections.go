@@ -168,7 +168,7 @@ func (s *Web) correctionPage(ctx context.Context, v *visit, id string) (correcti
 		return correctionPage{}, err
 	}
 	page := correctionPage{
-		All: v.path("corrections"), At: v.path("corrections/" + x.ID), ID: x.ID, State: x.State, Own: x.AskedBy == issuance.ByLearner, By: inviter(v, x.AskedBy), Words: x.Words, AskedAt: x.AskedAt,
+		All: v.path("corrections"), At: v.path("corrections/" + x.ID), ID: x.ID, State: x.State, Own: x.AskedBy == issuance.ByLearner, By: who(v, x.AskedBy), Words: x.Words, AskedAt: x.AskedAt,
 		Evidence: x.Evidence.Words(), Reference: x.Reference, Answer: x.Answer,
 	}
 	page.Was, page.Is = nameDiff(x.Old().Full(), x.New().Full())
@@ -180,10 +180,10 @@ func (s *Web) correctionPage(ctx context.Context, v *visit, id string) (correcti
 		page.Second = v.organisation.SecondPerson || version.Content.SecondPerson
 	}
 	if x.State == issuance.CorrectionConfirmed && c.State == issuance.Failed {
-		page.Failed, page.Trouble = true, c.LastError
+		page.Failed, page.Trouble = true, c.Cause()
 	}
 	if x.DecidedAt.Valid {
-		page.DecidedBy, page.Decided = inviter(v, x.DecidedBy), x.DecidedAt.Time
+		page.DecidedBy, page.Decided = who(v, x.DecidedBy), x.DecidedAt.Time
 	}
 	if x.EndedAt.Valid {
 		page.Ended = x.EndedAt.Time

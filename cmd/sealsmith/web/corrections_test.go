@@ -351,8 +351,10 @@ func TestStaffCorrectionNeedsTwo(t *testing.T) {
 	got := anna.post(at+"/confirm", ruling(issuance.EvidencePassport))
 	want(t, got, http.StatusConflict)
 	says(t, got, "Nothing was done: this takes two people")
-	silent(t, ben.get(at), "Somebody else has to confirm it")
+	silent(t, ben.get(at), "Somebody else has to confirm it", "Their words")
+	says(t, ben.get(at), "Proposed answer to the learner")
 	want(t, ben.post(at+"/confirm", ruling(issuance.EvidencePassport)), http.StatusSeeOther)
+	silent(t, ben.get(at), "Their words", "Proposed answer to the learner")
 	must(t, w.worker.Seal(t.Context(), w.claimed().ID))
 	old, next := w.links()[1], w.links()[0]
 	page := ben.get("credentials/" + old.ID)

@@ -153,6 +153,28 @@ func TestSealRoom(t *testing.T) {
 	want(t, admin.post("seal/resume", nil), http.StatusConflict)
 }
 
+// What cannot seal is not said to, and nothing is foretold while it cannot.
+func TestSealRoomWithoutToken(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	_, _ = w.sealed()
+	w.queued(t)
+	w.change(func(w *world) {
+		away := readyToken()
+		away.OK, away.State, away.Words = false, "ABSENT", "the token is not plugged in"
+		w.tokens = []web.TokenStatus{away}
+		w.sealing = web.SealingStatus{Paused: true, Reason: "the seal token cannot be used at the moment"}
+		w.stamps = []web.StampStatus{{Name: "tsa.example", OK: true, Unasked: true, Words: "not asked since the server was started"}}
+	})
+	page := w.enter(w.polder.launch("boss", roleAdmin)).get("seal")
+	says(t, page, "Does not seal", "Seals when the token does", "Not asked yet", "One claim is waiting", "the newest one within")
+	for _, wrong := range []string{"Seals now", "Answers<", "The last one is sealed in", "not yet measured"} {
+		if strings.Contains(page.Body.String(), wrong) {
+			t.Errorf("the page says %q", wrong)
+		}
+	}
+}
+
 // waitingProof seals a credential that waits for its time-stamp.
 func (w *world) waitingProof(t *testing.T, why string) {
 	t.Helper()

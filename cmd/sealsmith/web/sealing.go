@@ -82,7 +82,7 @@ func (s *Web) showSealing(w http.ResponseWriter, r *http.Request, v *visit, c is
 }
 
 func sealingSteps(c issuance.Claim, page sealingPage) []event {
-	wait := event{Kind: "now", Icon: "clock", Title: "Waiting for the seal", Words: "The token makes one seal after the other, in the order of the claims."}
+	wait := event{Kind: "now", Icon: "clock", Title: "Waiting for the seal", Words: "The token makes one seal after the other. Organisations and batches take turns, so a large one does not keep you waiting."}
 	switch {
 	case !page.Day.IsZero():
 		wait.Title, wait.Words = "Waiting for its day", "Your organisation seals it on "+date(page.Day)+", together with those of others."

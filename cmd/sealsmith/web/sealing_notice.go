@@ -44,7 +44,10 @@ func (s *Web) sealingNotice(ctx context.Context, o templates.Organisation) (seal
 // pausedWords says who has paused something, and why when that was told.
 func pausedWords(p issuance.Pause, what string) string {
 	who := "an administrator of the organisation has paused " + what
-	if p.OrganisationID == "" {
+	switch {
+	case p.By == issuance.WorkerPaused:
+		who = "this server has stopped " + what + " by itself"
+	case p.OrganisationID == "" || p.By == issuance.Operator || strings.HasPrefix(p.By, issuance.Operator+":"):
 		who = "the operator of this server has paused " + what
 	}
 	if p.Words == "" {

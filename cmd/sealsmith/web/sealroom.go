@@ -61,17 +61,17 @@ func (s *Web) sealRoom(ctx context.Context, v *visit) (sealRoom, error) {
 		room.Paused = pausedBy(v, pauses[i])
 	}
 	room.Everybody = slices.ContainsFunc(pauses, func(p issuance.Pause) bool { return p.OrganisationID == "" })
-	if room.Paused != "" || room.Everybody {
+	if room.Paused != "" || room.Everybody || sealing.Paused {
 		room.ETA = ""
 	}
 	for _, c := range failed {
-		room.Stopped = append(room.Stopped, stoppedClaim{ID: c.ID, Why: c.LastError, Since: c.UpdatedAt, Attempts: c.Attempts})
+		room.Stopped = append(room.Stopped, stoppedClaim{ID: c.ID, Why: c.Cause(), Since: c.UpdatedAt, Attempts: c.Attempts})
 	}
 	return room, nil
 }
 
 func pausedBy(v *visit, p issuance.Pause) string {
-	words := "Paused by " + inviter(v, p.By) + " on " + moment(p.At) + "."
+	words := "Paused by " + who(v, p.By) + " on " + moment(p.At) + "."
 	if p.Words != "" {
 		words += " Everybody who waits reads: " + sentence(p.Words)
 	}
@@ -84,11 +84,19 @@ func lasting(d time.Duration) string {
 	case d < time.Second:
 		return "less than a second"
 	case d < 2*time.Minute:
-		return fmt.Sprintf("%d seconds", int(d.Round(time.Second).Seconds()))
+		return counted(int(d.Round(time.Second).Seconds()), "second")
 	case d < 2*time.Hour:
-		return fmt.Sprintf("%d minutes", int(d.Round(time.Minute).Minutes()))
+		return counted(int(d.Round(time.Minute).Minutes()), "minute")
 	}
-	return fmt.Sprintf("%d hours", int(d.Round(time.Hour).Hours()))
+	return counted(int(d.Round(time.Hour).Hours()), "hour")
+}
+
+// counted writes a number with its unit, in the plural where that is due.
+func counted(n int, unit string) string {
+	if n == 1 {
+		return "1 " + unit
+	}
+	return fmt.Sprintf("%d %ss", n, unit)
 }
 
 // sealDone says what was done, by the word in the address. A pause is on the page anyway.

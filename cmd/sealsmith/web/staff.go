@@ -219,8 +219,11 @@ func who(v *visit, actor string) string {
 	if name, ok := strings.CutPrefix(actor, issuance.Operator+":"); ok {
 		return "the operator " + name
 	}
-	if actor == issuance.Operator {
+	switch actor {
+	case issuance.Operator:
 		return "the operator"
+	case issuance.WorkerPaused:
+		return "this server"
 	}
 	return inviter(v, actor)
 }

@@ -108,9 +108,10 @@ type CertificateStatus struct {
 
 // StampStatus is one time-stamping authority and how it is.
 type StampStatus struct {
-	Name  string `json:"name"`
-	OK    bool   `json:"ok"`
-	Words string `json:"words"`
+	Name    string `json:"name"`
+	OK      bool   `json:"ok"`
+	Unasked bool   `json:"unasked,omitempty"` // nothing is known of it yet
+	Words   string `json:"words"`
 }
 
 // Component is one part of the server and how it is.
