@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,9 +16,10 @@ import (
 
 // crashCount is what was found in the sealed files themselves.
 type crashCount struct {
-	Sealed        int  `json:"sealed"`         // files that verify, each of another learner
+	Sealed        int  `json:"sealed"`         // learners with a file that verifies and bears their name
+	Corrected     int  `json:"corrected"`      // of them, those with a former file, too; both lead to each other
 	Lost          int  `json:"lost"`           // learners who claimed and have no file
-	Twice         int  `json:"twice"`          // files of a learner who has another one, or with an id that another one has
+	Twice         int  `json:"twice"`          // files of a learner who has another one that it does not replace, or with an id that another one has
 	VerifyFailed  int  `json:"verify_failed"`  // files that are not valid
 	IntentChanged int  `json:"intent_changed"` // files whose id or content, with its date, is not that of the first intent
 	Rows          int  `json:"rows"`           // in credentials: no more than files
@@ -25,8 +27,8 @@ type crashCount struct {
 	AuditWhole    bool `json:"audit_whole"`
 }
 
-func (c crashCount) clean(claims int) bool {
-	return c.Sealed == claims && c.Rows == claims && c.AuditWhole && c.Lost+c.Twice+c.VerifyFailed+c.IntentChanged == 0
+func (c crashCount) clean(claims, corrected int) bool {
+	return c.Sealed == claims && c.Corrected == corrected && c.Rows == claims+corrected && c.AuditWhole && c.Lost+c.Twice+c.VerifyFailed+c.IntentChanged == 0
 }
 
 // issuedClaim is one claim with the first intent that the audit trail tells of.
@@ -35,7 +37,7 @@ type issuedClaim struct {
 	OrganisationID string `db:"organisation_id"`
 	Name           string `db:"name"`
 
-	begun []string // "credential ID sha256 HASH"
+	begun []string // "credential ID sha256 HASH", one for each revision
 }
 
 // issuedClaims lists the claims that learners have confirmed.
@@ -65,66 +67,100 @@ func (r *crash) issuedClaims(ctx context.Context) ([]issuedClaim, error) {
 // count reads every sealed file: whose it is, whether it verifies, and whether it is what was
 // first intended.
 func (r *crash) count(ctx context.Context) (crashCount, error) {
-	var out crashCount
+	c := counting{learners: map[string]bool{}, ids: map[string]bool{}, options: issuance.VerifyOptions{Now: time.Now()}}
 	if err := r.linked(ctx); err != nil {
-		return out, err
+		return c.crashCount, err
 	}
 	claims, err := r.issuedClaims(ctx)
 	if err != nil {
-		return out, err
+		return c.crashCount, err
 	}
-	options := issuance.VerifyOptions{Now: time.Now()}
-	if options.Trust, err = readTrust(r.token.CAFile); err != nil {
-		return out, err
+	if c.options.Trust, err = readTrust(r.token.CAFile); err != nil {
+		return c.crashCount, err
 	}
-	learners, ids := map[string]bool{}, map[string]bool{}
 	for _, claim := range claims {
-		cred, err := r.app.desk.Credential(ctx, claim.OrganisationID, claim.ID)
-		if errors.Is(err, issuance.ErrNotFound) || err == nil && len(cred.Sealed) == 0 {
-			continue
-		}
+		all, err := r.app.desk.CredentialsOf(ctx, claim.OrganisationID, claim.ID)
 		if errors.Is(err, issuance.ErrFileDamaged) {
-			out.VerifyFailed++
+			c.VerifyFailed++
 			continue
 		}
 		if err != nil {
-			return out, err
+			return c.crashCount, err
 		}
-		report := issuance.Verify(cred.Sealed, options)
-		if report.Verdict != issuance.VerdictValid || report.Content == nil || report.Content.Learner != claim.Name {
-			out.VerifyFailed++
+		all = slices.DeleteFunc(all, func(k issuance.Credential) bool { return len(k.Sealed) == 0 })
+		slices.Reverse(all)
+		c.claim(claim, all)
+		if err := r.successions(ctx, all, &c.crashCount); err != nil {
+			return c.crashCount, err
+		}
+	}
+	c.Lost = r.Claims - len(c.learners)
+	err = r.app.db.Get(ctx, &c.Rows, `select count(*) from credentials`)
+	if err != nil {
+		return c.crashCount, err
+	}
+	audit, err := r.app.db.VerifyAudit(ctx, "")
+	c.AuditWhole, c.Links = audit.Whole, int(audit.Links)
+	return c.crashCount, err
+}
+
+// successions counts files that took the place of the one before, and those that did not.
+func (r *crash) successions(ctx context.Context, all []issuance.Credential, out *crashCount) error {
+	for i := 1; i < len(all); i++ {
+		former, err := r.app.desk.Find(ctx, all[i].OrganisationID, all[i-1].ID)
+		if err != nil {
+			return err
+		}
+		if all[i].Replaces == former.CredentialID && former.ReplacedBy.CredentialID == all[i].ID {
+			out.Corrected++
+		} else {
+			out.Twice++
+		}
+	}
+	return nil
+}
+
+// counting is a count under way.
+type counting struct {
+	crashCount
+
+	learners, ids map[string]bool
+	options       issuance.VerifyOptions
+}
+
+// claim reads the files of one claim, the oldest first. The last one bears the name that counts.
+func (c *counting) claim(claim issuedClaim, all []issuance.Credential) {
+	for i, cred := range all {
+		report := issuance.Verify(cred.Sealed, c.options)
+		if report.Verdict != issuance.VerdictValid || report.Content == nil || i == len(all)-1 && report.Content.Learner != claim.Name {
+			c.VerifyFailed++
 			continue
 		}
 		id := strings.TrimPrefix(report.Content.ID, "urn:credential:")
-		if learners[report.Content.Learner] || ids[id] {
-			out.Twice++
+		if c.learners[report.Content.Learner] || c.ids[id] {
+			c.Twice++
 			continue
 		}
-		learners[report.Content.Learner], ids[id] = true, true
-		out.Sealed++
-		if !intended(claim, cred, report) {
-			out.IntentChanged++
+		c.ids[id] = true
+		if len(claim.begun) != len(all) || !intended(claim.begun[i], cred, report) {
+			c.IntentChanged++
+		}
+		if i == len(all)-1 {
+			c.learners[report.Content.Learner] = true
+			c.Sealed++
 		}
 	}
-	out.Lost = r.Claims - len(learners)
-	err = r.app.db.Get(ctx, &out.Rows, `select count(*) from credentials`)
-	if err != nil {
-		return out, err
-	}
-	audit, err := r.app.db.VerifyAudit(ctx, "")
-	out.AuditWhole, out.Links = audit.Whole, int(audit.Links)
-	return out, err
 }
 
-// intended compares a file with the first intent: the id in it, and the hash of what is
-// sealed, which covers the date of issue.
-func intended(claim issuedClaim, cred issuance.Credential, report issuance.Report) bool {
+// intended compares a file with its first intent: the id in it, and the hash of what is sealed,
+// which covers the date of issue.
+func intended(begun string, cred issuance.Credential, report issuance.Report) bool {
 	file, err := jades.Parse(cred.Sealed)
 	if err != nil {
 		return false
 	}
 	want := fmt.Sprintf("credential %s sha256 %s", strings.TrimPrefix(report.Content.ID, "urn:credential:"), digest(file.Payload))
-	return len(claim.begun) == 1 && claim.begun[0] == want && report.Content.IssuedAt.Equal(cred.IssuedAt)
+	return begun == want && report.Content.IssuedAt.Equal(cred.IssuedAt)
 }
 
 func digest(b []byte) string {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -133,6 +134,20 @@ func (r *crash) until(ctx context.Context, n int) error {
 		}
 	}
 	return nil
+}
+
+// untilAll waits until all claims are sealed, those whose name was corrected once more.
+func (r *crash) untilAll(ctx context.Context) error {
+	for {
+		var open int
+		err := r.app.db.Get(ctx, &open, `select count(*) from claims where state not in ('sealed', 'delivered')`)
+		if err == nil && open == 0 {
+			return nil
+		}
+		if !sleep(ctx, 100*time.Millisecond) {
+			return fmt.Errorf("%d claims are not sealed: %w", open, errors.Join(err, context.Cause(ctx)))
+		}
+	}
 }
 
 // unblock allows another login when a process was killed in the middle of one: the record

@@ -33,13 +33,14 @@ type crashCommand struct {
 // crashLine is the result: one JSON object. Lost, twice and wrong are counted in the sealed
 // files and not in the states of rows.
 type crashLine struct {
-	Run      string         `json:"crashrun"` // the database
-	Seed     uint64         `json:"seed"`
-	Claims   int            `json:"claims"`
-	ByPages  int            `json:"claimed_by_pages"`
-	Again    int            `json:"claimed_again"` // somebody had to try again: a server or the database was away
-	Kills    map[string]int `json:"kills"`
-	Unblocks int            `json:"unblocks"` // a kill in the middle of a login: the operator allowed another one
+	Run         string         `json:"crashrun"` // the database
+	Seed        uint64         `json:"seed"`
+	Claims      int            `json:"claims"`
+	ByPages     int            `json:"claimed_by_pages"`
+	Again       int            `json:"claimed_again"` // somebody had to try again: a server or the database was away
+	Corrections int            `json:"corrections"`   // names that were corrected
+	Kills       map[string]int `json:"kills"`
+	Unblocks    int            `json:"unblocks"` // a kill in the middle of a login: the operator allowed another one
 	crashCount
 	TakeOver float64 `json:"longest_take_over_s"` // from the kill of a worker until others had its claims
 	Seconds  float64 `json:"seconds"`
@@ -72,7 +73,7 @@ func (c crashCommand) Run(ctx context.Context, out streams) (err error) {
 	if err := json.NewEncoder(out.out).Encode(line); err != nil {
 		return fmt.Errorf("print the result: %w", err)
 	}
-	if !line.Finished || !line.clean(c.Claims) {
+	if !line.Finished || !line.clean(c.Claims, line.Corrections) {
 		return exitCode(1)
 	}
 	return nil
@@ -106,7 +107,7 @@ func (c crashCommand) run(ctx context.Context, dir string) (crashLine, error) {
 		return r.line, errors.Join(err, r.end())
 	}
 	r.line.Seconds = time.Since(begun).Seconds()
-	r.line.ByPages, r.line.Again = r.people.byPages, r.people.again
+	r.line.ByPages, r.line.Again, r.line.Corrections = r.people.byPages, r.people.again, r.people.corrected()
 	r.line.crashCount, err = r.count(ctx)
 	return r.line, errors.Join(err, r.end())
 }
@@ -180,7 +181,7 @@ func (r *crash) happen(ctx context.Context) error {
 	if err := errors.Join(err, <-claimed); err != nil {
 		return err
 	}
-	return r.until(ctx, r.Claims)
+	return r.untilAll(ctx)
 }
 
 // end stops what is still there.

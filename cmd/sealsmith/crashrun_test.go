@@ -22,7 +22,7 @@ func TestCrashRun(t *testing.T) {
 			<-p.ended // by itself, at the limit
 			var line crashLine
 			must(t, json.Unmarshal([]byte(p.out.String()), &line))
-			if p.ProcessState.ExitCode() != 0 || !line.Finished || line.Sealed != 60 || line.Lost+line.Twice+line.VerifyFailed+line.IntentChanged != 0 || !line.AuditWhole || line.ByPages != 6 {
+			if p.ProcessState.ExitCode() != 0 || !line.Finished || line.Sealed != 60 || line.Lost+line.Twice+line.VerifyFailed+line.IntentChanged != 0 || !line.AuditWhole || line.ByPages != 6 || line.Corrections != 3 || line.Corrected != 3 || line.Rows != 63 {
 				t.Errorf("exit %d: %s", p.ProcessState.ExitCode(), p.out.String())
 			}
 			kills := 0
@@ -63,10 +63,10 @@ func TestCrashCountSees(t *testing.T) {
 		must(t, err)
 		return found
 	}
-	if c := counted(1); !c.clean(1) {
+	if c := counted(1); !c.clean(1, 0) {
 		t.Fatalf("one good credential: %+v", c)
 	}
-	if c := counted(2); c.clean(2) || c.Lost != 1 {
+	if c := counted(2); c.clean(2, 0) || c.Lost != 1 {
 		t.Errorf("of two claims one is sealed: %+v", c)
 	}
 	change := func(query string, args ...any) {
@@ -76,16 +76,25 @@ func TestCrashCountSees(t *testing.T) {
 	}
 	before := r.sealedRow(t)
 	change("update credentials set sealed = ?", bytes.Replace(before.Sealed, []byte("a"), []byte("b"), 1))
-	if c := counted(1); c.clean(1) || c.VerifyFailed != 1 || c.Lost != 1 {
+	if c := counted(1); c.clean(1, 0) || c.VerifyFailed != 1 || c.Lost != 1 {
 		t.Errorf("a changed file: %+v", c)
 	}
 	change("update credentials set sealed = null")
-	if c := counted(1); c.clean(1) || c.Lost != 1 {
+	if c := counted(1); c.clean(1, 0) || c.Lost != 1 {
 		t.Errorf("a lost file: %+v", c)
 	}
 	change("update credentials set sealed = ?", before.Sealed)
+	change("insert into credentials (id, organisation_id, claim_id, issued_at, payload, payload_sha256, key_id, sealed, sealed_at, link, created_at, revision) select 'second', organisation_id, claim_id, issued_at, payload, payload_sha256, key_id, sealed, sealed_at, 'second', created_at, 2 from credentials")
+	if c := counted(1); c.clean(1, 0) || c.clean(1, 1) || c.Twice == 0 {
+		t.Errorf("a second file: %+v", c)
+	}
+	change("delete from credential_listing where credential_id = 'second'")
+	change("delete from credentials where id = 'second'")
+	if c := counted(1); !c.clean(1, 0) {
+		t.Errorf("as before: %+v", c)
+	}
 	change("insert into audit (organisation_id, at, actor, action, subject, detail) select organisation_id, at, actor, action, subject, 'credential 2' from audit where action = 'sealing begun'")
-	if c := counted(1); c.clean(1) || c.IntentChanged != 1 {
+	if c := counted(1); c.clean(1, 0) || c.IntentChanged != 1 {
 		t.Errorf("a second intent: %+v", c)
 	}
 }
