@@ -151,7 +151,9 @@ func TestPDFIsRefused(t *testing.T) {
 			file []byte
 			want error
 		}{
-			{bytes.ReplaceAll(cred.Sealed, []byte("Noor"), []byte("Nora")), issuance.ErrFileDamaged}, {[]byte("nothing"), issuance.ErrFileDamaged}, {nil, issuance.ErrFileDamaged},
+			{bytes.ReplaceAll(cred.Sealed, []byte("Noor"), []byte("Nora")), issuance.ErrFileDamaged},
+			{[]byte("nothing"), issuance.ErrFileDamaged},
+			{nil, issuance.ErrFileDamaged},
 			{unsealed, issuance.ErrRecord},
 		} {
 			_, err := o.db.Exec(t.Context(), `update credentials set sealed = ? where id = ?`, append([]byte{}, damaged.file...), cred.ID)

@@ -42,7 +42,7 @@ func started(ctx context.Context, s *Settings, out streams) (*app, error) {
 	a, err := newApp(ctx, *s, logger)
 	if err != nil && ctx.Err() != nil {
 		logger.InfoContext(ctx, "told to stop while starting", "err", err)
-		return nil, nil //nolint:nilnil // as said
+		return nil, nil //nolint:nilnil,nilerr // as said
 	}
 	if err != nil {
 		return nil, err
