@@ -25,7 +25,7 @@ func (w *Worker) lease(ctx context.Context, claimID string) (Claim, error) {
 	taken := false
 	err = w.inTx(ctx, func(tx *sqldb.Tx) error {
 		err := tx.Get(ctx, &c, `update claims set state = ?, lease_token = ?, lease_until = ?, attempts = attempts + 1, updated_at = ?
-			where id = ? and ((state = ? and not_before <= ?) or (state = ? and lease_until < ?))`+notPaused+` returning `+claimNames,
+			where id = ? and case state when ? then not_before <= ? when ? then lease_until < ? else false end`+notPaused+` returning `+claimNames,
 			Sealing, token, now.Add(w.Lease), now, claimID, Queued, now, Sealing, now)
 		if taken = !errors.Is(err, sql.ErrNoRows); !taken {
 			return nil // no failure, which would be one of the whole group

@@ -14,3 +14,6 @@ func (g *Group) Settle(n int) {
 		runtime.Gosched()
 	}
 }
+
+// Most is how many a group has at most.
+func (g *Group) Most() int { return g.most() }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -97,9 +96,10 @@ func TestGroup(t *testing.T) {
 func TestGroupGathers(t *testing.T) {
 	grouped(t, func(t *testing.T, db *sqldb.DB, g *sqldb.Group) {
 		const others = 40 // more than fit into one group
+		groups := (others + g.Most() - 1) / g.Most()
 		var begun, all sync.WaitGroup
 		var mu sync.Mutex
-		seen := map[string]int{} // by transaction
+		seen := map[*sqldb.Tx]int{}
 		begun.Add(others)
 		all.Go(func() {
 			err := g.InTx(t.Context(), func(tx *sqldb.Tx) error {
@@ -109,8 +109,8 @@ func TestGroupGathers(t *testing.T) {
 						if err := g.InTx(t.Context(), func(tx *sqldb.Tx) error {
 							mu.Lock()
 							defer mu.Unlock()
-							seen[fmt.Sprintf("%p", tx)]++
-							return insert(t.Context(), 100+len(seen)*1000+seen[fmt.Sprintf("%p", tx)])(tx)
+							seen[tx]++
+							return insert(t.Context(), 100+len(seen)*1000+seen[tx])(tx)
 						}); err != nil {
 							t.Error(err)
 						}
@@ -125,7 +125,7 @@ func TestGroupGathers(t *testing.T) {
 			}
 		})
 		all.Wait()
-		if count(t, db) != others+1 || len(seen) != 2 {
+		if count(t, db) != others+1 || len(seen) != groups {
 			t.Errorf("%d rows in %d groups: %v", count(t, db), len(seen)+1, seen)
 		}
 	})
