@@ -10,7 +10,7 @@ import (
 
 // fillWords puts the names of all credentials into the index of words: two that everybody has,
 // and one of their own.
-func (s *stored) fillWords(b *testing.B) {
+func (s *stored) fillWords(b testing.TB) {
 	b.Helper()
 	for _, query := range []string{
 		`insert into credential_words (organisation_id, word, credential_id) select organisation_id, 'noor', id from credentials`,
