@@ -10,16 +10,16 @@ import (
 
 // fillWords puts the names of all credentials into the index of words: two that everybody has,
 // and one of their own.
-func (s *stored) fillWords(b testing.TB) {
-	b.Helper()
+func (s *stored) fillWords(tb testing.TB) {
+	tb.Helper()
 	for _, query := range []string{
 		`insert into credential_words (organisation_id, word, credential_id) select organisation_id, 'noor', id from credentials`,
 		`insert into credential_words (organisation_id, word, credential_id) select organisation_id, 'berg', id from credentials`,
 		`insert into credential_words (organisation_id, word, credential_id) select organisation_id, 'own' || substr(claim_id, 25), id from credentials`,
 		`update credential_listing set named = true`,
 	} {
-		_, err := s.db.Exec(b.Context(), query)
-		check(b, err)
+		_, err := s.db.Exec(tb.Context(), query)
+		check(tb, err)
 	}
 }
 

@@ -123,36 +123,36 @@ type storedSample struct {
 
 const classSize = 50
 
-func newStored(b testing.TB, db *sqldb.DB, n int) *stored {
-	b.Helper()
-	s := &stored{office: newOffice(b, db), tb: b, n: n, random: rand.New(rand.NewPCG(1, 2))}
+func newStored(tb testing.TB, db *sqldb.DB, n int) *stored {
+	tb.Helper()
+	s := &stored{office: newOffice(tb, db), tb: tb, n: n, random: rand.New(rand.NewPCG(1, 2))}
 	s.clock.run()
-	s.work = s.worker(b)
+	s.work = s.worker(tb)
 	s.carrier = &issuance.Artefacts{DB: db, Now: s.clock.Now, Logger: slog.New(slog.DiscardHandler), Quiet: time.Hour}
 	begun := time.Now()
 	for from := 0; from < n; from += 50_000 {
-		s.fill(b, from, min(from+50_000, n))
+		s.fill(tb, from, min(from+50_000, n))
 	}
-	s.fillWords(b)
+	s.fillWords(tb)
 	if !db.Embedded() {
-		_, err := db.Exec(b.Context(), `vacuum analyze`)
-		check(b, err)
+		_, err := db.Exec(tb.Context(), `vacuum analyze`)
+		check(tb, err)
 	}
 	for range 200 {
 		var one storedSample
-		check(b, db.Get(b.Context(), &one, `select k.id, k.claim_id, k.link, c.learner, c.attachment_id, c.family_name from credentials k join claims c on c.id = k.claim_id where k.claim_id = ?`,
+		check(tb, db.Get(tb.Context(), &one, `select k.id, k.claim_id, k.link, c.learner, c.attachment_id, c.family_name from credentials k join claims c on c.id = k.claim_id where k.claim_id = ?`,
 			storedClaim(1+s.random.IntN(n))))
 		s.some = append(s.some, one)
 	}
-	b.Logf("%d credentials made in %s", n, time.Since(begun).Round(time.Second))
+	tb.Logf("%d credentials made in %s", n, time.Since(begun).Round(time.Second))
 	return s
 }
 
 func storedClaim(i int) string { return fmt.Sprintf("01a00000-0000-7000-8000-%d", 100_000_000_000+i) }
 
 // fill makes credentials from+1 to until, with all that stands behind them.
-func (s *stored) fill(b testing.TB, from, until int) {
-	b.Helper()
+func (s *stored) fill(tb testing.TB, from, until int) {
+	tb.Helper()
 	dialect := []string{"{rand}", "md5(random()::text)", "{blob}", "decode(repeat(md5(random()::text), 16), 'hex')", "{at}", "timestamptz '2026-01-01 00:00:00Z' + i * interval '1 second'"}
 	if s.db.Embedded() {
 		dialect = []string{"{rand}", "lower(hex(randomblob(16)))", "{blob}", "randomblob(256)", "{at}", "datetime('2026-01-01', '+' || i || ' seconds') || '+00:00'"}
@@ -203,9 +203,9 @@ func (s *stored) fill(b testing.TB, from, until int) {
 		{`delete from audit_pending`, nil},
 		{`update audit_head set seq = (select max(seq) from audit_chain)`, nil},
 	} {
-		_, err := s.db.Exec(b.Context(), words.Replace(do.query), do.args...)
+		_, err := s.db.Exec(tb.Context(), words.Replace(do.query), do.args...)
 		if err != nil {
-			b.Fatalf("%v\n%s", err, do.query)
+			tb.Fatalf("%v\n%s", err, do.query)
 		}
 	}
 }
