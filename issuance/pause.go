@@ -24,9 +24,10 @@ type Pause struct {
 	At             time.Time `db:"at"`
 }
 
-// holds tells whether the pause is for a line.
-func (p Pause) holds(l line) bool {
-	return (p.OrganisationID == "" || p.OrganisationID == l.OrganisationID) && (p.BatchID == "" || p.BatchID == l.BatchID)
+// Holds tells whether the pause is for claims of a batch of an organisation; batchID is empty for
+// what learners have claimed themselves.
+func (p Pause) Holds(organisationID, batchID string) bool {
+	return (p.OrganisationID == "" || p.OrganisationID == organisationID) && (p.BatchID == "" || p.BatchID == batchID)
 }
 
 // notPaused is the part of a condition on claims that a pause makes false.

@@ -152,7 +152,7 @@ func (w *Worker) turns(ctx context.Context, k kinds, want map[string]int, except
 		return nil, err
 	}
 	shut := func(l line) bool {
-		return want[k.of(l.OrganisationID)] == 0 || slices.ContainsFunc(paused, func(p Pause) bool { return p.holds(l) })
+		return want[k.of(l.OrganisationID)] == 0 || slices.ContainsFunc(paused, func(p Pause) bool { return p.Holds(l.OrganisationID, l.BatchID) })
 	}
 	due, err := w.left(ctx, shut)
 	if err != nil {

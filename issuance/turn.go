@@ -78,9 +78,9 @@ func (d *Desk) Turn(ctx context.Context, c Claim, alone bool) (Turn, error) {
 		return Turn{}, fmt.Errorf("count claims that are being sealed: %w", err)
 	}
 	t := Turn{Ahead: sealing + dealtBefore(own, before, length, func(l line) bool {
-		return l != own && (alone && l.OrganisationID != own.OrganisationID || slices.ContainsFunc(paused, func(p Pause) bool { return p.holds(l) }))
+		return l != own && (alone && l.OrganisationID != own.OrganisationID || slices.ContainsFunc(paused, func(p Pause) bool { return p.Holds(l.OrganisationID, l.BatchID) }))
 	})}
-	if i := slices.IndexFunc(paused, func(p Pause) bool { return p.holds(own) }); i >= 0 {
+	if i := slices.IndexFunc(paused, func(p Pause) bool { return p.Holds(own.OrganisationID, own.BatchID) }); i >= 0 {
 		t.Paused = &paused[i]
 	}
 	return t, nil

@@ -103,7 +103,7 @@ func (b workbench) pauses(ctx context.Context, one batch.Batch, n batch.Counts) 
 	if err != nil {
 		return nil, err
 	}
-	return describePauses(slices.DeleteFunc(all, func(p issuance.Pause) bool { return p.BatchID != "" && p.BatchID != one.ID })), nil
+	return describePauses(slices.DeleteFunc(all, func(p issuance.Pause) bool { return !p.Holds(one.OrganisationID, one.ID) })), nil
 }
 
 func (b workbench) show(ctx context.Context, out streams, one batch.Batch, asJSON bool) error {

@@ -66,10 +66,7 @@ func (f draftFlags) shown(ctx context.Context, b workbench, draft batch.Batch, o
 	if err != nil {
 		return err
 	}
-	of := ""
-	if f.Organisation != "" {
-		of = " --organisation " + f.Organisation
-	}
+	of := ofOrganisation(f.Organisation)
 	if n.ToDo == 0 {
 		out.printf("\nNothing would be done. Why, row by row: sealsmith batches report %s%s\n", draft.ID, of)
 		return nil

@@ -265,6 +265,14 @@ func about(what, id, list string, err error) error {
 	return fmt.Errorf("%s %s: %w", what, id, err)
 }
 
+// ofOrganisation is the flag with which another command means the same organisation, behind a blank.
+func ofOrganisation(slug string) string {
+	if slug == "" {
+		return ""
+	}
+	return " --organisation " + slug
+}
+
 // table aligns columns for people.
 type table struct{ *tabwriter.Writer }
 

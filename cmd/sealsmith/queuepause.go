@@ -55,10 +55,7 @@ func (c queueLine) do(ctx context.Context, s *Settings, do func(desk *issuance.D
 
 // flags are those with which another command means the same line.
 func (c queueLine) flags() string {
-	var out string
-	if c.Organisation != "" {
-		out += " --organisation " + c.Organisation
-	}
+	out := ofOrganisation(c.Organisation)
 	if c.Batch != "" {
 		out += " --batch " + c.Batch
 	}

@@ -213,9 +213,9 @@ type batchStanding struct {
 
 // pause keeps the widest of the pauses that hold a batch: as long as that one stands, ending a
 // narrower one changes nothing.
-func (at *batchStanding) pause(all []issuance.Pause, batchID string) {
+func (at *batchStanding) pause(all []issuance.Pause, b batch.Batch) {
 	for i, p := range all {
-		if p.BatchID != "" && p.BatchID != batchID {
+		if !p.Holds(b.OrganisationID, b.ID) {
 			continue
 		}
 		if at.paused == nil {
@@ -243,7 +243,7 @@ func (s *Web) batchAt(ctx context.Context, v *visit, b batch.Batch) (batchStandi
 	}
 	at := batchStanding{counts: n}
 	if b.State != batch.Draft {
-		at.pause(pauses, b.ID)
+		at.pause(pauses, b)
 	}
 	at.stage = stage(b, n, s.deps.Now(), at.paused != nil)
 	at.eta = "in a moment"
